@@ -1,0 +1,50 @@
+# Everything the project does, from a fresh Debian-like machine with Python 3.11 or newer.
+# Each target does its own set-up, or says in one line what is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup java demo run test test-all check bench wheel clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make the virtual environment in .venv
+
+$(STAMP): pyproject.toml requirements/dev.txt
+	@scripts/python.sh $(PYTHON) $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+java: ## install Java 17 and Maven through apt where they are missing
+	@scripts/java.sh
+
+demo: setup java ## three patients over MLLP into a real HAPI FHIR server and back
+	@$(BIN)/ketafhir demo $(DEMO)
+
+run: setup java ## serve on the example configuration, with the FHIR server
+	@scripts/run.sh $(BIN)
+
+test: setup java ## every test that fits in 15 minutes, the real server included
+	@$(BIN)/python -m pytest -m "not all and not slow and not hapi"
+	@$(BIN)/python -m pytest -m "not all and (slow or hapi)"
+
+test-all: setup java ## all of them
+	@$(BIN)/python -m pytest
+
+check: setup ## format, lint, types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+bench: setup ## speed beside the peers, as CPU ratios from one run
+	@$(BIN)/python -m benchmarks
+
+wheel: setup ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) dist build docker/hapi/target .ketafhir
