@@ -1,7 +1,7 @@
 """Where the files lie that are not Python: mapping tables, profiles, the FHIR server's sources, the stories.
 
-In a wheel they are inside the package, under `ketafhir/_data`; in a checkout at the repository root beside `src/`, where
-the stories are in `examples/`. Nothing is copied, so what is found must be taken as read-only.
+In a wheel they are inside the package, under `ketafhir/_data`; in a checkout at the repository root, beside `src/`
+(the stories in `examples/`). They are read where they lie and must be taken as read-only.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _IN_CHECKOUT = {"stories": "examples/stories"}
 
 
 def path(name: str) -> Path:
-    """The folder or file `name`: `mappings`, `mappings/codesystems`, `profiles`, `docker/hapi`, `stories`, ...
+    """The folder or file `name`: `mappings`, `mappings/codesystems`, `profiles`, `docker/hapi`, `stories`.
 
-    Raises FileNotFoundError, with the places that were looked at, when it is in neither.
+    Raises FileNotFoundError, naming the places looked at, when it is in neither.
     """
     head, _, tail = name.partition("/")
     bundled = _PACKAGE / "_data" / name
