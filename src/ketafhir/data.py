@@ -1,7 +1,7 @@
 """Where the files lie that are not Python: mapping tables, profiles, the FHIR server's sources, the stories.
 
-In a wheel they are inside the package, under `ketafhir/_data`; in a checkout at the repository root, beside `src/`
-(the stories in `examples/`). They are read where they lie and must be taken as read-only.
+In a wheel they are inside the package, under `ketafhir/_data`; in a checkout at the repository root beside
+`src/` (the stories in `examples/`). They are read where they lie and must be taken as read-only.
 """
 
 from __future__ import annotations
