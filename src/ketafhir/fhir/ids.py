@@ -1,0 +1,26 @@
+"""Resource ids: the same identity gives the same id, on every machine and at every run.
+
+An id is a name-based UUID (RFC 4122 version 5) in a namespace of ours, so a resource that is written twice is
+written to one place. `uuid` is not imported: it costs milliseconds at start-up that a digest does not.
+"""
+
+from __future__ import annotations
+
+from _sha1 import sha1
+
+# The version 5 UUID of "https://ketafhir.org/fhir" in the RFC 4122 URL namespace; it must never change.
+_NAMESPACE = bytes.fromhex("bbb3a6140c9a59c9a51c381193bbfb09")
+
+
+def uuid5(name: str) -> str:
+    """The id of the identity `name`, as 36 lower-case characters (a legal FHIR id, which may have 64)."""
+    digest = bytearray(sha1(_NAMESPACE + name.encode("utf-8"), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def urn(resource_id: str) -> str:
+    """The `fullUrl` under which a Bundle entry is referred to inside its Bundle."""
+    return "urn:uuid:" + resource_id
