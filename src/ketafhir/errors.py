@@ -5,6 +5,7 @@
     +-- TableError         mapping tables that do not load or compile
     +-- ConfigError        settings that make no sense
     +-- StoreError         the message store cannot do its work
+    +-- FhirServerError    the FHIR server of our own cannot be built, started or stopped
     +-- TransferError      a peer (FHIR server, MLLP receiver) did not do what was asked
         +-- Permanent      asking again would get the same answer
         +-- Transient      asking again later may work; nothing was done
@@ -78,6 +79,10 @@ class ConfigError(KetafhirError):
 
 class StoreError(KetafhirError):
     """The message store cannot accept or settle now (full, locked, damaged)."""
+
+
+class FhirServerError(KetafhirError):
+    """The embedded FHIR server cannot be built, started or stopped; the first line says what to do about it."""
 
 
 class TransferError(KetafhirError):
