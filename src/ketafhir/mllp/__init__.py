@@ -1,0 +1,1 @@
+"""HL7v2 messages over TCP by the Minimal Lower Layer Protocol: bytes in, bytes out, no meaning."""

@@ -1,0 +1,71 @@
+"""Which acknowledgments a message asks for, and which message one answers (HL7 v2 chapter 2, 2.9).
+
+Read from the bytes of MSH, MSA and ERR alone, whatever the charset: what a sender needs to know, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+Wait: TypeAlias = Literal["none", "perhaps", "certain"]
+
+# HL7 table 0155. ER answers only a failure and SU only a success, so that silence is an answer too.
+_WAITS: dict[bytes, Wait] = {b"AL": "certain", b"ER": "perhaps", b"SU": "perhaps"}
+
+
+class Choreography(NamedTuple):
+    """How surely an answer comes, and after a CA a second one (the application acknowledgment)."""
+
+    first: Wait
+    second: Wait
+
+
+def choreography(message: bytes) -> Choreography:
+    """What MSH-15 and MSH-16 of `message` ask for. Both empty is the original mode: one answer."""
+    accept, application = _msh(message, 15), _msh(message, 16)
+    if not accept and not application:
+        return Choreography("certain", "none")
+    waits = _WAITS.get(accept, "none"), _WAITS.get(application, "none")
+    first: Wait = "certain" if "certain" in waits else "perhaps" if "perhaps" in waits else "none"
+    return Choreography(first, waits[1])
+
+
+def answers(message: bytes) -> Callable[[bytes], bool]:
+    """A test of whether a reply answers `message`: its MSA-2 is the message's MSH-10."""
+    control_id = _msh(message, 10)
+    return lambda reply: _msa(reply, 2) == control_id and bool(code(reply))
+
+
+def code(reply: bytes) -> str:
+    """MSA-1 (AA, AE, AR, CA, CE, CR), or nothing where there is no MSA."""
+    return _msa(reply, 1).decode("ascii", "replace")
+
+
+def readable(reply: bytes) -> str:
+    """The MSA and ERR segments of a reply on one line that is safe to print."""
+    parts = [part for part in _segments(reply) if part[:3] in (b"MSA", b"ERR")]
+    text = "  ".join(part.decode("utf-8", "backslashreplace") for part in parts)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _segments(message: bytes) -> list[bytes]:
+    return message.replace(b"\n", b"\r").split(b"\r")
+
+
+def _msh(message: bytes, number: int) -> bytes:
+    """MSH-`number`, from 3 on. MSH-1 is the separator itself: the count is one less than elsewhere."""
+    header = _segments(message[:4096])[0]
+    return _at(header.split(header[3:4] or b"|"), number - 1)
+
+
+def _msa(reply: bytes, number: int) -> bytes:
+    separator = reply[3:4] or b"|"
+    for segment in _segments(reply):
+        if segment.startswith(b"MSA"):
+            return _at(segment.split(separator), number)
+    return b""
+
+
+def _at(fields: list[bytes], index: int) -> bytes:
+    return fields[index].strip() if index < len(fields) else b""

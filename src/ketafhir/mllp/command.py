@@ -1,0 +1,111 @@
+"""`ketafhir send FILE mllp://host:port`: sends the messages of a file and prints each acknowledgment."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable
+
+from ketafhir.errors import ConfigError, Refused
+from ketafhir.mllp.address import parse_address
+
+Split = Callable[[bytes], Iterable[bytes]]
+"""Cuts a file into its messages."""
+
+_GOOD = ("AA", "CA")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `run` reads."""
+    parser.add_argument("file", metavar="FILE", help="HL7v2 messages, one after another; - is standard input")
+    parser.add_argument("address", metavar="ADDRESS", help="the receiver, as mllp://host:port")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait for each acknowledgment (default: %(default)g)",
+    )
+
+
+def run(args: argparse.Namespace, split: Split) -> int:
+    """Send and print. 0: every acknowledgment is AA or CA; 1: one is not, or is missing; 2: wrong usage.
+
+    A message that asks for no acknowledgment (MSH-15 and MSH-16 NE) counts as sent once it has left. Where
+    one that asks for it gets none, the rest is not sent: its order would be lost.
+    """
+    try:
+        host, port = parse_address(args.address)
+        data = _read(args.file)
+    except (ConfigError, OSError) as error:
+        return _complain(str(error), 2)
+    try:
+        messages = [terminated_by_cr(message) for message in split(data)]
+    except Refused as error:
+        return _complain(str(error), 1)
+    if not messages:
+        return _complain(f"{args.file} holds no HL7v2 message", 1)
+    for number, message in enumerate(messages, start=1):
+        if not message.startswith(b"MSH"):
+            return _complain(f"part {number} of {args.file} is not an HL7v2 message; nothing was sent", 1)
+    return _send(messages, host, port, args.timeout)
+
+
+def terminated_by_cr(message: bytes) -> bytes:
+    """The message with CR after each segment, as MLLP carries it, by what ends its MSH.
+
+    LF: every line end is one of segments. CR: CR and CRLF are, a bare LF is data. CRLF: as CR, but an LF
+    before what can only be the next segment is one too, as in a file that was edited.
+    """
+    cr, lf = message.find(b"\r"), message.find(b"\n")
+    if lf >= 0 and not 0 <= cr < lf:
+        message = message.replace(b"\r\n", b"\r").replace(b"\n", b"\r")
+    elif lf >= 0:
+        message = message.replace(b"\r\n", b"\r")
+        if lf == cr + 1:
+            next_segment = rb"\n+(?=[A-Z][A-Z0-9]{2}" + re.escape(message[3:4]) + rb")"
+            message = re.sub(next_segment, b"\r", message)
+    return message.rstrip(b"\r\n") + b"\r"
+
+
+def _send(messages: list[bytes], host: str, port: int, timeout: float) -> int:
+    from ketafhir.mllp.acknowledgment import code, readable
+    from ketafhir.mllp.send import send_all
+
+    status = 0
+    connect_timeout = min(timeout, 10.0)
+    outcomes = send_all(messages, host, port, connect_timeout=connect_timeout, reply_timeout=timeout)
+    for number, sent in enumerate(outcomes, start=1):
+        for reply in sent.replies:
+            sys.stdout.write(readable(reply) + "\n")
+            if code(reply) not in _GOOD:
+                status = 1
+        sys.stdout.flush()
+        if sent.error and sent.replies:
+            _complain(f"message {number} was accepted, but its application has not answered: {sent.error}", 0)
+        elif sent.error:
+            left = len(messages) - number
+            rest = f"; {left} more not sent" if left else ""
+            outcomes.close()
+            return _complain(f"message {number} of {len(messages)}: {sent.error}{rest}", 1)
+    return status
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return seconds
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"ketafhir send: {text}\n")
+    return status

@@ -1,0 +1,218 @@
+"""One connection of the listener: bytes to frames to handler to answers, one message after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from ketafhir.mllp.framing import Found, Framer, Oversize, wrap
+from ketafhir.mllp.handler import Answers, Event, Handler, Kind, OnEvent, Peer
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one listener have in common."""
+
+    handler: Handler
+    on_event: OnEvent
+    max_bytes: int
+    idle_timeout: float | None
+    frame_timeout: float
+    max_connections: int
+    clock: Callable[[], float]
+    connections: set[Connection] = field(default_factory=set)
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: bool = False
+    opened: int = 0
+
+    def add(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        self.emptied.clear()
+
+    def remove(self, connection: Connection) -> None:
+        self.connections.remove(connection)
+        if not self.connections:
+            self.emptied.set()
+
+
+class Connection(asyncio.Protocol):
+    """Hands the frames of one peer to the handler in order and writes its answers.
+
+    At most one message is at work. While it is, at most one more piece of the stream is taken in; then
+    reading stops until the handler has caught up, and the peer feels it through TCP. The same holds while
+    the peer does not read our answers. A peer that closes its sending side still gets its answers.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._framer = Framer(shared.max_bytes)
+        self._waiting: deque[Found] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._choked = False  # the peer does not read what we write
+        self._ended = False  # no more input will be taken
+        self._lost = False
+        self._junk_told = False
+        self._moved = shared.clock()  # when the last byte or message made progress
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        shared = self._shared
+        shared.opened += 1
+        host, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
+        self.peer = Peer(host, port, shared.opened)
+        crowded = len(shared.connections) >= shared.max_connections
+        shared.add(self)
+        if crowded:
+            self._tell("crowded", f"more than {shared.max_connections} connections")
+        else:
+            self._tell("opened", f"connection {shared.opened}")
+        if crowded or shared.closing:
+            self.end_input(report=False)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return  # a piece that was already on its way through the event loop
+        self._moved = self._shared.clock()
+        self._waiting.extend(self._framer.feed(data))
+        if self._framer.skipped and not self._junk_told:
+            self._junk_told = True
+            self._tell("junk", "bytes outside of MLLP blocks are skipped: does the peer speak MLLP?")
+        self._pump()
+
+    def eof_received(self) -> bool:
+        self.end_input()
+        return not self._transport.is_closing()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._moved = self._shared.clock()
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._choked = False
+        self.end_input()
+
+    # What the listener calls.
+
+    def end_input(self, *, report: bool = True) -> None:
+        """Take nothing more; close once what came is answered. `report`: a block that broke off is told."""
+        if not self._ended:
+            self._ended = True
+            self._moved = self._shared.clock()
+            self._transport.pause_reading()
+            rest = self._framer.end()
+            if rest and report:
+                self._waiting.append(rest)
+        self._pump()
+
+    def check(self, now: float) -> None:
+        """Close if the peer has stood still for too long. The time a handler takes does not count."""
+        if self._running:
+            return
+        quiet = now - self._moved
+        if self._choked or self._transport.is_closing():
+            if quiet > self._shared.frame_timeout:
+                self._tell("stalled", f"the peer has not read its answers for {quiet:.0f} s")
+                self._transport.abort()
+        elif self._framer.inside:
+            if quiet > self._shared.frame_timeout:
+                self._tell("stalled", f"a message broke off, nothing came for {quiet:.0f} s")
+                self.end_input()
+        elif self._shared.idle_timeout is not None and quiet > self._shared.idle_timeout:
+            self._tell("idle", f"nothing came for {quiet:.0f} s")
+            self.end_input()
+
+    def abort(self) -> None:
+        """End it now: stop the handler, drop what is not yet written."""
+        self._waiting.clear()
+        if self._running:
+            self._running.cancel()
+        self._transport.abort()
+
+    # How a message is worked.
+
+    def _pump(self) -> None:
+        """Work what waits until a handler needs time, the peer stops reading or nothing is left."""
+        while self._waiting and not self._running and not self._choked:
+            try:
+                answers = self._hand_over(self._waiting.popleft())
+                if isinstance(answers, list):
+                    self._write(answers)
+                else:
+                    self._running = asyncio.ensure_future(self._await(answers))
+            except Exception as error:
+                self._fail(error)
+        if self._waiting or self._choked:
+            self._transport.pause_reading()
+        elif not self._running:
+            self._rest()
+
+    def _hand_over(self, found: Found) -> Answers:
+        handler = self._shared.handler
+        if isinstance(found, bytes):
+            return handler.message(found, self.peer)
+        if isinstance(found, Oversize):
+            return handler.oversize(found.head, found.size, self.peer)
+        return handler.truncated(found.head, found.size, self.peer)
+
+    async def _await(self, answers: Awaitable[list[bytes]]) -> None:
+        try:
+            self._write(await answers)
+        except asyncio.CancelledError:
+            self._stop()
+            raise
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._running = None
+            self._moved = self._shared.clock()
+            self._pump()
+
+    def _write(self, answers: list[bytes]) -> None:
+        if not answers:
+            return
+        blocks = b"".join([wrap(answer) for answer in answers])
+        if self._lost or self._transport.is_closing():
+            self._tell("answer-lost", "the peer was gone before its answer")
+        else:
+            self._transport.write(blocks)
+
+    def _fail(self, error: Exception) -> None:
+        """Close without an answer. Only the error's place is told: its text may hold part of a message."""
+        self._tell("handler-failed", f"{type(error).__name__} at {_place(error)}; closed without an answer")
+        self._stop()
+
+    def _stop(self) -> None:
+        self._waiting.clear()
+        self._ended = True
+        self._transport.close()
+
+    def _rest(self) -> None:
+        """Nothing waits and nothing runs: read on, or close."""
+        if self._lost:
+            if self in self._shared.connections:
+                self._shared.remove(self)
+                self._tell("closed", f"{self._framer.skipped} bytes were outside of blocks")
+        elif self._ended:
+            self._transport.close()
+        else:
+            self._transport.resume_reading()
+
+    def _tell(self, kind: Kind, text: str) -> None:
+        self._shared.on_event(Event(kind, self.peer, text))
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
