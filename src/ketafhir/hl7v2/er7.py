@@ -17,7 +17,7 @@ from ketafhir.hl7v2.stream import split_messages
 from ketafhir.hl7v2.structures import structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "DEFAULT",
@@ -225,9 +225,7 @@ def encode(segments: Iterable[Segment | str], separators: Separators = DEFAULT) 
     return "".join(line + "\r" for line in lines)
 
 
-def encode_segment(
-    name: str, cells: Mapping[int, str] | Sequence[str], separators: Separators = DEFAULT
-) -> str:
+def encode_segment(name: str, cells: dict[int, str] | Sequence[str], separators: Separators = DEFAULT) -> str:
     """One segment, without its CR, from raw texts by field number: a dict, or a list whose item 0 is not
     looked at.
 
