@@ -6,7 +6,10 @@ written to one place. `uuid` is not imported: it costs milliseconds at start-up 
 
 from __future__ import annotations
 
-from _sha1 import sha1
+try:
+    from _sha1 import sha1  # type: ignore[import-not-found]  # hashlib would load OpenSSL for this
+except ImportError:  # a Python built without its own digests
+    from hashlib import sha1
 
 # The version 5 UUID of "https://ketafhir.org/fhir" in the RFC 4122 URL namespace; it must never change.
 _NAMESPACE = bytes.fromhex("bbb3a6140c9a59c9a51c381193bbfb09")

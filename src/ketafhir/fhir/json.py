@@ -1,8 +1,8 @@
 """FHIR JSON, read and written with every number as it stood.
 
-`72.50` is read as `Decimal("72.50")` and written as `72.50` (FHIR R4, datatypes: a decimal keeps its precision). Where
-a Decimal would be written differently from what was read (`1e5`, `0.0000001`), a `Verbatim` keeps the text. Integers
-stay `int`; a `float` is never made.
+`72.50` is read as `Decimal("72.50")` and written as `72.50` (FHIR R4, datatypes: a decimal keeps its
+precision). Where a Decimal would be written differently from what was read (`1e5`, `0.0000001`), a
+`Verbatim` keeps the text. Integers stay `int`; a `float` is never made.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def decimal_text(number: Decimal) -> str:
 def loads(data: bytes | str) -> Any:
     """The JSON value in `data` (UTF-8, a byte order mark is dropped), numbers as `int` and `Decimal`.
 
-    Raises Refused (`json-charset`, `json-depth`, `json-syntax`, `json-number`, `json-duplicate-key`) with place
-    and remedy for what is not JSON, and for JSON that two readers could understand differently.
+    Raises Refused (`json-charset`, `json-depth`, `json-syntax`, `json-number`, `json-duplicate-key`), with
+    place and remedy for what is not JSON, and for JSON that two readers could understand differently.
     """
     text, raw = _text_and_bytes(data)
     if _too_deep(raw):
@@ -145,7 +145,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _integer(text: str) -> int | Decimal:
-    """An int, except where it would not come out as read: `-0`, or more than the 64 bits a JSON writer takes."""
+    """An int, but where it would not come out as read: `-0`, or more than the 64 bits a JSON writer takes."""
     if len(text) < 19 and text != "-0":
         return int(text)
     if len(text) > MAX_DIGITS:
@@ -165,12 +165,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        for key, _ in pairs:
+            if key in seen:
+                break
+            seen.add(key)
         kind = members.get("resourceType")
         raise refused(
             "json-duplicate-key",
             "the same member stands twice in one object" + (f" ({kind})" if isinstance(kind, str) else ""),
-            value=twice,
+            value=key,
             hint="readers disagree on which of them counts: send one",
         )
     return members

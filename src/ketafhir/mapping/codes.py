@@ -1,17 +1,16 @@
 """The codes the project uses: the one place where a code literal stands is `mappings/codes.csv`.
 
-Python and tables name a concept (`vitals.systolic`); the system, the code, its display and the public source where it
-was seen are data. `mappings/systems.csv` ties the coding-system names of HL7v2 (table 0396) to the system URIs of
-FHIR. Both files are read once, when first asked for.
+Python and tables name a concept (`vitals.systolic`); the system, the code, its display and the public
+source where it was seen are data. `mappings/systems.csv` ties the coding-system names of HL7v2 (table 0396)
+to the system URIs of FHIR. Both files are read once, when first asked for.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from ketafhir import data
 from ketafhir.errors import TableError
@@ -26,9 +25,8 @@ _TABLE_NAME = re.compile(r"HL7(\d{4})")
 _URI_SAFE = re.compile(r"[A-Za-z0-9_.+-]*")
 
 
-@dataclass(slots=True, frozen=True)
-class Code:
-    """One concept: its stable `name`, and what goes on the wire. `unit` is the UCUM code of its values, or ""."""
+class Code(NamedTuple):
+    """One concept: its stable name, and what goes on the wire. `unit` is the UCUM code of its values or ""."""
 
     name: str
     system: str
@@ -39,21 +37,20 @@ class Code:
 
 def code(name: str) -> Code:
     """The code of the concept `name`; TableError when `mappings/codes.csv` has no such row."""
-    row = _catalogue().get(name)
-    if row is None:
+    found = _catalogue().get(name)
+    if found is None:
         raise TableError(f"mappings/codes.csv has no row named {name!r}")
-    return Code(*row)
+    return found
 
 
 def codes(prefix: str = "") -> list[Code]:
     """All codes, in the order of the file, whose names start with `prefix` (`gad7.item`)."""
-    return [Code(*row) for name, row in _catalogue().items() if name.startswith(prefix)]
+    return [row for name, row in _catalogue().items() if name.startswith(prefix)]
 
 
 def find(system: str, value: str) -> Code | None:
     """The concept with this system URI and code, or None for a code that is not in the catalogue."""
-    name = _by_code().get((system, value))
-    return code(name) if name is not None else None
+    return _by_code().get((system, value))
 
 
 def system_uri(v2_name: str) -> str:
@@ -84,22 +81,6 @@ def v2_name(uri: str) -> str:
     return _unescaped(uri.removeprefix(_UNKNOWN)) if uri.startswith(_UNKNOWN) else uri
 
 
-def _escaped(v2_name: str) -> str:
-    if _URI_SAFE.fullmatch(v2_name):
-        return v2_name
-    from urllib.parse import quote
-
-    return quote(v2_name, safe="+")
-
-
-def _unescaped(text: str) -> str:
-    if "%" not in text:
-        return text
-    from urllib.parse import unquote
-
-    return unquote(text)
-
-
 def codesystem() -> dict[str, object]:
     """Our own codes as a FHIR R4 CodeSystem resource, generated from the catalogue."""
     own = [row for row in codes() if row.system == OWN_SYSTEM]
@@ -120,13 +101,31 @@ def codesystem() -> dict[str, object]:
     }
 
 
+def _escaped(v2_name: str) -> str:
+    if _URI_SAFE.fullmatch(v2_name):
+        return v2_name
+    from urllib.parse import quote
+
+    return quote(v2_name, safe="+")
+
+
+def _unescaped(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
 def _rows(name: str, width: int) -> Iterator[list[str]]:
     """The rows of a file under `mappings/` below its heading, each of `width` cells."""
+    import csv
+
     place = data.path("mappings") / name
     try:
         with place.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
-            next(rows)
+            next(rows, None)
             for row in rows:
                 if len(row) != width:
                     raise TableError(f"{place}:{rows.line_num}: {len(row)} cells where {width} belong")
@@ -136,19 +135,18 @@ def _rows(name: str, width: int) -> Iterator[list[str]]:
 
 
 @cache
-def _catalogue() -> dict[str, tuple[str, str, str, str, str]]:
-    """From name to the fields of `Code`."""
-    found: dict[str, tuple[str, str, str, str, str]] = {}
+def _catalogue() -> dict[str, Code]:
+    found: dict[str, Code] = {}
     for name, system, value, display, unit, _source, _note in _rows("codes.csv", 7):
         if name in found:
             raise TableError(f"mappings/codes.csv: the name {name!r} stands twice")
-        found[name] = (name, system, value, display, unit)
+        found[name] = Code(name, system, value, display, unit)
     return found
 
 
 @cache
-def _by_code() -> dict[tuple[str, str], str]:
-    return {(row[1], row[2]): name for name, row in _catalogue().items()}
+def _by_code() -> dict[tuple[str, str], Code]:
+    return {(row.system, row.code): row for row in _catalogue().values()}
 
 
 @cache
