@@ -1,0 +1,212 @@
+"""`ketafhir queue list|show|retry --store FILE`: what is in the store, and another try for what is stuck.
+
+A list carries nothing about a patient; `show --raw` and `show --payload` print the bytes as they are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from ketafhir.errors import StoreError
+from ketafhir.store.protocol import Store
+from ketafhir.store.rows import DeliveryRow, Detail, Summary
+from ketafhir.store.sqlite import SqliteStore
+from ketafhir.store.states import DEAD, DELIVERY_STATES, OUTCOMES, PARKED
+
+_HEAD = ("ID", "CONTROL ID", "TYPE", "TO", "STATE", "TRIES", "AGE", "NEXT TRY", "REASON")
+_REASON_WIDTH = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The three commands and their options, on `ketafhir queue`."""
+    commands = parser.add_subparsers(dest="queue_command", required=True, metavar="list|show|retry")
+    listing = commands.add_parser("list", help="the messages in the queue, oldest first")
+    listing.add_argument("--state", choices=[*DELIVERY_STATES, *OUTCOMES], help="only what is in this state")
+    listing.add_argument("--to", metavar="DESTINATION", help="only what goes to this destination")
+    listing.add_argument("--limit", type=int, default=50, help="lines on a page (50)")
+    listing.add_argument(
+        "--after", default="0.0", metavar="CURSOR", help="the next page, as the last one said"
+    )
+    showing = commands.add_parser("show", help="one message: outcome, issues, deliveries, attempts")
+    showing.add_argument("id", type=int, help="its ID in the list")
+    form = showing.add_mutually_exclusive_group()
+    form.add_argument("--raw", action="store_true", help="the message itself, byte for byte")
+    form.add_argument(
+        "--payload", action="store_true", help="what is sent for it, one delivery after the other"
+    )
+    retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
+    retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
+    retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
+    for command in (listing, showing, retrying):
+        command.add_argument("--store", metavar="FILE", help="the store of the service")
+        command.add_argument("--json", action="store_true", help="JSON in place of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code: 0 done, 1 refused or not there, 2 no store named. `args.store` is the path of the file."""
+    if not args.store:
+        sys.stderr.write("ketafhir queue: name the store with --store FILE\n")
+        return 2
+    try:
+        store = SqliteStore(args.store, create=False)
+        try:
+            return _COMMANDS[args.queue_command](store, args)
+        finally:
+            store.close()
+    except StoreError as error:
+        sys.stderr.write(f"ketafhir queue: {error}\n")
+        return 1
+
+
+def _list(store: Store, args: argparse.Namespace) -> int:
+    try:
+        message, _, delivery = args.after.partition(".")
+        after = (int(message), int(delivery or 0))
+    except ValueError:
+        sys.stderr.write(f"ketafhir queue: {args.after!r} is no cursor, which is such as 120.118\n")
+        return 2
+    rows = store.page(state=args.state, destination=args.to, after=after, limit=args.limit)
+    more = "{}.{}".format(*rows[-1].cursor) if len(rows) == args.limit else None
+    if args.json:
+        return _print_json({"entries": [asdict(row) for row in rows], "after": more})
+    now = time.time()
+    _print_table(_HEAD, [_line(row, now) for row in rows])
+    if more:
+        sys.stderr.write(f"more: --after {more}\n")
+    return 0
+
+
+def _line(row: Summary, now: float) -> tuple[str, ...]:
+    reason = f"waits for message {row.behind}" if row.behind else row.reason
+    if len(reason) > _REASON_WIDTH:
+        reason = reason[: _REASON_WIDTH - 1] + "…"
+    waits = row.not_before is not None and row.not_before > now
+    return (
+        *(str(row.message_id), row.control_id, row.message_type, row.destination or "-", row.state),
+        *(str(row.attempts), _age(now - row.received_at), _time(row.not_before) if waits else "-", reason),
+    )
+
+
+def _show(store: Store, args: argparse.Namespace) -> int:
+    detail = store.show(args.id)
+    if args.raw:
+        return _print_bytes(detail.raw)
+    if args.payload:
+        return _print_bytes(b"\n".join(row.payload for row in detail.deliveries))
+    if args.json:
+        return _print_json(_as_json(detail))
+    lines = [
+        f"message   {detail.message_id}  {detail.message_type}  MSH-10 {detail.control_id}",
+        f"from      {detail.sender}  {detail.peer}  through {detail.listener}",
+        f"received  {_time(detail.received_at)}" + (f", again {detail.resends}x" if detail.resends else ""),
+        f"outcome   {detail.outcome}" + (", MSH-10 used before for other bytes" if detail.reused else ""),
+        f"ACK       {detail.ack_state}, application answer {detail.answer_state}",
+        *(f"issue     {_issue(issue)}" for issue in json.loads(detail.issues)),
+    ]
+    for row in detail.deliveries:
+        lines += _delivery_lines(row)
+    sys.stdout.write("\n".join(map(_printable, lines)) + "\n")
+    return 0
+
+
+def _delivery_lines(row: DeliveryRow) -> list[str]:
+    lines = [f"to        {row.destination}  {row.state}" + (f": {row.reason}" if row.reason else "")]
+    if row.not_before and row.state in ("queued", "parked"):
+        lines.append(f"          next try {_time(row.not_before)}")
+    lines += [
+        f"  try {one.number:<4}{_time(one.started_at)}  {one.kind} {one.status} {one.detail}".rstrip()
+        for one in row.history
+    ]
+    return lines
+
+
+def _as_json(detail: Detail) -> dict[str, object]:
+    """Without the bytes, which have options of their own."""
+    found = asdict(detail)
+    found["issues"] = json.loads(detail.issues)
+    for name in ("raw", "ack", "answer"):
+        del found[name]
+    for delivery in found["deliveries"]:
+        del delivery["payload"]
+    return found
+
+
+def _issue(issue: object) -> str:
+    if not isinstance(issue, dict):
+        return str(issue)
+    parts = (issue.get(name) for name in ("severity", "code", "row", "where", "text", "hint"))
+    return " ".join(str(part) for part in parts if part)
+
+
+def _retry(store: Store, args: argparse.Namespace) -> int:
+    refusals: list[str] = []
+    retried: list[int] = []
+    for message_id in args.id or _stuck(store):
+        try:
+            store.retry(message_id, force=args.force)
+            retried.append(message_id)
+        except StoreError as error:
+            refusals.append(str(error))
+    if args.json:
+        _print_json({"retried": retried, "refused": refusals})
+    else:
+        sys.stdout.write(f"{len(retried)} queued again\n")
+        sys.stderr.writelines(f"ketafhir queue: {text}\n" for text in refusals)
+    return 1 if refusals else 0
+
+
+def _stuck(store: Store) -> list[int]:
+    found: list[int] = []
+    for state in (PARKED, DEAD):
+        after = (0, 0)
+        while rows := store.page(state=state, after=after, limit=500):
+            found += [row.message_id for row in rows]
+            after = rows[-1].cursor
+    return sorted(set(found))
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = [head, *([_printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _printable(text: str) -> str:
+    """A control id or reason must not steer the terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _print_json(value: object) -> int:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _print_bytes(data: bytes) -> int:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+_COMMANDS = {"list": _list, "show": _show, "retry": _retry}

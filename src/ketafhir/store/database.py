@@ -1,0 +1,151 @@
+"""An SQLite file as the store needs it: private, durable on commit, up to date, its errors told as ours.
+
+WAL with synchronous=FULL: a COMMIT that returned survives a power cut
+(sqlite.org/pragma.html#pragma_synchronous; NORMAL may lose the last commits). One connection behind one lock
+serves all threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ketafhir.errors import StoreError
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_OTHERS = 0o077
+_BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
+
+_SETTINGS = (
+    f"PRAGMA busy_timeout = {_BUSY_MS}",
+    "PRAGMA auto_vacuum = INCREMENTAL",  # it can only be chosen before the first table is made
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+)
+
+_SPOKEN = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_BUSY": "another process holds the lock",
+    "SQLITE_LOCKED": "another process holds the lock",
+    "SQLITE_READONLY": "it can only be read",
+    "SQLITE_PERM": "it may not be opened",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_IOERR": "the disk does not read or write",
+    "SQLITE_CORRUPT": "it is damaged: restore a backup",
+    "SQLITE_NOTADB": "it is no store of ketafhir",
+}
+
+
+class Database:
+    """One open SQLite file. Raises StoreError where it cannot be opened, is readable by others or too new."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        _make_private(path, create)
+        with self._spoken():
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with self._spoken():
+                for setting in _SETTINGS:
+                    connection.execute(setting).fetchall()
+            self._connection = connection
+            with self.transaction() as cursor:
+                _migrate(cursor, path)
+        except BaseException:
+            self._connection = None
+            connection.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Cursor]:
+        """All or nothing, and on disk when the block has ended."""
+        with self._in("BEGIN IMMEDIATE") as cursor:
+            yield cursor
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Cursor]:
+        """One consistent view."""
+        with self._in("BEGIN") as cursor:
+            yield cursor
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _in(self, begin: str) -> Iterator[sqlite3.Cursor]:
+        with self._lock, self._spoken():
+            if self._connection is None:
+                raise StoreError(f"the store {self.path} is closed")
+            connection = self._connection
+            try:
+                connection.execute(begin)
+                yield connection.cursor()
+                connection.execute("COMMIT")
+            finally:
+                # Also after a COMMIT that failed; a full disk has rolled back by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self.path}: {_reason(error)}") from error
+
+
+def _reason(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    primary = "_".join(name.split("_")[:2])  # SQLITE_IOERR_WRITE is an SQLITE_IOERR
+    return _SPOKEN.get(primary, str(error))
+
+
+def _make_private(path: Path, create: bool) -> None:
+    """The file is made 0600 before SQLite opens it; its WAL takes the same rights from it."""
+    try:
+        if create:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise StoreError(f"the store {path}: {error.strerror}") from error
+    if mode & _OTHERS:
+        raise StoreError(f"the store {path} is open to other users: chmod 600 {path}")
+
+
+def _migrate(cursor: sqlite3.Cursor, path: Path) -> None:
+    """Runs the migrations that the file has not seen, forward only. Its number is kept in user_version."""
+    (current,) = cursor.execute("PRAGMA user_version").fetchone()
+    scripts = sorted(_MIGRATIONS.glob("[0-9]*.sql"))
+    newest = int(scripts[-1].name[:4])
+    if current > newest:
+        raise StoreError(
+            f"the store {path} was written by a newer ketafhir (schema {current}, known {newest})"
+        )
+    for script in scripts[current:]:
+        for statement in _statements(script.read_text("utf-8")):
+            cursor.execute(statement)
+    if current < newest:
+        cursor.execute(f"PRAGMA user_version = {newest}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; `executescript` would commit in the middle of our transaction."""
+    lines: list[str] = []
+    for line in script.splitlines():
+        lines.append(line)
+        if sqlite3.complete_statement("\n".join(lines)):
+            yield "\n".join(lines)
+            lines.clear()

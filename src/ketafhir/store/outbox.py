@@ -1,0 +1,107 @@
+"""Handing deliveries out and settling them, in SQL: each function works in the transaction it is given."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from ketafhir.store import statements as sql
+from ketafhir.store import states
+from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement
+
+STOPPED = "the worker stopped in mid-attempt: whether it was done is not known"
+
+
+def claim(
+    cursor: sqlite3.Cursor, worker: str, lease_seconds: float, destination: str, now: float
+) -> Delivery | None:
+    """The oldest delivery that may go now, under a new token."""
+    _free(cursor, cursor.execute(sql.EXPIRED, (now,)).fetchall(), now)
+    found = cursor.execute(sql.NEXT_DUE, (destination, now)).fetchone()
+    if found is None:
+        return None
+    delivery_id, message_id, token, *rest = found
+    cursor.execute(sql.CLAIM, (worker, now + lease_seconds, delivery_id))
+    return Delivery(delivery_id, message_id, token + 1, *rest)
+
+
+def reclaim(cursor: sqlite3.Cursor, worker: str, now: float) -> int:
+    """What a dead process of this name held."""
+    held = cursor.execute(sql.HELD_BY, (worker,)).fetchall()
+    _free(cursor, held, now)
+    return len(held)
+
+
+def _free(cursor: sqlite3.Cursor, held: list[tuple[int, str, float, str]], now: float) -> None:
+    """Claimed: back for nothing. In flight: back with an attempt, since it may have been done."""
+    for delivery_id, state, sent_at, worker in held:
+        if state == states.CLAIMED:
+            cursor.execute(sql.REQUEUE_UNSENT, (delivery_id,))
+        else:
+            attempt = (delivery_id, worker, sent_at, now, "ambiguous", "", STOPPED)
+            cursor.execute(sql.INSERT_ATTEMPT, attempt)
+            cursor.execute(sql.REQUEUE_AMBIGUOUS, (STOPPED, delivery_id))
+
+
+def mark_inflight(cursor: sqlite3.Cursor, delivery: Delivery, lease_seconds: float, now: float) -> None:
+    """From here on it may have been done."""
+    _held(cursor, delivery, states.INFLIGHT)
+    cursor.execute(sql.MARK_INFLIGHT, (now, now + lease_seconds, delivery.id))
+
+
+def give_back(cursor: sqlite3.Cursor, delivery: Delivery) -> None:
+    """Claimed and not sent after all."""
+    state, _, _ = _held(cursor, delivery, states.QUEUED)
+    if state != states.CLAIMED:
+        raise NotAllowed(f"delivery {delivery.id} is {state}: only what was not sent is given back")
+    cursor.execute(sql.FREE, (delivery.id,))
+
+
+def settle(cursor: sqlite3.Cursor, delivery: Delivery, settlement: Settlement, now: float) -> None:
+    """The attempt, the new state and what was learned."""
+    _, sent_at, worker = _held(cursor, delivery, settlement.state)
+    started_at = now if sent_at is None else sent_at
+    attempt = (delivery.id, worker, started_at, now, settlement.kind, settlement.status, settlement.reason)
+    cursor.execute(sql.INSERT_ATTEMPT, attempt)
+    is_open = settlement.state in states.OPEN
+    cursor.execute(
+        sql.SETTLE,
+        (
+            *(settlement.state, settlement.reason, settlement.not_before, settlement.counted),
+            *(settlement.rejected, None if is_open else now, delivery.id),
+        ),
+    )
+    if not is_open:
+        cursor.execute(sql.CLOSE_PARTITIONS, (delivery.id,))
+    learn_versions(cursor, delivery.destination, settlement.versions or {})
+
+
+def _held(cursor: sqlite3.Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:
+    """State, time of sending and worker of a delivery that is still its claimer's, and may become `state`."""
+    found: tuple[str, float | None, str] | None = cursor.execute(
+        sql.HELD, (delivery.id, delivery.token)
+    ).fetchone()
+    if found is None or found[0] not in (states.CLAIMED, states.INFLIGHT):
+        raise LeaseLost(f"delivery {delivery.id} is no longer held by this worker")
+    if (found[0], state) not in states.DELIVERY_STEPS:
+        raise NotAllowed(f"delivery {delivery.id} is {found[0]}, which does not become {state}")
+    return found
+
+
+def learn_versions(cursor: sqlite3.Cursor, destination: str, versions: Mapping[str, str | None]) -> None:
+    """The ETag of each reference; None forgets it."""
+    for reference, etag in versions.items():
+        if etag is None:
+            cursor.execute(sql.FORGET_VERSION, (destination, reference))
+        else:
+            cursor.execute(sql.LEARN_VERSION, (destination, reference, etag))
+
+
+def versions_of(cursor: sqlite3.Cursor, destination: str, references: Iterable[str]) -> dict[str, str]:
+    """The ETags known for these references."""
+    known: dict[str, str] = {}
+    for reference in references:
+        found = cursor.execute(sql.VERSION, (destination, reference)).fetchone()
+        if found is not None:
+            known[reference] = found[0]
+    return known

@@ -1,0 +1,272 @@
+"""What a message store does, whichever database is below it.
+
+The store knows rows, and payloads are opaque bytes to it. A `partition` is the text that order is kept by (a
+patient): deliveries that share one are handed out strictly in the order of their acceptance. Times are
+seconds since the epoch, UTC. Every call that writes is one transaction, durable when it returns. The calls
+block: from asyncio they are made in a thread (`asyncio.to_thread`); an implementation must stand several
+threads. No payload, record or partition stands in a `repr`, since a `repr` ends in a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ketafhir.errors import StoreError
+from ketafhir.store.rows import Counts, Detail, Summary
+from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
+
+HL7V2 = "x-application/hl7-v2+er7"
+Leg = Literal["ack", "answer"]
+
+
+class RecordsChanged(StoreError):
+    """The record was changed by another message since it was read: read, fold and accept again."""
+
+
+class LeaseLost(StoreError):
+    """The delivery is not this claimer's any more (lease run out, operator): nothing was written."""
+
+
+class NotAllowed(StoreError):
+    """The step is none of `states`: the text says from which state to which."""
+
+
+class Unknown(StoreError):
+    """No message has this number."""
+
+
+@dataclass(slots=True, frozen=True)
+class NewDelivery:
+    """A payload for a destination. All `partitions` are held by it: a merge of two patients names both."""
+
+    destination: str
+    partitions: tuple[str, ...] = field(repr=False)
+    payload: bytes = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
+class RecordChange:
+    """The whole new record of a partition. `version` is the one it was read at, 0 where there was none."""
+
+    partition: str = field(repr=False)
+    version: int
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
+class Key:
+    """Another name of a partition: the order number `text` of kind `placer` leads to its patient."""
+
+    kind: str
+    text: str
+    partition: str = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
+class Result:
+    """What translation made of a message: one of `states.OUTCOMES`, issues as JSON, and what follows."""
+
+    outcome: str
+    issues: bytes = field(default=b"[]", repr=False)
+    answer: bytes | None = field(default=None, repr=False)  # the application ACK of enhanced mode
+    deliveries: Sequence[NewDelivery] = ()
+    records: Sequence[RecordChange] = ()
+    keys: Sequence[Key] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Inbound:
+    """A message as it came. Without `result` it is kept as received, for `unfinished` and `complete`.
+
+    `sender` is MSH-3 and MSH-4, `control_id` MSH-10 (empty: never a duplicate), `ack` the bytes that answer
+    the frame, `received_at` the clock of the store where it is None. `sha256` is the digest of `raw`.
+    """
+
+    raw: bytes = field(repr=False)
+    sha256: bytes
+    listener: str
+    peer: str
+    sender: str
+    control_id: str
+    message_type: str
+    ack: bytes | None = field(default=None, repr=False)
+    result: Result | None = None
+    media_type: str = HL7V2
+    received_at: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Accepted:
+    """What became of an `Inbound`.
+
+    `duplicate`: the same sender, MSH-10 and bytes came before; nothing was written but a counter, and `ack`
+    and `answer` are the stored ones to send again. `reused`: the same MSH-10 came before with other bytes.
+    """
+
+    message_id: int
+    duplicate: bool
+    reused: bool
+    ack: bytes | None = field(repr=False)
+    answer: bytes | None = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
+class Delivery:
+    """A claimed payload. `token` fences: a write under an older one is refused with `LeaseLost`.
+
+    `attempts` counts the attempts that may have reached the destination, `rejections` those that it turned
+    down.
+    """
+
+    id: int
+    message_id: int
+    token: int
+    destination: str
+    payload: bytes = field(repr=False)
+    attempts: int
+    rejections: int
+
+
+@dataclass(slots=True, frozen=True)
+class Settlement:
+    """How an attempt ended. `not_before` None in a parked one: until an operator acts.
+
+    `kind` is the name of the disposition and `status` the HTTP or ACK code, both for the log of attempts.
+    `counted` is False where the destination was provably not reached, or was not to blame the payload.
+    """
+
+    state: str
+    reason: str = ""
+    not_before: float | None = None
+    kind: str = ""
+    status: str = ""
+    counted: bool = True
+    rejected: bool = False
+    versions: Mapping[str, str] | None = None
+
+
+def done(versions: Mapping[str, str] | None = None, status: str = "") -> Settlement:
+    """It was done; `versions` (`Type/id` -> ETag) are learned in the same transaction."""
+    return Settlement(DONE, kind="done", status=status, versions=versions)
+
+
+def retry(at: float, reason: str, *, kind: str = "", status: str = "", counted: bool = True) -> Settlement:
+    """It waits until `at`, holding its partition."""
+    return Settlement(QUEUED, reason, at, kind, status, counted)
+
+
+def park(reason: str, at: float | None = None, *, kind: str = "", status: str = "") -> Settlement:
+    """It was turned down: its partition stands still until `at`, or until an operator acts."""
+    return Settlement(PARKED, reason, at, kind, status, rejected=True)
+
+
+def dead(reason: str, *, kind: str = "", status: str = "") -> Settlement:
+    """It is given up; later deliveries of its partition go on."""
+    return Settlement(DEAD, reason, None, kind, status, rejected=True)
+
+
+@dataclass(slots=True, frozen=True)
+class Unfinished:
+    """A message that is committed and not yet translated."""
+
+    message_id: int
+    raw: bytes = field(repr=False)
+    listener: str
+    peer: str
+    sender: str
+    control_id: str
+    message_type: str
+    media_type: str
+    received_at: float
+
+
+class Store(Protocol):
+    """The durable inbox and outbox. Every call may raise StoreError (full, locked, read-only, damaged)."""
+
+    # Inbox.
+    def seen(self, sender: str, control_id: str, sha256: bytes) -> Accepted | None:
+        """What `accept` would say of a duplicate or a reused MSH-10; None for a message that is new."""
+
+    def accept(self, message: Inbound) -> Accepted:
+        """Commits message, result, ACK, deliveries, records and keys at once. Raises RecordsChanged."""
+
+    def unfinished(self, limit: int = 100) -> list[Unfinished]:
+        """The oldest messages that wait for translation."""
+
+    def complete(self, message_id: int, result: Result) -> None:
+        """Commits the result of an unfinished message. Raises RecordsChanged, NotAllowed, Unknown."""
+
+    def record(self, partition: str) -> tuple[bytes | None, int]:
+        """The record of a partition and its version; (None, 0) where there is none."""
+
+    def lookup(self, kind: str, text: str) -> list[str]:
+        """The partitions that carry this key, in the order of their names."""
+
+    def ack_delivered(self, message_id: int, leg: Leg = "ack") -> None:
+        """The sender has been told."""
+
+    def ack_undelivered(self, message_id: int, leg: Leg = "ack") -> None:
+        """The sender could not be told; it will ask again."""
+
+    # Outbox.
+    def claim(self, worker: str, lease_seconds: float, destination: str) -> Delivery | None:
+        """The oldest delivery that is due and has no earlier open one in any of its partitions."""
+
+    def mark_inflight(self, delivery: Delivery, lease_seconds: float) -> None:
+        """From here on it may have been done; renews the lease. Raises LeaseLost."""
+
+    def give_back(self, delivery: Delivery) -> None:
+        """A claimed delivery that was not sent after all is free at once. Raises LeaseLost."""
+
+    def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Writes the attempt and the new state. Raises LeaseLost, NotAllowed."""
+
+    def reclaim(self, worker: str) -> int:
+        """Frees what a process of this name held when it died; returns how many."""
+
+    def learn_versions(self, destination: str, versions: Mapping[str, str | None]) -> None:
+        """Remembers the ETag of each `Type/id` at a destination; None forgets it."""
+
+    def versions_of(self, destination: str, references: Iterable[str]) -> dict[str, str]:
+        """The ETags known for these `Type/id`."""
+
+    # The operator.
+    def retry(self, message_id: int, *, force: bool = False) -> int:
+        """Queues again what is waiting, parked or dead of a message; returns how many deliveries.
+
+        A message without deliveries goes back to `unfinished`, for a new translation, and counts as 1. A dead
+        one that a later delivery of its partition has overtaken is refused with NotAllowed unless `force` is
+        set, since it would write an older state over a newer one. Raises Unknown.
+        """
+
+    def release(self, partition: str) -> int:
+        """Queues again all that is parked in a partition; returns how many."""
+
+    def page(
+        self,
+        *,
+        state: str | None = None,
+        destination: str | None = None,
+        after: tuple[int, int] = (0, 0),
+        limit: int = 50,
+    ) -> list[Summary]:
+        """Deliveries, and messages without any, oldest first, from behind `after` (a `Summary.cursor`).
+
+        `state` is one of a delivery, or an outcome for messages without deliveries.
+        """
+
+    def show(self, message_id: int) -> Detail:
+        """All that is kept of a message. Raises Unknown."""
+
+    def counts(self, destination: str | None = None) -> Counts:
+        """How many there are in each state."""
+
+    def close(self) -> None:
+        """Every later call raises StoreError."""
+
+
+def owed(body: bytes | None) -> str:
+    """The first state of a leg: pending where there are bytes to send."""
+    return "not_owed" if body is None else PENDING

@@ -1,0 +1,99 @@
+"""What the store shows to an operator: plain rows, as read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, frozen=True)
+class Summary:
+    """One line of the queue. It carries nothing about the patient.
+
+    `state` is the delivery's, or the outcome of a message without deliveries. `behind` is the message that an
+    otherwise free delivery waits for.
+    """
+
+    message_id: int
+    delivery_id: int  # 0 where there is none
+    control_id: str
+    message_type: str
+    sender: str
+    destination: str
+    state: str
+    reason: str
+    attempts: int
+    received_at: float
+    not_before: float | None
+    behind: int | None
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where the next page begins."""
+        return (self.message_id, self.delivery_id)
+
+
+@dataclass(slots=True, frozen=True)
+class AttemptRow:
+    """One attempt at a delivery, as it ended."""
+
+    number: int
+    worker: str
+    started_at: float
+    ended_at: float
+    kind: str
+    status: str
+    detail: str
+
+
+@dataclass(slots=True, frozen=True)
+class DeliveryRow:
+    """One delivery with its history, oldest attempt first."""
+
+    id: int
+    destination: str
+    partitions: tuple[str, ...] = field(repr=False)
+    payload: bytes = field(repr=False)
+    state: str
+    reason: str
+    attempts: int
+    rejections: int
+    not_before: float | None
+    created_at: float
+    settled_at: float | None
+    history: tuple[AttemptRow, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Detail:
+    """All that is kept of a message."""
+
+    message_id: int
+    listener: str
+    peer: str
+    sender: str
+    control_id: str
+    message_type: str
+    media_type: str
+    received_at: float
+    raw: bytes = field(repr=False)
+    outcome: str
+    issues: bytes = field(repr=False)
+    ack: bytes | None = field(repr=False)
+    ack_state: str
+    answer: bytes | None = field(repr=False)
+    answer_state: str
+    reused: int  # 1 when its MSH-10 had come before with other bytes
+    resends: int
+    deliveries: tuple[DeliveryRow, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Counts:
+    """How many messages of each outcome and deliveries of each state; every state is a key.
+
+    `oldest` is the acceptance of the oldest delivery that is still open.
+    """
+
+    outcomes: dict[str, int]
+    deliveries: dict[str, int]
+    oldest: float | None

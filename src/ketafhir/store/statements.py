@@ -1,0 +1,176 @@
+"""Every SQL statement of the store. Tests pin the query plan of those that run often."""
+
+from __future__ import annotations
+
+# --- inbox ---
+
+# The earlier messages of one sender under one MSH-10; whether one of them has the same bytes decides.
+SAME_CONTROL_ID = """
+SELECT id, sha256, ack, answer FROM message
+WHERE sender = ? AND control_id = ? AND control_id <> '' ORDER BY id
+"""
+
+COUNT_RESEND = "UPDATE message SET resends = resends + 1 WHERE id = ?"
+
+INSERT_MESSAGE = """
+INSERT INTO message (listener, peer, sender, control_id, message_type, media_type, received_at, raw, sha256,
+                     outcome, issues, ack, ack_state, answer, answer_state, reused)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+UNFINISHED = """
+SELECT id, raw, listener, peer, sender, control_id, message_type, media_type, received_at FROM message
+WHERE outcome = 'received' ORDER BY id LIMIT ?
+"""
+
+MESSAGE_OUTCOME = "SELECT outcome FROM message WHERE id = ?"
+SET_OUTCOME = "UPDATE message SET outcome = ? WHERE id = ?"
+SET_RESULT = "UPDATE message SET outcome = ?, issues = ?, answer = ?, answer_state = ? WHERE id = ?"
+
+INSERT_DELIVERY = """
+INSERT INTO delivery (message_id, destination, payload, state, not_before, created_at)
+VALUES (?, ?, ?, 'queued', 0, ?)
+"""
+INSERT_PARTITION = "INSERT INTO delivery_partition (part_key, destination, delivery_id) VALUES (?, ?, ?)"
+
+# Both change nothing when the record is not at the version it was read at.
+INSERT_RECORD = "INSERT INTO record (part_key, version, body) VALUES (?, 1, ?) ON CONFLICT DO NOTHING"
+UPDATE_RECORD = "UPDATE record SET version = version + 1, body = ? WHERE part_key = ? AND version = ?"
+RECORD = "SELECT body, version FROM record WHERE part_key = ?"
+
+INSERT_ALIAS = "INSERT INTO alias (kind, text, part_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+PARTITIONS_OF_ALIAS = "SELECT part_key FROM alias WHERE kind = ? AND text = ? ORDER BY part_key"
+
+ACK_STATE = "SELECT ack_state FROM message WHERE id = ?"
+SET_ACK_STATE = "UPDATE message SET ack_state = ? WHERE id = ?"
+ANSWER_STATE = "SELECT answer_state FROM message WHERE id = ?"
+SET_ANSWER_STATE = "UPDATE message SET answer_state = ? WHERE id = ?"
+
+# --- outbox ---
+
+# The oldest that is due and stands first in each partition it holds. One that waits or is parked blocks the
+# younger ones of its partition, being itself an earlier open delivery.
+NEXT_DUE = """
+SELECT d.id, d.message_id, d.token, d.destination, d.payload, d.attempts, d.rejections FROM delivery d
+WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= ?
+  AND NOT EXISTS (
+    SELECT 1 FROM delivery_partition mine
+    JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
+      AND earlier.destination = d.destination AND earlier.open = 1 AND earlier.delivery_id < d.id
+    WHERE mine.delivery_id = d.id)
+ORDER BY d.id LIMIT 1
+"""
+
+CLAIM = """
+UPDATE delivery SET state = 'claimed', worker = ?, lease_until = ?, token = token + 1, sent_at = NULL
+WHERE id = ?
+"""
+HELD = "SELECT state, sent_at, worker FROM delivery WHERE id = ? AND token = ?"
+MARK_INFLIGHT = """
+UPDATE delivery SET state = 'inflight', sent_at = COALESCE(sent_at, ?), lease_until = ? WHERE id = ?
+"""
+FREE = "UPDATE delivery SET state = 'queued', lease_until = NULL WHERE id = ?"
+
+EXPIRED = """
+SELECT id, state, sent_at, worker FROM delivery
+WHERE state IN ('claimed', 'inflight') AND lease_until < ? ORDER BY lease_until
+"""
+HELD_BY = """
+SELECT id, state, sent_at, worker FROM delivery
+WHERE state IN ('claimed', 'inflight') AND lease_until > 0 AND worker = ? ORDER BY lease_until
+"""
+# The token moves on, so that a claimer that comes back too late cannot write.
+REQUEUE_AMBIGUOUS = """
+UPDATE delivery SET state = 'queued', reason = ?, attempts = attempts + 1, token = token + 1,
+                    lease_until = NULL, not_before = 0
+WHERE id = ?
+"""
+REQUEUE_UNSENT = "UPDATE delivery SET state = 'queued', token = token + 1, lease_until = NULL WHERE id = ?"
+
+SETTLE = """
+UPDATE delivery SET state = ?, reason = ?, not_before = ?, attempts = attempts + ?,
+                    rejections = rejections + ?, lease_until = NULL, settled_at = ?
+WHERE id = ?
+"""
+CLOSE_PARTITIONS = "UPDATE delivery_partition SET open = 0 WHERE delivery_id = ?"
+INSERT_ATTEMPT = """
+INSERT INTO attempt (delivery_id, worker, started_at, ended_at, kind, status, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+LEARN_VERSION = """
+INSERT INTO resource_version (destination, reference, etag) VALUES (?, ?, ?)
+ON CONFLICT (destination, reference) DO UPDATE SET etag = excluded.etag
+"""
+FORGET_VERSION = "DELETE FROM resource_version WHERE destination = ? AND reference = ?"
+VERSION = "SELECT etag FROM resource_version WHERE destination = ? AND reference = ?"
+
+# --- the operator ---
+
+DELIVERY_STATES = "SELECT id, state FROM delivery WHERE message_id = ? ORDER BY id"
+# A later delivery of one of its partitions that has been written, or may be at this moment.
+OVERTAKEN_BY = """
+SELECT MIN(later.message_id) FROM delivery_partition mine
+JOIN delivery_partition theirs ON theirs.part_key = mine.part_key AND theirs.destination = mine.destination
+  AND theirs.delivery_id > mine.delivery_id
+JOIN delivery later ON later.id = theirs.delivery_id AND later.state IN ('done', 'claimed', 'inflight')
+WHERE mine.delivery_id = ?
+"""
+REQUEUE = """
+UPDATE delivery SET state = 'queued', not_before = 0, rejections = 0, settled_at = NULL, token = token + 1
+WHERE id = ?
+"""
+OPEN_PARTITIONS = "UPDATE delivery_partition SET open = 1 WHERE delivery_id = ?"
+PARKED_IN = """
+SELECT DISTINCT d.id FROM delivery_partition p JOIN delivery d ON d.id = p.delivery_id
+WHERE p.part_key = ? AND p.open = 1 AND d.state = 'parked' ORDER BY d.id
+"""
+
+_SUMMARY = """
+SELECT m.id, COALESCE(d.id, 0), m.control_id, m.message_type, m.sender, COALESCE(d.destination, ''),
+       COALESCE(d.state, m.outcome), COALESCE(d.reason, ''), COALESCE(d.attempts, 0),
+       m.received_at, d.not_before,
+       CASE WHEN d.state = 'queued' THEN (
+         SELECT MAX(first.message_id) FROM delivery first WHERE first.id = (
+           SELECT MAX(earlier.delivery_id) FROM delivery_partition mine
+           JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
+             AND earlier.destination = mine.destination AND earlier.open = 1 AND earlier.delivery_id < d.id
+           WHERE mine.delivery_id = d.id)) END
+"""
+# A row value compares in order: behind this message, or in it and behind this delivery.
+LIST = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.message_id = m.id
+WHERE m.id >= ?1 AND (m.id, COALESCE(d.id, 0)) > (?1, ?2) AND (?3 IS NULL OR d.destination = ?3)
+ORDER BY m.id, d.id LIMIT ?4
+"""
+LIST_DELIVERIES = f"""{_SUMMARY} FROM delivery d JOIN message m ON m.id = d.message_id
+WHERE d.state = ?5 AND d.message_id >= ?1 AND (d.message_id, d.id) > (?1, ?2)
+  AND (?3 IS NULL OR d.destination = ?3)
+ORDER BY d.message_id, d.id LIMIT ?4
+"""
+LIST_OUTCOMES = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.message_id = m.id
+WHERE m.outcome = ?5 AND m.id > ?1 AND d.id IS NULL AND ?2 >= 0 AND (?3 IS NULL OR d.destination = ?3)
+ORDER BY m.id LIMIT ?4
+"""
+
+MESSAGE = """
+SELECT id, listener, peer, sender, control_id, message_type, media_type, received_at, raw, outcome, issues,
+       ack, ack_state, answer, answer_state, reused, resends
+FROM message WHERE id = ?
+"""
+DELIVERIES = """
+SELECT id, destination, payload, state, reason, attempts, rejections, not_before, created_at, settled_at
+FROM delivery WHERE message_id = ? ORDER BY id
+"""
+PARTITIONS = "SELECT part_key FROM delivery_partition WHERE delivery_id = ? ORDER BY part_key"
+ATTEMPTS = """
+SELECT worker, started_at, ended_at, kind, status, detail FROM attempt WHERE delivery_id = ? ORDER BY id
+"""
+
+COUNT_OUTCOMES = "SELECT outcome, COUNT(*) FROM message GROUP BY outcome"
+COUNT_STATES = """
+SELECT state, COUNT(*) FROM delivery WHERE ?1 IS NULL OR destination = ?1 GROUP BY state
+"""
+OLDEST_OPEN = """
+SELECT MIN(created_at) FROM delivery
+WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (?1 IS NULL OR destination = ?1)
+"""

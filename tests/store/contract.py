@@ -1,0 +1,551 @@
+"""What every store must do, whichever database is below it.
+
+A database takes part by `class TestContract(StoreContract)` beside two fixtures: `store`, an empty store on
+the fixture `clock`, and `reopen`, which closes it and opens it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ketafhir.errors import StoreError
+from ketafhir.store.protocol import (
+    Accepted,
+    Delivery,
+    Inbound,
+    Key,
+    LeaseLost,
+    NewDelivery,
+    NotAllowed,
+    RecordChange,
+    RecordsChanged,
+    Result,
+    Store,
+    Unknown,
+    dead,
+    done,
+    park,
+    retry,
+)
+
+FHIR = "fhir"
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def message(
+    control_id: str = "C1",
+    *partitions: str,
+    raw: bytes | None = None,
+    outcome: str = "translated",
+    records: tuple[RecordChange, ...] = (),
+    keys: tuple[Key, ...] = (),
+    destination: str = FHIR,
+) -> Inbound:
+    """A message with one delivery for its partitions, or none."""
+    body = raw if raw is not None else f"MSH|^~\\&|A|B||||||{control_id}".encode()
+    deliveries = [NewDelivery(destination, partitions, b"payload of " + control_id.encode())]
+    result = Result(outcome, deliveries=deliveries if partitions else (), records=records, keys=keys)
+    return inbound(control_id, body, result)
+
+
+def inbound(control_id: str, body: bytes, result: Result | None) -> Inbound:
+    return Inbound(
+        raw=body,
+        sha256=hashlib.sha256(body).digest(),
+        listener="main",
+        peer="127.0.0.1:5000",
+        sender="PUMP|WARD",
+        control_id=control_id,
+        message_type="RAS^O17",
+        ack=b"ack of " + control_id.encode(),
+        result=result,
+    )
+
+
+def claim(store: Store, worker: str = "w1", lease: float = 60, destination: str = FHIR) -> Delivery:
+    delivery = store.claim(worker, lease, destination)
+    assert delivery is not None
+    return delivery
+
+
+def send(store: Store) -> Delivery:
+    """A claimed delivery, in flight."""
+    delivery = claim(store)
+    store.mark_inflight(delivery, 60)
+    return delivery
+
+
+def nothing(store: Store, destination: str = FHIR) -> bool:
+    return store.claim("w2", 60, destination) is None
+
+
+def state(store: Store, accepted: Accepted) -> str:
+    return store.show(accepted.message_id).deliveries[0].state
+
+
+class StoreContract:
+    # --- accepting
+
+    def test_everything_of_a_message_is_kept(self, store: Store, clock: Clock) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        detail = store.show(accepted.message_id)
+        assert (detail.raw, detail.control_id, detail.sender) == (message("C1").raw, "C1", "PUMP|WARD")
+        assert (detail.listener, detail.peer, detail.message_type) == ("main", "127.0.0.1:5000", "RAS^O17")
+        assert (detail.received_at, detail.outcome, detail.ack) == (clock.now, "translated", b"ack of C1")
+        (delivery,) = detail.deliveries
+        assert (delivery.destination, delivery.partitions, delivery.state) == (FHIR, ("p1",), "queued")
+        assert delivery.payload == b"payload of C1"
+
+    def test_any_bytes_are_kept(self, store: Store) -> None:
+        raw = bytes(range(256)) * 100
+        assert store.show(store.accept(message("C1", raw=raw)).message_id).raw == raw
+
+    def test_a_message_to_two_destinations_has_two_legs(self, store: Store) -> None:
+        both = [NewDelivery("fhir", ("p1",), b"a"), NewDelivery("engine", ("p1",), b"b")]
+        store.accept(inbound("C1", b"x", Result("translated", deliveries=both)))
+        assert claim(store, destination="engine").payload == b"b"
+        assert claim(store, destination="fhir").payload == b"a"
+
+    def test_it_is_there_after_reopening(self, store: Store, reopen: Callable[[], Store]) -> None:
+        accepted = store.accept(message("C1", "p1", records=(RecordChange("p1", 0, b"body"),)))
+        again = reopen()
+        assert again.show(accepted.message_id).raw == message("C1").raw
+        assert again.record("p1") == (b"body", 1)
+        assert claim(again).message_id == accepted.message_id
+
+    @pytest.mark.parametrize("outcome", ["refused", "unsupported", "failed"])
+    def test_what_is_not_translated_is_kept_and_listed(self, store: Store, outcome: str) -> None:
+        accepted = store.accept(message("C1", outcome=outcome))
+        assert nothing(store)
+        (line,) = store.page(state=outcome)
+        assert (line.message_id, line.state, line.delivery_id) == (accepted.message_id, outcome, 0)
+
+    def test_an_outcome_that_is_none_is_refused(self, store: Store) -> None:
+        with pytest.raises(ValueError, match="no outcome"):
+            store.accept(message("C1", outcome="banana"))
+
+    # --- duplicates
+
+    def test_the_same_bytes_again_get_the_stored_ack_and_queue_nothing(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        again = store.accept(message("C1", "p1"))
+        assert again.duplicate
+        assert (again.message_id, again.ack) == (first.message_id, b"ack of C1")
+        assert store.counts().deliveries["queued"] == 1
+        assert store.show(first.message_id).resends == 1
+
+    def test_other_bytes_under_the_same_control_id_are_processed_and_flagged(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        other = store.accept(message("C1", "p1", raw=b"other"))
+        assert (other.duplicate, other.reused) == (False, True)
+        assert store.counts().deliveries["queued"] == 2
+        assert store.show(other.message_id).reused
+
+    def test_each_of_two_bodies_under_one_control_id_is_known(self, store: Store) -> None:
+        first = store.accept(message("C1", raw=b"one"))
+        second = store.accept(message("C1", raw=b"two"))
+        assert store.accept(message("C1", raw=b"one")).message_id == first.message_id
+        assert store.accept(message("C1", raw=b"two")).message_id == second.message_id
+
+    def test_a_control_id_belongs_to_its_sender(self, store: Store) -> None:
+        store.accept(message("C1"))
+        sha256 = message("C1").sha256
+        assert store.seen("OTHER|WARD", "C1", sha256) is None
+        known = store.seen("PUMP|WARD", "C1", sha256)
+        assert known is not None
+        assert known.duplicate
+
+    def test_without_a_control_id_nothing_is_a_duplicate(self, store: Store) -> None:
+        first, second = (store.accept(message("", raw=b"x")) for _ in range(2))
+        assert not second.duplicate
+        assert not second.reused
+        assert first.message_id != second.message_id
+
+    # --- records and keys
+
+    def test_a_record_is_read_as_it_was_written(self, store: Store) -> None:
+        assert store.record("p1") == (None, 0)
+        store.accept(message("C1", records=(RecordChange("p1", 0, b"one"),)))
+        store.accept(message("C2", records=(RecordChange("p1", 1, b"two"),)))
+        assert store.record("p1") == (b"two", 2)
+
+    @pytest.mark.parametrize("version", [0, 1, 7])
+    def test_a_change_made_on_an_old_record_is_refused_whole(self, store: Store, version: int) -> None:
+        store.accept(message("C1", records=(RecordChange("p1", 0, b"one"),)))
+        store.accept(message("C2", records=(RecordChange("p1", 1, b"two"),)))
+        with pytest.raises(RecordsChanged):
+            store.accept(message("C3", "p1", records=(RecordChange("p1", version, b"lost"),)))
+        assert store.record("p1") == (b"two", 2)
+        assert store.seen("PUMP|WARD", "C3", message("C3").sha256) is None
+        assert store.counts().deliveries["queued"] == 0
+
+    def test_two_who_read_the_same_record_cannot_both_write(self, store: Store) -> None:
+        outcomes: list[str] = []
+
+        def fold(name: str) -> None:
+            for turn in range(20):
+                while True:
+                    body, version = store.record("p1")
+                    change = RecordChange("p1", version, (body or b"") + b".")
+                    try:
+                        store.accept(message(f"{name}{turn}", records=(change,)))
+                        break
+                    except RecordsChanged:
+                        outcomes.append("again")
+
+        threads = [threading.Thread(target=fold, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert store.record("p1") == (b"." * 40, 40)
+
+    def test_a_key_leads_to_every_partition_that_carries_it(self, store: Store) -> None:
+        store.accept(message("C1", keys=(Key("placer", "7|EHR", "p2"), Key("filler", "7|EHR", "p9"))))
+        store.accept(message("C2", keys=(Key("placer", "7|EHR", "p1"), Key("placer", "7|EHR", "p2"))))
+        assert store.lookup("placer", "7|EHR") == ["p1", "p2"]
+        assert store.lookup("placer", "8|EHR") == []
+
+    # --- committed before it is translated
+
+    def test_a_message_without_result_waits_for_translation(self, store: Store) -> None:
+        accepted = store.accept(inbound("C1", b"x", None))
+        (waiting,) = store.unfinished()
+        assert (waiting.message_id, waiting.raw, waiting.control_id) == (accepted.message_id, b"x", "C1")
+        result = Result("translated", b"[]", b"answer", [NewDelivery(FHIR, ("p1",), b"y")])
+        store.complete(accepted.message_id, result)
+        assert store.unfinished() == []
+        detail = store.show(accepted.message_id)
+        assert (detail.answer, detail.answer_state) == (b"answer", "pending")
+        assert claim(store).payload == b"y"
+
+    def test_a_result_is_given_once(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        with pytest.raises(NotAllowed, match="is translated, which does not become refused"):
+            store.complete(accepted.message_id, Result("refused"))
+        with pytest.raises(Unknown):
+            store.complete(99, Result("refused"))
+
+    # --- what the sender knows
+
+    def test_the_leg_to_the_sender(self, store: Store) -> None:
+        accepted = store.accept(message("C1"))
+        assert store.show(accepted.message_id).ack_state == "pending"
+        store.ack_undelivered(accepted.message_id)
+        assert store.show(accepted.message_id).ack_state == "undelivered"
+        store.ack_delivered(accepted.message_id)
+        assert store.show(accepted.message_id).ack_state == "delivered"
+
+    def test_what_is_not_owed_is_not_delivered(self, store: Store) -> None:
+        accepted = store.accept(message("C1"))
+        assert store.show(accepted.message_id).answer_state == "not_owed"
+        with pytest.raises(NotAllowed):
+            store.ack_delivered(accepted.message_id, "answer")
+        with pytest.raises(Unknown):
+            store.ack_delivered(99)
+
+    # --- order
+
+    def test_one_partition_goes_in_order_of_acceptance(self, store: Store) -> None:
+        accepted = [store.accept(message(f"C{i}", "p1")) for i in range(3)]
+        for one in accepted:
+            delivery = send(store)
+            assert delivery.message_id == one.message_id
+            assert nothing(store)
+            store.settle(delivery, done())
+        assert nothing(store)
+
+    def test_partitions_do_not_wait_for_each_other(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        second = store.accept(message("C2", "p2"))
+        assert claim(store).message_id == first.message_id
+        assert claim(store).message_id == second.message_id
+
+    def test_destinations_do_not_wait_for_each_other(self, store: Store) -> None:
+        store.accept(message("C1", "p1", destination="fhir"))
+        other = store.accept(message("C2", "p1", destination="engine"))
+        assert claim(store, destination="engine").message_id == other.message_id
+
+    def test_a_merge_is_a_barrier_in_both_partitions(self, store: Store) -> None:
+        before = store.accept(message("C1", "p2"))
+        merge = store.accept(message("C2", "p1", "p2"))
+        store.accept(message("C3", "p1"))
+        first = send(store)
+        assert first.message_id == before.message_id
+        assert nothing(store)
+        store.settle(first, done())
+        second = send(store)
+        assert second.message_id == merge.message_id
+        assert nothing(store)
+        store.settle(second, done())
+        assert send(store).message_id == 3
+
+    @pytest.mark.parametrize("how", ["waiting", "parked"])
+    def test_what_waits_holds_its_partition_and_no_other(self, store: Store, clock: Clock, how: str) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        other = store.accept(message("C3", "p2"))
+        at = clock.now + 30
+        store.settle(send(store), retry(at, "busy") if how == "waiting" else park("turned down", at))
+        assert claim(store).message_id == other.message_id
+        assert nothing(store)
+        clock.move(30)
+        assert claim(store).message_id == first.message_id
+
+    def test_parked_without_a_time_stands_until_released(self, store: Store, clock: Clock) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        store.settle(send(store), park("two patients match"))
+        clock.move(1e9)
+        assert nothing(store)
+        assert store.release("p2") == 0
+        assert store.release("p1") == 1
+        assert claim(store).message_id == first.message_id
+
+    def test_the_dead_do_not_hold_their_partition(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        second = store.accept(message("C2", "p1"))
+        store.settle(send(store), dead("never"))
+        assert claim(store).message_id == second.message_id
+
+    # --- leases
+
+    def test_two_workers_never_hold_the_same(self, store: Store) -> None:
+        for number in range(40):
+            store.accept(message(f"C{number}", f"p{number % 7}"))
+        got: list[int] = []
+
+        def work(name: str) -> None:
+            while delivery := store.claim(name, 60, FHIR):
+                got.append(delivery.id)
+                store.mark_inflight(delivery, 60)
+                store.settle(delivery, done())
+
+        threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(got) == list(range(1, 41))
+
+    def test_a_claim_that_ran_out_is_free(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        lost = claim(store, lease=10)
+        clock.move(11)
+        again = claim(store, "w2")
+        assert (again.id, again.attempts) == (lost.id, 0)
+        assert again.token > lost.token
+
+    def test_in_flight_that_ran_out_is_counted_and_goes_again(self, store: Store, clock: Clock) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        lost = claim(store, lease=10)
+        store.mark_inflight(lost, 10)
+        clock.move(11)
+        assert claim(store, "w2").attempts == 1
+        (attempt,) = store.show(accepted.message_id).deliveries[0].history
+        assert (attempt.kind, attempt.worker) == ("ambiguous", "w1")
+
+    def test_in_flight_renews_the_lease(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        delivery = claim(store, lease=10)
+        store.mark_inflight(delivery, 10)
+        clock.move(9)
+        store.mark_inflight(delivery, 10)
+        clock.move(9)
+        assert nothing(store)
+        store.settle(delivery, done())
+
+    def test_who_lost_the_lease_cannot_write(self, store: Store, clock: Clock) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        late = claim(store, lease=10)
+        clock.move(11)
+        now_its = claim(store, "w2")
+        for write in (
+            lambda: store.settle(late, done()),
+            lambda: store.mark_inflight(late, 10),
+            lambda: store.give_back(late),
+        ):
+            with pytest.raises(LeaseLost):
+                write()
+        store.mark_inflight(now_its, 10)
+        store.settle(now_its, done())
+        assert state(store, accepted) == "done"
+        with pytest.raises(LeaseLost):
+            store.settle(now_its, done())
+
+    def test_given_back_is_free_at_once(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        store.give_back(claim(store))
+        delivery = send(store)
+        assert delivery.attempts == 0
+        with pytest.raises(NotAllowed, match="only what was not sent"):
+            store.give_back(delivery)
+
+    def test_a_restarted_worker_takes_back_what_it_held(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p2"))
+        store.accept(message("C3", "p3"))
+        claim(store)
+        send(store)
+        claim(store, "other")
+        assert store.reclaim("w1") == 2
+        assert store.reclaim("w1") == 0
+        assert [claim(store).attempts for _ in range(2)] == [0, 1]
+        assert nothing(store)
+
+    # --- settling
+
+    def test_only_what_was_in_flight_is_done(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        with pytest.raises(NotAllowed, match="is claimed, which does not become done"):
+            store.settle(claim(store), done())
+
+    def test_attempts_are_kept_in_order(self, store: Store, clock: Clock) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        store.settle(send(store), retry(clock.now, "busy", kind="transient", status="503"))
+        clock.move(5)
+        store.settle(send(store), retry(clock.now, "no route", kind="unsent", counted=False))
+        second = send(store)
+        assert (second.attempts, second.rejections) == (1, 0)
+        store.settle(second, park("bad", clock.now, kind="rejected", status="422"))
+        third = send(store)
+        assert (third.attempts, third.rejections) == (2, 1)
+        store.settle(third, done(status="200"))
+        (delivery,) = store.show(accepted.message_id).deliveries
+        kinds = [(one.number, one.kind, one.status, one.detail) for one in delivery.history]
+        assert kinds == [
+            (1, "transient", "503", "busy"),
+            (2, "unsent", "", "no route"),
+            (3, "rejected", "422", "bad"),
+            (4, "done", "200", ""),
+        ]
+        assert (delivery.state, delivery.reason, delivery.settled_at) == ("done", "", clock.now)
+
+    def test_versions_are_learned_with_the_settlement(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        store.settle(send(store), done({"Observation/a": 'W/"3"'}))
+        assert store.versions_of(FHIR, ["Observation/a", "Observation/b"]) == {"Observation/a": 'W/"3"'}
+        assert store.versions_of("engine", ["Observation/a"]) == {}
+
+    def test_versions_are_replaced_and_forgotten(self, store: Store) -> None:
+        store.learn_versions(FHIR, {"Observation/a": 'W/"1"', "Observation/b": 'W/"1"'})
+        store.learn_versions(FHIR, {"Observation/a": 'W/"2"', "Observation/b": None})
+        assert store.versions_of(FHIR, ["Observation/a", "Observation/b"]) == {"Observation/a": 'W/"2"'}
+
+    # --- the operator
+
+    @pytest.mark.parametrize(
+        "ending", [park("bad"), dead("bad"), retry(9e9, "busy")], ids=lambda it: it.state
+    )
+    def test_retry_sets_free(self, store: Store, ending: object) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        store.settle(send(store), ending)  # type: ignore[arg-type]
+        assert nothing(store)
+        assert store.retry(accepted.message_id) == 1
+        assert claim(store).rejections == 0
+
+    def test_a_retried_dead_one_stands_first_again(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        second = store.accept(message("C2", "p1"))
+        store.settle(send(store), dead("bad"))
+        store.settle(send(store), park("bad"))
+        store.retry(first.message_id)
+        store.retry(second.message_id)
+        assert claim(store).message_id == first.message_id
+        assert nothing(store)
+
+    def test_a_dead_one_that_was_overtaken_is_not_sent_unasked(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        store.settle(send(store), dead("bad"))
+        store.settle(send(store), done())
+        with pytest.raises(NotAllowed, match="overtaken by message 2"):
+            store.retry(first.message_id)
+        assert store.retry(first.message_id, force=True) == 1
+        assert claim(store).message_id == first.message_id
+
+    def test_what_is_done_or_under_way_is_not_retried(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        delivery = send(store)
+        with pytest.raises(NotAllowed, match="nothing to retry: inflight"):
+            store.retry(accepted.message_id)
+        store.settle(delivery, done())
+        with pytest.raises(NotAllowed, match="nothing to retry: done"):
+            store.retry(accepted.message_id)
+
+    def test_what_was_not_translated_is_translated_again(self, store: Store) -> None:
+        failed = store.accept(message("C1", outcome="failed"))
+        assert store.retry(failed.message_id) == 1
+        assert [one.message_id for one in store.unfinished()] == [failed.message_id]
+        nothing_to_send = store.accept(message("C2", outcome="translated"))
+        with pytest.raises(NotAllowed):
+            store.retry(nothing_to_send.message_id)
+        with pytest.raises(Unknown):
+            store.retry(99)
+
+    def test_pages_show_each_row_once(self, store: Store) -> None:
+        for number in range(7):
+            store.accept(message(f"C{number}", *(["p1"] if number % 3 else [])))
+        both = [NewDelivery("fhir", ("p9",), b"a"), NewDelivery("engine", ("p9",), b"b")]
+        store.accept(inbound("two", b"x", Result("translated", deliveries=both)))
+        seen, after = [], (0, 0)
+        while rows := store.page(after=after, limit=2):
+            assert len(rows) <= 2
+            seen += [(row.control_id, row.destination) for row in rows]
+            after = rows[-1].cursor
+        expected = [(f"C{number}", "fhir" if number % 3 else "") for number in range(7)]
+        assert seen == [*expected, ("two", "fhir"), ("two", "engine")]
+
+    def test_a_page_of_one_state_and_destination(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        store.accept(message("C3", "p3", destination="engine"))
+        store.settle(send(store), park("two patients match"))
+        (parked,) = store.page(state="parked")
+        assert (parked.control_id, parked.reason, parked.attempts) == ("C1", "two patients match", 1)
+        assert [row.control_id for row in store.page(state="queued")] == ["C2", "C3"]
+        (waiting,) = store.page(state="queued", destination="fhir")
+        assert waiting.behind == parked.message_id
+        assert store.page(state="queued", after=(3, 3)) == []
+        with pytest.raises(ValueError, match="no state"):
+            store.page(state="banana")
+
+    def test_counts(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        oldest = clock.now
+        clock.move(60)
+        store.accept(message("C2", "p2", destination="engine"))
+        store.accept(message("C3", outcome="refused"))
+        counts = store.counts()
+        assert (counts.outcomes["translated"], counts.outcomes["refused"], counts.oldest) == (2, 1, oldest)
+        assert counts.deliveries["queued"] == 2
+        assert store.counts("engine").oldest == clock.now
+        store.settle(send(store), done())
+        counts = store.counts("fhir")
+        assert (counts.deliveries["queued"], counts.deliveries["done"], counts.oldest) == (0, 1, None)
+
+    def test_show_of_what_is_not_there(self, store: Store) -> None:
+        with pytest.raises(Unknown):
+            store.show(1)
+
+    def test_after_close_every_call_says_so(self, store: Store) -> None:
+        store.close()
+        store.close()
+        with pytest.raises(StoreError, match="closed"):
+            store.counts()

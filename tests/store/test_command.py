@@ -1,0 +1,133 @@
+"""`ketafhir queue` on a store with one message of each kind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from contract import Clock, inbound, message, send
+
+from ketafhir.store import command
+from ketafhir.store.protocol import NewDelivery, Result, dead, done, park, retry
+from ketafhir.store.sqlite import SqliteStore
+
+ISSUES = b'[{"severity": "error", "code": "unit-unknown", "text": "no such unit", "where": "RXA-7"}]'
+RAW = b"MSH|^~\\&|A|B\rPID|1||ZZCANARY\r\xff\x00"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "store.db"
+    clock = Clock()
+    store = SqliteStore(path, clock=clock)
+    store.accept(message("DONE", "ZZCANARY1"))
+    store.settle(send(store), done(status="200"))
+    store.accept(message("PARKED", "ZZCANARY2"))
+    store.settle(send(store), park("two patients match", kind="identity", status="412"))
+    store.accept(message("BEHIND", "ZZCANARY2"))
+    store.accept(message("DEAD", "ZZCANARY3"))
+    store.settle(send(store), dead("HAPI-1094"))
+    store.accept(message("WAITS", "ZZCANARY4"))
+    store.settle(send(store), retry(9_999_999_999.0, "server busy " * 20))
+    store.accept(inbound("REFUSED\x1b[2J", RAW, Result("refused", ISSUES)))
+    both = [NewDelivery("a", ("p",), b"first"), NewDelivery("b", ("p",), b"second")]
+    store.accept(inbound("TWO", b"x", Result("translated", deliveries=both)))
+    store.close()
+    return path
+
+
+def queue(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(words))
+
+
+def test_list_is_an_aligned_table_without_anything_of_a_patient(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert queue("list", "--store", str(path)) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].startswith("ID  CONTROL ID")
+    column = lines[0].index("STATE")
+    states = [line[column:].split()[0] for line in lines[1:]]
+    assert states == ["done", "parked", "queued", "dead", "queued", "refused", "queued", "queued"]
+    assert "waits for message 2" in lines[3]
+    assert "2286-11-20T17:46:39Z" in lines[5]
+    assert max(map(len, lines)) < 180
+    assert "ZZCANARY" not in out
+    assert "\x1b" not in out
+
+
+def test_pages(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("list", "--store", str(path), "--limit", "7") == 0
+    shown = capsys.readouterr()
+    assert shown.err == "more: --after 7.6\n"
+    assert queue("list", "--store", str(path), "--limit", "7", "--after", "7.6", "--json") == 0
+    page = json.loads(capsys.readouterr().out)
+    assert [(entry["control_id"], entry["destination"]) for entry in page["entries"]] == [("TWO", "b")]
+    assert page["after"] is None
+    assert queue("list", "--store", str(path), "--after", "x") == 2
+
+
+def test_filters(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("list", "--store", str(path), "--state", "queued", "--to", "fhir", "--json") == 0
+    assert [entry["control_id"] for entry in json.loads(capsys.readouterr().out)["entries"]] == [
+        "BEHIND",
+        "WAITS",
+    ]
+    with pytest.raises(SystemExit, match="2"):
+        queue("list", "--store", str(path), "--state", "banana")
+
+
+def test_show(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("show", "2", "--store", str(path)) == 0
+    out = capsys.readouterr().out
+    assert "MSH-10 PARKED" in out
+    assert "parked: two patients match" in out
+    assert "identity 412 two patients match" in out
+    assert queue("show", "6", "--store", str(path)) == 0
+    assert "error unit-unknown RXA-7 no such unit" in capsys.readouterr().out
+
+
+def test_show_as_json_leaves_the_bytes_out(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("show", "6", "--store", str(path), "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["issues"][0]["code"] == "unit-unknown"
+    assert "raw" not in shown
+
+
+def test_raw_and_payload_are_the_bytes(path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert queue("show", "6", "--raw", "--store", str(path)) == 0
+    assert capfdbinary.readouterr().out == RAW
+    assert queue("show", "7", "--payload", "--store", str(path)) == 0
+    assert capfdbinary.readouterr().out == b"first\nsecond"
+
+
+def test_retry_of_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("retry", "2", "--store", str(path)) == 0
+    assert capsys.readouterr().out == "1 queued again\n"
+    store = SqliteStore(path)
+    assert store.page(state="parked") == []
+    store.close()
+
+
+def test_retry_of_all_that_is_stuck(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("retry", "--store", str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"retried": [2, 4], "refused": []}
+
+
+def test_retry_of_what_is_done(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("retry", "1", "2", "--store", str(path)) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "1 queued again\n"
+    assert "nothing to retry: done" in shown.err
+
+
+def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("list") == 2
+    assert "--store FILE" in capsys.readouterr().err
+    assert queue("show", "1", "--store", str(tmp_path / "absent.db")) == 1
+    assert "No such file" in capsys.readouterr().err

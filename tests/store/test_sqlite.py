@@ -1,0 +1,259 @@
+"""The contract on SQLite, and what is SQLite's own: durability, rights, plans, errors, migrations."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from contract import Clock, StoreContract, claim, message
+
+from ketafhir.errors import StoreError
+from ketafhir.store import database
+from ketafhir.store import statements as sql
+from ketafhir.store.protocol import Inbound, Result, Store
+from ketafhir.store.sqlite import SqliteStore
+
+WRITER = """
+import hashlib, sys
+from ketafhir.store.protocol import Inbound, NewDelivery, RecordChange, Result
+from ketafhir.store.sqlite import SqliteStore
+
+store = SqliteStore(sys.argv[1])
+version = store.record("p")[1]
+for number in range(version, 100_000):
+    raw = b"%d" % number * 500
+    record = RecordChange("p", number, b"%d" % number)
+    result = Result("translated", deliveries=[NewDelivery("fhir", ("p",), raw)], records=[record])
+    store.accept(Inbound(raw, hashlib.sha256(raw).digest(), "l", "h", "s", str(number), "t", b"AA", result))
+    print(number, flush=True)
+"""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kept" / "store.db"
+
+
+@pytest.fixture
+def store(path: Path, clock: Clock) -> Iterator[SqliteStore]:
+    opened = SqliteStore(path, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def reopen(store: SqliteStore, path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
+    opened: list[SqliteStore] = []
+
+    def again() -> Store:
+        store.close()
+        opened.append(SqliteStore(path, clock=clock))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+class TestContract(StoreContract):
+    pass
+
+
+def test_kill_in_mid_accept_loses_nothing_acknowledged(path: Path) -> None:
+    """`print` stands where the ACK would: what was printed is there, and no record without its message."""
+    acknowledged = -1
+    for patience in (5, 37, 90):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        with writer.stdout:
+            for _ in range(patience):
+                acknowledged = int(writer.stdout.readline())
+            writer.send_signal(signal.SIGKILL)
+            acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.endswith(b"\n"))])
+        writer.wait()
+        store = SqliteStore(path)
+        body, version = store.record("p")
+        assert body is not None
+        assert int(body) == version - 1 >= acknowledged
+        assert store.counts().outcomes["translated"] == store.counts().deliveries["queued"] == version
+        assert store.show(acknowledged + 1).raw == b"%d" % acknowledged * 500
+        store.close()
+
+
+def test_every_commit_is_synced(store: SqliteStore) -> None:
+    with store._database.reading() as cursor:
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+
+
+def test_the_files_are_for_their_owner_alone(store: SqliteStore, path: Path) -> None:
+    store.accept(message("C1", "p1"))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600, file
+
+
+def test_a_file_open_to_others_is_refused(store: SqliteStore, path: Path) -> None:
+    store.close()
+    path.chmod(0o644)
+    with pytest.raises(StoreError, match="chmod 600"):
+        SqliteStore(path)
+
+
+def test_what_is_not_there_is_not_made_unasked(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file"):
+        SqliteStore(tmp_path / "absent.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear colleague, " * 100)
+    other.chmod(0o600)
+    with pytest.raises(StoreError, match="no store of ketafhir"):
+        SqliteStore(other)
+
+
+def test_a_store_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path) -> None:
+    store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(StoreError, match="newer ketafhir"):
+        SqliteStore(path)
+
+
+def test_a_full_disk_keeps_what_was_there_and_says_so(store: SqliteStore) -> None:
+    kept = store.accept(message("C1", "p1"))
+    connection = store._database._connection
+    assert connection is not None
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.accept(message("C2", "p1", raw=b"x" * 100_000))
+    assert store.counts().outcomes["translated"] == 1
+    connection.execute("PRAGMA max_page_count = 1000000").fetchall()
+    store.accept(message("C2", "p1"))
+    assert claim(store).message_id == kept.message_id
+
+
+def test_a_read_only_store_says_so(store: SqliteStore) -> None:
+    connection = store._database._connection
+    assert connection is not None
+    connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="only be read"):
+        store.accept(message("C1"))
+
+
+def test_a_store_locked_by_another_process_says_so(
+    path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = store._database._connection
+    assert connection is not None
+    connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="holds the lock"):
+        store.accept(message("C1"))
+    other.execute("ROLLBACK")
+    other.close()
+    store.accept(message("C1"))
+
+
+def test_attempts_cannot_be_changed(store: SqliteStore, clock: Clock) -> None:
+    store.accept(message("C1", "p1"))
+    claim(store)
+    store.reclaim("w1")
+    store.mark_inflight(claim(store), 1)
+    store.reclaim("w1")
+    with pytest.raises(StoreError, match="never changed"), store._database.transaction() as cursor:
+        cursor.execute("UPDATE attempt SET kind = 'done'")
+
+
+def test_a_failed_migration_leaves_nothing(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0001_bad.sql").write_text("CREATE TABLE a (b);\nCREATE TABLE a (b);\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_MIGRATIONS", tmp_path)
+        with pytest.raises(StoreError, match="already exists"):
+            SqliteStore(path)
+    SqliteStore(path).close()
+
+
+def test_migrations_are_run_once_each_in_order(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (b); -- with a note\n")
+    monkeypatch.setattr(database, "_MIGRATIONS", tmp_path)
+    SqliteStore(path).close()
+    (tmp_path / "0002_second.sql").write_text("INSERT INTO a VALUES (1);\n")
+    for _ in range(2):
+        SqliteStore(path).close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT b FROM a").fetchall() == [(1,)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (sql.SAME_CONTROL_ID, ("s", "c")),
+        (sql.UNFINISHED, (1,)),
+        (sql.NEXT_DUE, ("d", 1.0)),
+        (sql.EXPIRED, (1.0,)),
+        (sql.HELD_BY, ("w",)),
+        (sql.HELD, (1, 1)),
+        (sql.CLOSE_PARTITIONS, (1,)),
+        (sql.OVERTAKEN_BY, (1,)),
+        (sql.PARTITIONS_OF_ALIAS, ("k", "t")),
+        (sql.VERSION, ("d", "r")),
+        (sql.LIST, (0, 0, None, 1)),
+        (sql.LIST_DELIVERIES, (0, 0, None, 1, "queued")),
+        (sql.LIST_OUTCOMES, (0, 0, None, 1, "refused")),
+        (sql.DELIVERIES, (1,)),
+        (sql.ATTEMPTS, (1,)),
+    ],
+)
+def test_no_plan_reads_a_whole_table(
+    store: SqliteStore, statement: str, parameters: tuple[object, ...]
+) -> None:
+    with store._database.reading() as cursor:
+        plan = [row[3] for row in cursor.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
+    assert plan
+    assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], plan
+
+
+def test_nothing_of_a_patient_stands_in_a_repr(store: SqliteStore) -> None:
+    canary = b"ZZCANARY"
+    body = b"MSH|" + canary
+    store.accept(message("C1", "ZZCANARY", raw=body))
+    delivery = claim(store)
+    incoming = Inbound(body, b"", "l", "h", "s", "c", "t", canary, Result("refused", canary, canary))
+    shown = repr([delivery, incoming, store.show(1), message("C1", "ZZCANARY"), store.page()])
+    assert "ZZCANARY" not in shown
+
+
+def test_an_unwritable_place(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        target = tmp_path / "file"
+        target.write_text("")
+        with pytest.raises(StoreError, match=r"Not a directory|exists"):
+            SqliteStore(target / "store.db")
+    else:
+        tmp_path.chmod(0o500)
+        with pytest.raises(StoreError, match="Permission denied"):
+            SqliteStore(tmp_path / "store.db")
