@@ -78,12 +78,12 @@ def decode(data: bytes, charset: str | None = None) -> str:
 
 
 def encode(text: str, charset: str | None = None) -> bytes:
-    """The bytes of one message, in `charset`, else in what its MSH-18 says, else UTF-8.
+    """The bytes of one message, by its MSH-18, else by the `charset` agreed with the peer, else UTF-8.
 
     Raises `Refused` (102) at a character that the charset does not have, (103) for a charset that we do not
     take.
     """
-    name = charset or msh_18(text[:4096].encode("utf-8", "replace"))
+    name = msh_18(text[:4096].encode("utf-8", "replace")) or charset
     codec = codec_of(name) if name else "utf-8"
     try:
         return text.encode(codec)

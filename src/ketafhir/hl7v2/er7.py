@@ -34,6 +34,7 @@ __all__ = [
     "join_subcomponents",
     "parse",
     "repetitions",
+    "separators_of",
     "split_messages",
     "subcomponents",
     "to_bytes",
@@ -192,7 +193,7 @@ def parse(text: str) -> Message:
     or MSH-10, two messages.
     """
     text = text.strip("\ufeff\r\n\x0b\x1c")
-    seps = _separators(text)
+    seps = separators_of(text)
     separator = seps.field
     segments: list[Segment] = []
     seen: dict[str, int] = {}
@@ -213,6 +214,34 @@ def parse(text: str) -> Message:
     message = Message(segments, seps)
     _check_header(message, seen)
     return message
+
+
+def separators_of(text: str) -> Separators:
+    """MSH-1 and MSH-2 of a text that begins with its MSH. Raises `Refused` (100, 102) where it does not."""
+    if not text.startswith("MSH"):
+        raise refused(
+            "not-hl7",
+            "this is no HL7 v2 message: it does not begin with MSH",
+            where="MSH",
+            value=text[:20],
+            hl7="100",
+            hint="send one message that begins with an MSH segment",
+        )
+    field = text[3:4]
+    msh2 = text[4:].split(field, 1)[0] if field else ""
+    found = field + msh2
+    if not 3 <= len(found) <= 6 or len(set(found)) != len(found) or any(_is_data(char) for char in found):
+        raise refused(
+            "separators",
+            "MSH-1 and MSH-2 must be different characters, none a letter, digit, point or quote",
+            where="MSH-2",
+            value=found[:20],
+            hl7="102",
+            hint="use MSH|^~\\&|",
+        )
+    if found == DEFAULT.text:
+        return DEFAULT
+    return Separators(*(found[at : at + 1] for at in range(6)))
 
 
 def encode(segments: Iterable[Segment | str], separators: Separators = DEFAULT) -> str:
@@ -290,34 +319,6 @@ def _lines(text: str, separator: str) -> list[str]:
     if lf == cr + 1 and "\n" in text:
         text = re.sub(rf"\n+(?=[A-Z][A-Z0-9]{{2}}{re.escape(separator)})", "\r", text)
     return text.split("\r")
-
-
-def _separators(text: str) -> Separators:
-    """MSH-1 and MSH-2 of a text that begins with its MSH."""
-    if not text.startswith("MSH"):
-        raise refused(
-            "not-hl7",
-            "this is no HL7 v2 message: it does not begin with MSH",
-            where="MSH",
-            value=text[:20],
-            hl7="100",
-            hint="send one message that begins with an MSH segment",
-        )
-    field = text[3:4]
-    msh2 = text[4:].split(field, 1)[0] if field else ""
-    found = field + msh2
-    if not 3 <= len(found) <= 6 or len(set(found)) != len(found) or any(_is_data(char) for char in found):
-        raise refused(
-            "separators",
-            "MSH-1 and MSH-2 must be different characters, none a letter, digit, point or quote",
-            where="MSH-2",
-            value=found[:20],
-            hl7="102",
-            hint="use MSH|^~\\&|",
-        )
-    if found == DEFAULT.text:
-        return DEFAULT
-    return Separators(*(found[at : at + 1] for at in range(6)))
 
 
 def _is_data(char: str) -> bool:

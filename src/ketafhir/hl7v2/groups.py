@@ -3,7 +3,7 @@
 One walker serves all messages and versions; 2.3 has the same segments without the group names. A new order
 begins at ORC, or at an OBR that has no ORC of its own. A new administration begins at an RXA that follows an
 RXR or an OBX: several RXA before one RXR share it, whatever notes and participations stand between them.
-Nothing is moved and nothing is dropped. What would tie clinical data to the wrong order or patient is refused.
+Nothing is moved and nothing is dropped. What would tie data to the wrong order or patient is refused.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _OF_ORDER = frozenset(("FT1", "BLG", "CTI", "CTD", "CDO", "SPM", "TXA"))
 def walk(message: Message) -> Walked:
     """The groups of a message.
 
-    Raises `Refused` (100) where data would be tied to the wrong order, patient or administration, and where the
-    segment is missing that an order of this message is about.
+    Raises `Refused` (100) where data would be tied to the wrong order, patient or administration, and where
+    the segment is missing that an order of this message is about.
     """
     walker = _Walker(message)
     for segment in message.segments[1:]:
