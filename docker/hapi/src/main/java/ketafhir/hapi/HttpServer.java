@@ -45,7 +45,7 @@ final class HttpServer {
 			socket.setReuseAddress(true);
 			socket.bind(new InetSocketAddress(settings.host(), settings.port()));
 		} catch (IOException e) {
-			throw new IOException("cannot listen on " + settings.host() + ":" + settings.port() + ": " + e.getMessage(), e);
+			throw new IOException("cannot listen on " + settings.host() + ":" + settings.port() + ": " + e.getMessage());
 		}
 	}
 

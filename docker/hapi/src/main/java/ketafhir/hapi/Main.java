@@ -17,6 +17,7 @@ public final class Main {
 			run(Settings.fromSystem());
 		} catch (Exception e) {
 			e.printStackTrace();
+			System.err.println("fhir-server: " + rootCause(e)); // the last line, for whoever started us
 			System.exit(1); // HAPI's scheduler threads would keep a half-started server alive
 		}
 	}
@@ -35,6 +36,14 @@ public final class Main {
 			write(settings.readyFile().get(), url);
 		}
 		System.out.println("FHIR R4 server ready at " + url);
+	}
+
+	private static String rootCause(Throwable error) {
+		Throwable cause = error;
+		while (cause.getCause() != null) {
+			cause = cause.getCause();
+		}
+		return cause.getMessage() == null ? cause.toString() : cause.getMessage();
 	}
 
 	private static void stop(HttpServer server, AnnotationConfigApplicationContext context) {
