@@ -13,6 +13,7 @@ _RESTFUL = re.compile(
     r"(?:(?P<base>.*)/)?(?P<key>[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?"
 )
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&]+)")
+_ESCAPED = re.compile(r"\\(.)")  # search.html#escaping
 _REMEDY = "send a FHIR R4 resource or Bundle"
 
 
@@ -90,7 +91,7 @@ class Index:
     def _by_identifier(self, resource_type: str, token: str, text: str) -> Resource | None:
         from urllib.parse import unquote
 
-        system, bar, value = unquote(token).partition("|")
+        system, bar, value = (_ESCAPED.sub(r"\1", part) for part in unquote(token).partition("|"))
         found = []
         for resource in self.of_type(resource_type):
             listed = resource.get("identifier", [])

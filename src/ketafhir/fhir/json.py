@@ -21,6 +21,7 @@ MAX_DIGITS = 400  # of one number, written out; a short "1e999999999" would othe
 
 _REMEDY = "send FHIR R4 JSON, for example a Bundle, in UTF-8"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -119,17 +120,17 @@ def _check_surrogates(value: Any) -> None:
 
 def _too_deep(raw: bytes) -> bool:
     """Whether containers nest deeper than MAX_DEPTH. Brackets inside texts only cost a second, exact look."""
-    return _deeper(raw.translate(None, _NOT_BRACKETS)) and _deeper(
-        _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    return _deeper(raw.translate(_ALL_SQUARE, _NOT_BRACKETS)) and _deeper(
+        _STRING.sub(b"", raw).translate(_ALL_SQUARE, _NOT_BRACKETS)
     )
 
 
 def _deeper(brackets: bytes) -> bool:
     """Peels the innermost pairs off, a level each time, at the speed of `replace`."""
     for peeled in range(MAX_DEPTH):
-        rest = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        rest = brackets.replace(b"[]", b"")
         if len(rest) == len(brackets):
-            return peeled + rest.count(b"[") + rest.count(b"{") > MAX_DEPTH
+            return peeled + rest.count(b"[") > MAX_DEPTH
         brackets = rest
     return bool(brackets)
 
