@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ketafhir.mllp.framing import Found, Framer, Oversize, wrap
 from ketafhir.mllp.handler import Answers, Event, Handler, Kind, OnEvent, Peer
+
+_log = logging.getLogger("ketafhir.mllp")
 
 
 @dataclass(slots=True)
@@ -148,7 +151,7 @@ class Connection(asyncio.Protocol):
                 if isinstance(answers, list):
                     self._write(answers)
                 else:
-                    self._running = asyncio.ensure_future(self._await(answers))
+                    self._running = asyncio.create_task(self._await(answers))
             except Exception as error:
                 self._fail(error)
         if self._waiting or self._choked:
@@ -167,8 +170,8 @@ class Connection(asyncio.Protocol):
     async def _await(self, answers: Awaitable[list[bytes]]) -> None:
         try:
             self._write(await answers)
-        except asyncio.CancelledError:
-            self._stop()
+        except asyncio.CancelledError as error:
+            self._fail(error)
             raise
         except Exception as error:
             self._fail(error)
@@ -178,20 +181,17 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def _write(self, answers: list[bytes]) -> None:
-        if not answers:
-            return
         blocks = b"".join([wrap(answer) for answer in answers])
+        if not blocks:
+            return
         if self._lost or self._transport.is_closing():
             self._tell("answer-lost", "the peer was gone before its answer")
         else:
             self._transport.write(blocks)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Close without an answer. Only the error's place is told: its text may hold part of a message."""
         self._tell("handler-failed", f"{type(error).__name__} at {_place(error)}; closed without an answer")
-        self._stop()
-
-    def _stop(self) -> None:
         self._waiting.clear()
         self._ended = True
         self._transport.close()
@@ -208,10 +208,14 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _tell(self, kind: Kind, text: str) -> None:
-        self._shared.on_event(Event(kind, self.peer, text))
+        """Tell of an event. A sink that fails must not take the connection, or the timers, with it."""
+        try:
+            self._shared.on_event(Event(kind, self.peer, text))
+        except Exception as error:
+            _log.error("the event %r was not taken: %s at %s", kind, type(error).__name__, _place(error))
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

@@ -124,13 +124,12 @@ class Framer:
         return 0
 
     def _keep(self, part: bytes) -> None:
-        before = self._size
         self._size += len(part)
         if self._size <= self.max_bytes:
             self._held += part
-        elif before <= self.max_bytes:  # it has just become too big
-            self._held = self._held[:HEAD_BYTES] + part[:HEAD_BYTES]
+        else:
             del self._held[HEAD_BYTES:]
+            self._held += part[: HEAD_BYTES - len(self._held)]
 
     def _complete(self, last: bytes) -> Found:
         self._inside = False

@@ -122,7 +122,7 @@ class Sender:
         """The connection kept, if it is alive and nothing unasked has come through it, or a new one."""
         if self._link:
             await self._link.catch_up()
-            if self._link.lost or self._link.unclean:
+            if not self._link.usable:
                 self._drop()
         if self._link is None:
             self._link = await self._connect()
@@ -173,9 +173,9 @@ class _Link(asyncio.Protocol):
         self._woken = asyncio.Event()
 
     @property
-    def unclean(self) -> bool:
-        """Whether something came that no message asked for."""
-        return bool(self.replies) or self._framer.inside
+    def usable(self) -> bool:
+        """Whether it is open, and nothing came through it that no message asked for."""
+        return not (self.lost or self.transport.is_closing() or self.replies or self._framer.inside)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until `true()`, which is looked at whenever something happens to the connection."""
