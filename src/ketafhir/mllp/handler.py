@@ -51,7 +51,7 @@ Kind: TypeAlias = Literal[
     "idle",  # nothing came for `idle_timeout`: closed
     "stalled",  # a block, or the reading of our answers, stood still for `frame_timeout`: closed
     "handler-failed",  # the handler raised: closed without an answer
-    "answer-lost",  # answered, but the sender was gone: it does not know
+    "answer-lost",  # the message handed over last was answered, but its sender was gone and does not know
 ]
 
 
