@@ -26,7 +26,7 @@ _URI_SAFE = re.compile(r"[A-Za-z0-9_.+-]*")
 
 
 class Code(NamedTuple):
-    """One concept: its stable name, and what goes on the wire. `unit` is the UCUM code of its values or ""."""
+    """One concept: its stable name, and what goes on the wire. `unit` is the UCUM code of its values."""
 
     name: str
     system: str
