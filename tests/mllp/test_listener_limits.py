@@ -1,0 +1,221 @@
+"""The listener's limits and its beginning and end: time-outs, crowds, shutdown, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import pytest
+from mllp_peers import Recorder, ack, client, listening, message, run, until
+
+from ketafhir.errors import ConfigError
+from ketafhir.mllp.framing import VT, wrap
+from ketafhir.mllp.handler import Event, Peer, log_event
+from ketafhir.mllp.listener import Listener
+
+
+def test_a_broken_event_sink_does_not_stop_the_timers(caplog: pytest.LogCaptureFixture):
+    def sink(event: Event) -> None:
+        raise RuntimeError("the sink is full")
+
+    async def scenario() -> None:
+        listener = Listener("127.0.0.1", 0, Recorder(), idle_timeout=0.05, frame_timeout=0.1, on_event=sink)
+        async with listener, client(listener.port) as idle, client(listener.port) as stalled:
+            await stalled.send(wrap(message("M1")) + VT + b"MSH")
+            assert await stalled.frame() == ack("AA", "M1")
+            assert await stalled.ended()
+            assert await idle.ended()
+
+    run(scenario())
+    assert "the event 'idle' was not taken: RuntimeError at " in caplog.text
+
+
+def test_idle_and_stalled_connections_are_closed():
+    async def scenario() -> None:
+        handler = Recorder()
+        settings = {"idle_timeout": 0.2, "frame_timeout": 0.1}
+        async with listening(handler, **settings) as (listener, events):
+            async with client(listener.port) as idle, client(listener.port) as stalled:
+                await stalled.send(VT + b"MSH|half")
+                assert await stalled.ended()
+                assert await idle.ended()
+            kinds = [event.kind for event in events]
+            assert kinds.index("stalled") < kinds.index("idle")
+        assert handler.broken == [(b"MSH|half", 8)]
+
+    run(scenario())
+
+
+def test_the_time_of_the_handler_does_not_count_as_idle():
+    class Slow(Recorder):
+        async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
+            await asyncio.sleep(0.3)
+            return await super().message(payload, peer)
+
+    async def scenario() -> None:
+        settings = {"idle_timeout": 0.1, "frame_timeout": 0.1}
+        async with listening(Slow(), **settings) as (listener, _), client(listener.port) as peer:
+            await peer.send(wrap(message("M1")))
+            assert await peer.frame() == ack("AA", "M1")
+
+    run(scenario())
+
+
+def test_a_peer_that_never_reads_is_dropped():
+    class Wordy(Recorder):
+        def message(self, payload: bytes, peer: Peer) -> list[bytes]:  # type: ignore[override]
+            return [b"A" * 10_000_000]
+
+    async def scenario() -> None:
+        async with listening(Wordy(), frame_timeout=0.1) as (listener, events):
+            async with client(listener.port) as peer:
+                await peer.send(wrap(message("M1")) * 3)
+                await until(lambda: not listener.connections)
+            assert [event.kind for event in events] == [
+                "opened",
+                "stalled",
+                "answer-lost",
+                "answer-lost",
+                "closed",
+            ]
+
+    run(scenario())
+
+
+def test_one_connection_too_many_is_closed_at_once():
+    async def scenario() -> None:
+        async with listening(Recorder(), max_connections=1) as (listener, events):
+            async with client(listener.port) as first:
+                await first.send(wrap(message("M1")))
+                assert await first.frame() == ack("AA", "M1")
+                async with client(listener.port) as second:
+                    assert await second.ended()
+                await first.send(wrap(message("M2")))
+                assert await first.frame() == ack("AA", "M2")
+            await until(lambda: not listener.connections)
+            async with client(listener.port) as third:
+                await third.send(wrap(message("M3")))
+                assert await third.frame() == ack("AA", "M3")
+            assert [event.kind for event in events].count("crowded") == 1
+
+    run(scenario())
+
+
+def test_a_peer_that_does_not_speak_mllp_is_told_once():
+    async def scenario() -> None:
+        async with listening(Recorder()) as (listener, events), client(listener.port) as peer:
+            await peer.send(message("M1"))
+            await peer.send(message("M2") + wrap(message("M3")))
+            assert await peer.frame() == ack("AA", "M3")
+            assert [event.kind for event in events] == ["opened", "junk"]
+
+    run(scenario())
+
+
+def test_closing_lets_the_work_at_hand_finish():
+    class Slow(Recorder):
+        async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
+            await asyncio.sleep(0.1)
+            return await super().message(payload, peer)
+
+    async def scenario() -> None:
+        handler = Slow()
+        listener = Listener("127.0.0.1", 0, handler)
+        await listener.start()
+        async with (
+            client(listener.port) as busy,
+            client(listener.port) as half,
+            client(listener.port) as idle,
+        ):
+            await half.send(VT + b"MSH|half")
+            await busy.send(wrap(message("M1")))
+            await until(lambda: listener.connections == 3)
+            await asyncio.sleep(0.02)
+            await listener.close()
+            assert await busy.frame() == ack("AA", "M1")
+            assert await busy.frame() == b""
+            assert await half.ended()
+            assert await idle.ended()
+            with pytest.raises(OSError, match="Connect call failed"):
+                await asyncio.open_connection("127.0.0.1", listener.port)
+        assert handler.broken == []
+        await listener.close()  # once more is no error
+
+    run(scenario())
+
+
+def test_closing_does_not_wait_for_ever():
+    class Stuck(Recorder):
+        async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                cancelled.append(payload)
+            return []
+
+    async def scenario() -> None:
+        listener = Listener("127.0.0.1", 0, Stuck())
+        await listener.start()
+        async with client(listener.port) as peer:
+            await peer.send(wrap(message("M1")) + wrap(message("M2")))
+            await asyncio.sleep(0.05)
+            await listener.close(drain=0.05)
+            assert await peer.ended()
+
+    cancelled: list[bytes] = []
+    run(scenario())
+    assert cancelled == [message("M1")]
+
+
+def test_a_port_in_use_is_said_in_plain_words():
+    async def scenario() -> None:
+        async with listening(Recorder()) as (listener, _):
+            with pytest.raises(ConfigError) as raised:
+                await Listener("127.0.0.1", listener.port, Recorder()).start()
+            assert str(raised.value) == (
+                f"cannot listen on 127.0.0.1:{listener.port}: another program listens there already; "
+                "stop it or choose another port"
+            )
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("host", "why"), [("192.0.2.1", "this machine has no such address"), ("no host", "no such host name")]
+)
+def test_a_host_that_is_not_ours_is_said_in_plain_words(host: str, why: str):
+    async def scenario() -> None:
+        for port in (0, 20_000):
+            with pytest.raises(ConfigError, match=why):
+                await Listener(host, port, Recorder()).start()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_other_names_of_loopback(host: str):
+    async def scenario() -> None:
+        if host == "::1" and not socket.has_ipv6:
+            pytest.skip("no IPv6 here")
+        handler = Recorder()
+        try:
+            listener = Listener(host, 0, handler)
+            await listener.start()
+        except ConfigError as error:
+            pytest.skip(str(error))
+        async with client(listener.port, host) as peer:
+            await peer.send(wrap(message("M1")))
+            assert await peer.frame() == ack("AA", "M1")
+        await listener.close()
+        assert str(*handler.peers).startswith(("[::1]:", "127.0.0.1:"))
+
+    run(scenario())
+
+
+def test_coming_and_going_is_not_worth_a_line_in_the_log(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    peer = Peer("127.0.0.1", 4711, 1)
+    log_event(Event("opened", peer, "connection 1"))
+    log_event(Event("stalled", peer, "nothing came"))
+    assert [record.getMessage() for record in caplog.records] == ["127.0.0.1:4711 stalled: nothing came"]
