@@ -1,0 +1,280 @@
+"""Codes and concepts: CWE, CE and IS <-> CodeableConcept and code (v2-to-FHIR guide, CWE[CodeableConcept]; chapter 2A)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.mapping import codemaps, codes
+from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
+from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.therapy.values import Coded, Coding
+
+_PARTS = 9  # CWE.1 to CWE.9; the second alternate (10 and on) has no reader yet and is preserved
+
+
+def read_cwe(text: str, c: Context, default: str = "") -> Coded | None:
+    """CWE.1-.9 to a concept. A bare text in CWE.2 is text; CWE.9 is the original text beside codes."""
+    if "^" not in text:
+        code = unescape(text)
+        return Coded((Coding(code, default),)) if code else None
+    parts = text.split("^")
+    if len(parts) > _PARTS:
+        for place in range(_PARTS, len(parts)):
+            if parts[place]:
+                c.keep(f".{place + 1}", parts[place])
+    parts += [""] * (_PARTS - len(parts))
+    codings = tuple(
+        _coding(parts[at], parts[at + 1], parts[at + 2], parts[version], default)
+        for at, version in ((0, 6), (3, 7))
+        if parts[at]
+    )
+    text = unescape(parts[8])
+    if not parts[0]:
+        # No code: CWE.2 is what the concept is called; where CWE.9 has a text as well, CWE.2 is preserved.
+        if not text:
+            text = unescape(parts[1])
+        elif parts[1]:
+            c.keep(".2", parts[1])
+        if parts[2]:
+            c.keep(".3", parts[2])
+    if not parts[3] and parts[4]:
+        c.keep(".5", parts[4])
+    return Coded(codings, text) if codings or text else None
+
+
+def _coding(code: str, display: str, system: str, version: str, default: str) -> Coding:
+    return Coding(
+        unescape(code),
+        codes.system_uri(unescape(system)) if system else default,
+        unescape(display),
+        unescape(version),
+    )
+
+
+def write_cwe(value: Coded) -> str:
+    """A concept as CWE: at most two codings have a place."""
+    if not value.codings:
+        return "^" + escape(value.text) if value.text else ""
+    first, *rest = value.codings
+    second = rest[0] if rest else None
+    return join(
+        [
+            escape(first.code),
+            escape(first.display),
+            escape(codes.v2_name(first.system)),
+            escape(second.code) if second else "",
+            escape(second.display) if second else "",
+            escape(codes.v2_name(second.system)) if second else "",
+            escape(first.version),
+            escape(second.version) if second else "",
+            escape(value.text),
+        ]
+    )
+
+
+def concept_json(value: Coded) -> dict[str, Any]:
+    """CodeableConcept."""
+    json: dict[str, Any] = {}
+    if value.codings:
+        json["coding"] = [coding_json(coding) for coding in value.codings]
+    if value.text:
+        json["text"] = value.text
+    return json
+
+
+def coding_json(coding: Coding) -> dict[str, Any]:
+    """Coding, elements in the order of the specification."""
+    json: dict[str, Any] = {}
+    if coding.system:
+        json["system"] = coding.system
+    if coding.version:
+        json["version"] = coding.version
+    json["code"] = coding.code
+    if coding.display:
+        json["display"] = coding.display
+    return json
+
+
+def read_concept(json: Any) -> Coded | None:
+    """A CodeableConcept; a coding without code is its display, as text."""
+    if not isinstance(json, dict):
+        raise Unreadable("concept-unreadable", "not a CodeableConcept", str(json))
+    codings = []
+    text = str(json.get("text", ""))
+    for one in json.get("coding", ()):
+        if one.get("code"):
+            codings.append(read_coding(one))
+        elif one.get("display") and not text:
+            text = str(one["display"])
+    return Coded(tuple(codings), text) if codings or text else None
+
+
+def read_coding(json: dict[str, Any]) -> Coding:
+    """A Coding."""
+    return Coding(
+        str(json["code"]),
+        str(json.get("system", "")),
+        str(json.get("display", "")),
+        str(json.get("version", "")),
+    )
+
+
+def of_name(name: str) -> Coding:
+    """The coding of a name of the catalogue."""
+    one = codes.code(name)
+    return Coding(one.code, one.system, one.display)
+
+
+class Concept(Codec):
+    """CWE <-> CodeableConcept. `vocab` is the system (v2 name) of a code that comes without any.
+
+    Codings that the first coding implies (mappings/codesystems/implied.csv: an MDC term its LOINC, a route of table 0162
+    its SNOMED) are added in FHIR and taken away again on the way back, so that what was sent is what returns.
+    """
+
+    fhir_type = "CodeableConcept"
+
+    def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
+        super().__init__(vocab, maps)
+        self.default = codes.system_uri(vocab) if vocab else ""
+
+    def from_v2(self, c: Context, *cells: str) -> Coded | None:
+        return read_cwe(cells[0], c, self.default)
+
+    def to_v2(self, c: Context, value: Coded) -> tuple[str, ...]:
+        text = write_cwe(value)
+        if self.default and len(value.codings) == 1 and not (value.text or value.codings[0].display):
+            return (escape(value.codings[0].code),) if value.codings[0].system == self.default else (text,)
+        return (text,)
+
+    def to_fhir(self, c: Context, value: Coded) -> dict[str, Any]:
+        json = concept_json(value)
+        if value.codings:
+            first = value.codings[0]
+            for name in codemaps.implied(first.system, first.code):
+                one = codes.code(name)
+                if not value.has(one.system, one.code):
+                    json["coding"].append(coding_json(of_name(name)))
+        return json
+
+    def from_fhir(self, c: Context, json: Any) -> Coded | None:
+        value = read_concept(json)
+        if value is None or len(value.codings) < 2:
+            return value
+        first = value.codings[0]
+        added = {
+            (codes.code(name).system, codes.code(name).code)
+            for name in codemaps.implied(first.system, first.code)
+        }
+        kept = tuple(one for one in value.codings[1:] if (one.system, one.code) not in added)
+        if len(kept) > 1:
+            c.warn(
+                "codings-dropped",
+                "HL7v2 holds two codings of a concept; the others are left out",
+                value.label,
+            )
+            kept = kept[:1]
+        return Coded((first, *kept), value.text)
+
+
+class Drug(Concept):
+    """The drug: a concept that must say something (a code with its system, or a text), or the message is refused."""
+
+    def from_v2(self, c: Context, *cells: str) -> Coded:
+        value = read_cwe(cells[0], c)
+        if value is None or not (value.text or any(one.system or one.display for one in value.codings)):
+            raise Unreadable(
+                "drug-unknown", "the drug has neither a code with its coding system nor a text", cells[0],
+                "send code^text^coding system", "103",
+            )  # fmt: skip
+        return value
+
+
+class Code(Codec):
+    """A code by a code map, strictly: what stands in no row is refused."""
+
+    fhir_type = "code"
+
+    def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
+        super().__init__(vocab, maps)
+        self.map = maps(vocab)
+
+    def from_v2(self, c: Context, *cells: str) -> str:
+        text = unescape(cells[0].partition("^")[0])
+        found = self.map.v2_to_domain.get(text)
+        if found is None:
+            raise Unreadable(
+                "code-unknown", f"not a code of {self.map.file}", text, self._expected("v2"), "103"
+            )
+        return found
+
+    def to_v2(self, c: Context, value: str) -> tuple[str, ...]:
+        return (self.map.domain_to_v2.get(value, ""),)
+
+    def to_fhir(self, c: Context, value: str) -> str | None:
+        return self.map.domain_to_fhir.get(value)
+
+    def from_fhir(self, c: Context, json: Any) -> str:
+        found = self.map.fhir_to_domain.get(json)
+        if found is None:
+            raise Unreadable(
+                "code-unknown", f"not a code of {self.map.file}", str(json), self._expected("fhir")
+            )
+        return found
+
+    def _expected(self, side: str) -> str:
+        known = (getattr(entry, side) for entry in self.map.entries)
+        return "expected one of " + ", ".join(dict.fromkeys(code for code in known if code))
+
+
+class SoftCode(Code):
+    """A code by a code map; what stands in no row is preserved as sent, with a warning."""
+
+    def from_v2(self, c: Context, *cells: str) -> str:
+        found = self.map.v2_to_domain.get(unescape(cells[0].partition("^")[0]))
+        if found is None:
+            c.keep("", cells[0])
+            c.warn("code-unmapped", f"not a code of {self.map.file}: preserved", cells[0])
+            return ""
+        return found
+
+    def from_fhir(self, c: Context, json: Any) -> str:
+        found = self.map.fhir_to_domain.get(json)
+        if found is None:
+            c.warn("code-unmapped", f"not a code of {self.map.file}: left out", str(json))
+            return ""
+        return found
+
+
+class CodeConcept(SoftCode):
+    """A code by a code map whose FHIR side is a CodeableConcept of a named code (`fhir` column: a catalogue name)."""
+
+    fhir_type = "CodeableConcept"
+
+    def to_fhir(self, c: Context, value: str) -> Any:
+        name = self.map.domain_to_fhir.get(value)
+        return {"coding": [coding_json(of_name(name))]} if name else None
+
+    def from_fhir(self, c: Context, json: Any) -> str:
+        for one in json.get("coding", ()) if isinstance(json, dict) else ():
+            for entry in self.map.entries:
+                if entry.fhir and (one.get("system"), one.get("code")) == (
+                    codes.code(entry.fhir).system,
+                    codes.code(entry.fhir).code,
+                ):
+                    return entry.domain
+        c.warn("code-unmapped", f"not a code of {self.map.file}: left out", str(json))
+        return ""
+
+
+class CodeCoding(CodeConcept):
+    """As `code-concept`, where FHIR has a bare Coding (Encounter.class)."""
+
+    fhir_type = "Coding"
+
+    def to_fhir(self, c: Context, value: str) -> Any:
+        name = self.map.domain_to_fhir.get(value)
+        return coding_json(of_name(name)) if name else None
+
+    def from_fhir(self, c: Context, json: Any) -> str:
+        return super().from_fhir(c, {"coding": [json]})

@@ -1,0 +1,327 @@
+"""The four loops: v2 -> therapy -> FHIR and FHIR -> therapy -> v2, over the rows of one segment's tables.
+
+A `Mapping` joins the tables of one segment that fill one record (RXA fills a MedicationAdministration and a Medication). It
+knows rows and cells, not medicine: choosing segments, grouping and tying records is `translate`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.mapping.codecs.base import Codec, join
+from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.mapping.tables import Row, Table, Tables, any_value
+
+NULL = '""'  # HL7 v2 chapter 2.5.3: the field is to be deleted
+PRESERVED = EXTENSION + "preserved-field"
+Preserved = tuple[tuple[str, str], ...]
+_PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?")
+
+
+class Mapping:
+    """The tables of one segment, compiled. `known` are the fields that some row reads or declares dropped."""
+
+    __slots__ = ("_components", "_multi", "_single", "known", "segment", "tables")
+
+    def __init__(self, tables: Tables, *names: str) -> None:
+        self.tables = {name: tables.table(name) for name in names}
+        rows = [row for table in self.tables.values() for row in table.rows if row.cells]
+        self.segment = next(iter(self.tables.values())).segment
+        self.known = frozenset(cell.field for row in rows for cell in row.cells)
+        mapped = [row for row in rows if row.codec and row.domain]
+        self._single = [
+            (row.cells[0].field, row.domain, row.each, row.codec, row)
+            for row in mapped
+            if len(row.cells) == 1 and not row.when and not row.cells[0].component and row.codec
+        ]
+        plain = {id(row) for *_, row in self._single}
+        self._multi = [row for row in mapped if id(row) not in plain]
+        self._components = self._partly_known(rows)
+
+    @staticmethod
+    def _partly_known(rows: list[Row]) -> dict[int, set[int]]:
+        """Fields that rows read only by component: the other components are preserved."""
+        parts: dict[int, set[int]] = {}
+        whole = {cell.field for row in rows for cell in row.cells if not cell.component}
+        for row in rows:
+            for cell in row.cells:
+                if cell.component and cell.field not in whole:
+                    parts.setdefault(cell.field, set()).add(cell.component)
+        return parts
+
+    def from_v2(self, segment: Segment, c: Context) -> dict[str, Any]:
+        """The domain values of a segment. What no row maps is added to `c.preserved`, `""` to `c.nulls`. Raises Refused."""
+        fields = segment.fields
+        count = len(fields)
+        c.segment = segment
+        values: dict[str, Any] = {}
+        for field, domain, each, codec, row in self._single:
+            if field >= count or not fields[field]:
+                continue
+            text = fields[field]
+            if text == NULL:
+                c.nulls.append(domain)
+                continue
+            c.row = row
+            if each:
+                value: Any = self._each(text, codec, c)
+            else:
+                if "~" in text:
+                    text = self._first(text, f"{segment.name}-{field}", c)
+                try:
+                    value = codec.from_v2(c, text)
+                except Unreadable as error:
+                    raise _refusal(error, c) from None
+            if value is not None and value != "":
+                values[domain] = value
+        for row in self._multi:
+            self._read_multi(row, fields, values, c)
+        known = self.known
+        for field in range(1, count):
+            if fields[field] and field not in known:
+                c.preserved.append((f"{segment.name}-{field}", fields[field]))
+        if self._components:
+            self._keep_components(fields, c)
+        c.row = None
+        return values
+
+    def _each(self, text: str, codec: Codec, c: Context) -> tuple[Any, ...]:
+        found = []
+        for c.repetition, one in enumerate(text.split("~"), 1):
+            if one and one != NULL:
+                try:
+                    value = codec.from_v2(c, one)
+                except Unreadable as error:
+                    raise _refusal(error, c) from None
+                if value is not None:
+                    found.append(value)
+        c.repetition = 1
+        return tuple(found)
+
+    @staticmethod
+    def _first(text: str, place: str, c: Context) -> str:
+        """The first repetition; the row has room for one, the others are preserved."""
+        first, *more = text.split("~")
+        c.preserved.extend((f"{place}[{number}]", one) for number, one in enumerate(more, 2) if one)
+        return first
+
+    def _read_multi(self, row: Row, fields: list[str], values: dict[str, Any], c: Context) -> None:
+        if row.when and not row.when.holds(fields):
+            return
+        cells = []
+        for cell in row.cells:
+            text = fields[cell.field] if cell.field < len(fields) else ""
+            if cell.component:
+                parts = text.split("^")
+                text = parts[cell.component - 1] if cell.component <= len(parts) else ""
+            cells.append("" if text == NULL and not row.each else text)
+        if not any(cells):
+            return
+        c.row = row
+        assert row.codec is not None
+        try:
+            if len(cells) == 1:
+                value = (
+                    self._each(cells[0], row.codec, c)
+                    if row.each
+                    else row.codec.from_v2(c, self._first(cells[0], f"{self.segment}-{row.cells[0].text}", c))
+                )
+            else:
+                value = row.codec.from_v2(c, *cells)
+        except Unreadable as error:
+            raise _refusal(error, c) from None
+        if any_value(value):
+            values[row.domain] = value
+
+    def _keep_components(self, fields: list[str], c: Context) -> None:
+        for field, known in self._components.items():
+            parts = fields[field].split("^") if field < len(fields) else ()
+            for place, part in enumerate(parts, 1):
+                if part and place not in known:
+                    c.preserved.append((f"{self.segment}-{field}.{place}", part))
+
+    def to_v2(self, record: Any, c: Context, preserved: Preserved | None = None) -> dict[int, str]:
+        """The cells of a record, by field number; what was preserved of this segment comes back where it stood."""
+        cells: dict[int, str] = {}
+        for field, domain, each, codec, row in self._single:
+            value = getattr(record, domain)
+            if value is None or value == "" or value == ():
+                continue
+            c.row = row
+            if each:
+                text = "~".join(self._written(codec, c, one)[0] for one in value)
+            else:
+                text = self._written(codec, c, value)[0]
+            if text:
+                cells[field] = text
+        for row in self._multi:
+            value = getattr(record, row.domain)
+            if any_value(value):
+                self._write_multi(row, value, cells, c)
+        c.row = None
+        put_back(cells, self.segment, record.preserved if preserved is None else preserved)
+        return cells
+
+    @staticmethod
+    def _written(codec: Codec, c: Context, value: Any) -> tuple[str, ...]:
+        try:
+            return codec.to_v2(c, value)
+        except Unreadable as error:
+            raise _refusal(error, c) from None
+
+    def _write_multi(self, row: Row, value: Any, cells: dict[int, str], c: Context) -> None:
+        c.row = row
+        assert row.codec is not None
+        if row.each:
+            texts: tuple[str, ...] = ("~".join(self._written(row.codec, c, one)[0] for one in value),)
+        else:
+            texts = self._written(row.codec, c, value)
+        for cell, text in zip(row.cells, texts, strict=True):
+            if not text:
+                continue
+            if cell.component:
+                set_component(cells, cell.field, cell.component, text)
+            else:
+                cells[cell.field] = text
+
+    def to_fhir(self, record: Any, c: Context, name: str, resource: Json) -> Json:
+        """Write what a record holds into `resource`, by the rows of the table `name`."""
+        for row in self.tables[name].rows:
+            path, codec = row.path, row.codec
+            if path is None or codec is None:
+                continue
+            c.row = row
+            if not row.domain:
+                path.put(resource, codec.to_fhir(c, None))
+                continue
+            value = getattr(record, row.domain)
+            if value is None or value == "" or value == ():
+                continue
+            json = [codec.to_fhir(c, one) for one in value] if row.each else codec.to_fhir(c, value)
+            if json is None:
+                continue
+            path.put(resource, json)
+            if codec.companion:
+                beside = codec.beside(value)  # type: ignore[attr-defined]  # companion says that it has one
+                if beside:
+                    path.put_beside(resource, beside)
+        c.row = None
+        return resource
+
+    def from_fhir(self, resource: Json, c: Context, name: str) -> dict[str, Any]:
+        """The domain values of a resource, by the rows of the table `name`. Raises Refused."""
+        values: dict[str, Any] = {}
+        for row in self.tables[name].rows:
+            path, codec = row.path, row.codec
+            if path is None or codec is None or not row.domain:
+                continue
+            json = path.get(resource)
+            if json is None or json == []:
+                continue
+            c.row = row
+            try:
+                if row.each:
+                    items = json if isinstance(json, list) else [json]
+                    value: Any = tuple(v for v in (codec.from_fhir(c, one) for one in items) if v is not None)
+                elif codec.companion:
+                    value = codec.from_fhir(c, (json, path.get_beside(resource)))
+                else:
+                    value = codec.from_fhir(c, json)
+            except Unreadable as error:
+                raise _refusal(error, c) from None
+            except (AttributeError, KeyError, TypeError) as error:
+                wrong = Unreadable("element-unreadable", f"not of type {codec.fhir_type}", str(json)[:60])
+                raise _refusal(wrong, c) from error
+            if any_value(value):
+                values[row.domain] = value
+        c.row = None
+        return values
+
+    def table(self, name: str) -> Table:
+        """One of the tables, by name."""
+        return self.tables[name]
+
+
+def _refusal(error: Unreadable, c: Context) -> Refused:
+    row = c.row
+    return Refused(
+        *c.issues,
+        Issue(
+            "error",
+            error.code,
+            error.why,
+            where=c.place(error.value),
+            row=row.place if row else "",
+            value=error.value,
+            hint=error.hint,
+            hl7=error.hl7,
+        ),
+    )
+
+
+def set_component(
+    cells: dict[int, str], field: int, component: int, text: str, sub: int = 0, repeat: int = 1
+) -> None:
+    """Put `text` at one component (and subcomponent, and repetition) of a raw cell."""
+    repeats = cells.get(field, "").split("~")
+    repeats += [""] * (repeat - len(repeats))
+    parts = repeats[repeat - 1].split("^")
+    parts += [""] * (component - len(parts))
+    if sub:
+        pieces = parts[component - 1].split("&")
+        pieces += [""] * (sub - len(pieces))
+        pieces[sub - 1] = text
+        parts[component - 1] = join(pieces, "&")
+    else:
+        parts[component - 1] = text
+    repeats[repeat - 1] = join(parts)
+    cells[field] = "~".join(repeats)
+
+
+def put_back(cells: dict[int, str], segment: str, preserved: Preserved, occurrence: int = 1) -> None:
+    """Write preserved fields of one segment back where they stood."""
+    for place, text in preserved:
+        match = _PLACE.fullmatch(place)
+        if not match or match[1] != segment or int(match[2] or 1) != occurrence:
+            continue
+        field, repeat, component, sub = (int(match[at] or 0) for at in (3, 4, 5, 6))
+        if component:
+            set_component(cells, field, component, text, sub, repeat or 1)
+        elif repeat > 1:
+            repeats = cells.get(field, "").split("~")
+            repeats += [""] * (repeat - len(repeats))
+            repeats[repeat - 1] = text
+            cells[field] = "~".join(repeats)
+        else:
+            cells[field] = text
+
+
+def preserved_json(preserved: Preserved) -> list[Json]:
+    """The extensions that carry preserved fields."""
+    return [
+        {
+            "url": PRESERVED,
+            "extension": [{"url": "place", "valueString": place}, {"url": "value", "valueString": text}],
+        }
+        for place, text in preserved
+    ]
+
+
+def put_preserved(resource: Json, preserved: Preserved) -> None:
+    """Write preserved fields into a resource."""
+    if preserved:
+        resource.setdefault("extension", []).extend(preserved_json(preserved))
+
+
+def get_preserved(resource: Json) -> Preserved:
+    """Preserved fields of a resource, in the order written."""
+    found = []
+    for one in resource.get("extension", ()):
+        if one.get("url") == PRESERVED:
+            parts = {part.get("url"): part.get("valueString", "") for part in one.get("extension", ())}
+            found.append((str(parts.get("place", "")), str(parts.get("value", ""))))
+    return tuple(found)

@@ -1,0 +1,265 @@
+"""Mapping tables: read from CSV, checked, and compiled once into plain Python.
+
+`mappings/segments/SEG_to_Resource.csv` has one row per fact. A row takes one or several cells of one v2 segment and gives
+one value of the therapy model (`domain`) and one FHIR element (`fhir`); both directions are the same row read the other
+way. A row without `fhir` is known to HL7v2 only (derived elsewhere, or dropped: `loss` says why), a row without `v2` to FHIR
+only. A site replaces, adds or removes single rows by name in `mappings/sites/SITE/segments/`, same file name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ketafhir import data
+from ketafhir.errors import TableError
+from ketafhir.mapping import codemaps, codes
+from ketafhir.mapping.codecs import CODECS, Codec
+from ketafhir.mapping.paths import Path as FhirPath
+from ketafhir.mapping.paths import Slice
+
+if TYPE_CHECKING:
+    from ketafhir.mapping.engine import Mapping
+
+COLUMNS = "row v2 v2_name v2_type when domain fhir fhir_type codec vocab loss comment".split()
+
+
+class Cell(NamedTuple):
+    """One v2 cell: `RXA-5` or `PV1-3.4`."""
+
+    segment: str
+    field: int
+    component: int
+    text: str
+
+
+class When(NamedTuple):
+    """One clause: IF cell VALUED | NOT VALUED | EQUALS x | NOT EQUALS x | IN x y z."""
+
+    cell: Cell
+    negated: bool
+    values: frozenset[str] | None
+
+    def holds(self, fields: list[str]) -> bool:
+        """Whether the clause is true of a segment's raw fields."""
+        text = _cell(fields, self.cell)
+        if self.values is None:
+            return (bool(text) and text != '""') is not self.negated
+        return (text in self.values) is not self.negated
+
+
+class Row:
+    """One row, compiled. `place` names it in errors: file, line and row."""
+
+    __slots__ = (
+        "cells", "codec", "codec_name", "comment", "domain", "each", "fhir", "file", "line", "loss", "name", "path",
+        "place", "v2", "v2_name", "v2_type", "vocab", "when", "when_text",
+    )  # fmt: skip
+
+    def __init__(self, source: dict[str, str], file: str, line: int, tables: Tables) -> None:
+        self.name, self.file, self.line = source["row"], file, line
+        self.place = f"{file}:{line} [{self.name}]"
+        self.v2, self.domain, self.fhir = source["v2"], source["domain"], source["fhir"]
+        self.v2_name, self.v2_type = source["v2_name"], source["v2_type"]
+        self.loss, self.vocab, self.comment = source["loss"], source["vocab"], source["comment"]
+        self.cells = tuple(parse_cell(text, self.place) for text in self.v2.split())
+        self.when_text = source["when"]
+        self.when = _when(source["when"], self.place)
+        self.codec_name = source["codec"]
+        self.each = self.codec_name.startswith("each:")
+        name = self.codec_name.removeprefix("each:")
+        if name and name not in CODECS:
+            raise TableError(f"{self.place}: there is no codec {name!r}")
+        try:
+            self.codec: Codec | None = CODECS[name](self.vocab, tables.code_map) if name else None
+            self.path = FhirPath(self.fhir, tables.slices) if self.fhir else None
+        except TableError as error:
+            raise TableError(f"{self.place}: {error}") from None
+        if self.codec and self.cells and self.codec.cells not in (0, len(self.cells)):
+            raise TableError(
+                f"{self.place}: the codec {name} takes {self.codec.cells} cells, not {len(self.cells)}"
+            )
+        if self.codec is None and (self.domain or self.fhir):
+            raise TableError(f"{self.place}: a row with a domain field or a FHIR element needs a codec")
+        if self.codec is None and not self.loss:
+            raise TableError(f"{self.place}: a row that maps nothing must say in `loss` why")
+
+
+class Table:
+    """One table: the rows of one segment for one resource."""
+
+    __slots__ = ("file", "name", "resource", "rows", "segment")
+
+    def __init__(self, name: str, rows: list[Row]) -> None:
+        self.name, self.rows = name, rows
+        self.segment, _, self.resource = name.partition("_to_")
+        for row in rows:
+            for cell in row.cells:
+                if cell.segment != self.segment:
+                    raise TableError(
+                        f"{row.place}: the cell {cell.segment}-{cell.text} is not of {self.segment}"
+                    )
+        claimed: dict[str, list[Slice]] = {}
+        paths = [row.path for row in rows if row.path]
+        for path in paths:
+            for step in path.steps:
+                if step.slice:
+                    claimed.setdefault(step.key, []).append(step.slice)
+        for path in paths:
+            path.claimed = tuple(
+                one
+                for key in {path.key, *(step.key for step in path.steps if step.index)}
+                for one in claimed.get(key, ())
+            )
+
+
+class Tables:
+    """All tables of one site (or of none), with code maps and slices."""
+
+    def __init__(self, site: Path | None = None) -> None:
+        self.site = site
+        self.root = data.path("mappings")
+        self.slices = _slices(self.root / "slices.csv")
+        self._tables: dict[str, Table] = {}
+        self._maps: dict[str, codemaps.CodeMap] = {}
+        self._mappings: dict[tuple[str, ...], Mapping] = {}
+
+    def table(self, name: str) -> Table:
+        """The table `SEG_to_Resource`, read and compiled when first asked for."""
+        found = self._tables.get(name)
+        if found is None:
+            found = self._tables[name] = Table(name, self._rows(name))
+        return found
+
+    def mapping(self, *names: str) -> Mapping:
+        """Tables of one segment that fill one record, joined and compiled once."""
+        found = self._mappings.get(names)
+        if found is None:
+            from ketafhir.mapping.engine import Mapping
+
+            found = self._mappings[names] = Mapping(self, *names)
+        return found
+
+    def names(self) -> list[str]:
+        """The names of all tables there are."""
+        return sorted(path.stem for path in (self.root / "segments").glob("*_to_*.csv"))
+
+    def code_map(self, name: str) -> codemaps.CodeMap:
+        """The code map of that name; a site's own replaces the default."""
+        found = self._maps.get(name)
+        if found is None:
+            own = self.site / "codesystems" / f"{name}.csv" if self.site else None
+            path = own if own and own.is_file() else self.root / "codesystems" / f"{name}.csv"
+            if not path.is_file():
+                raise TableError(f"there is no code map codesystems/{name}.csv")
+            found = self._maps[name] = codemaps.load(path)
+        return found
+
+    def _rows(self, name: str) -> list[Row]:
+        path = self.root / "segments" / f"{name}.csv"
+        if not path.is_file():
+            raise TableError(f"there is no table segments/{name}.csv")
+        rows: dict[str, Row] = {}
+        for source, line in _read(path, COLUMNS):
+            row = Row(source, f"segments/{path.name}", line, self)
+            if row.name in rows:
+                raise TableError(f"{row.place}: the row name stands twice")
+            rows[row.name] = row
+        overlay = self.site / "segments" / path.name if self.site else None
+        if overlay and overlay.is_file():
+            self._overlay(rows, overlay)
+        return list(rows.values())
+
+    def _overlay(self, rows: dict[str, Row], path: Path) -> None:
+        assert self.site is not None
+        file = f"sites/{self.site.name}/segments/{path.name}"
+        for source, line in _read(path, ["op", *COLUMNS]):
+            op, name = source["op"], source["row"]
+            where = f"{file}:{line} [{name}]"
+            if op not in ("replace", "add", "remove"):
+                raise TableError(f"{where}: op is replace, add or remove, not {op!r}")
+            if (name in rows) is (op == "add"):
+                raise TableError(
+                    f"{where}: {op} of a row that {'is there already' if op == 'add' else 'is not there'}"
+                )
+            if op == "remove":
+                del rows[name]
+            else:
+                rows[name] = Row(source, file, line, self)
+
+
+def parse_cell(text: str, where: str) -> Cell:
+    """`RXA-5` or `PV1-3.4`."""
+    segment, dash, rest = text.partition("-")
+    field, _, component = rest.partition(".")
+    if not dash or len(segment) != 3 or not field.isdigit() or (component and not component.isdigit()):
+        raise TableError(f"{where}: {text!r} is no v2 cell; write RXA-5 or PV1-3.4")
+    return Cell(segment, int(field), int(component or 0), rest)
+
+
+def _when(text: str, where: str) -> When | None:
+    if not text:
+        return None
+    words = text.split()
+    if len(words) >= 3 and words[0] == "IF":
+        cell, rest = parse_cell(words[1], where), words[2:]
+        negated = rest[0] == "NOT"
+        rest = rest[1:] if negated else rest
+        if rest == ["VALUED"]:
+            return When(cell, negated, None)
+        if rest and rest[0] in ("EQUALS", "IN") and len(rest) > 1:
+            return When(cell, negated, frozenset(rest[1:]))
+    raise TableError(f"{where}: {text!r} is no condition; write IF cell [NOT] VALUED | EQUALS x | IN x y")
+
+
+def _cell(fields: list[str], cell: Cell) -> str:
+    text = fields[cell.field] if cell.field < len(fields) else ""
+    if cell.component:
+        parts = text.split("^")
+        return parts[cell.component - 1] if cell.component <= len(parts) else ""
+    return text
+
+
+def _read(path: Path, columns: list[str]) -> list[tuple[dict[str, str], int]]:
+    """The rows of a CSV file with their line numbers; comment lines begin with #."""
+    import csv
+
+    found = []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != columns:
+            raise TableError(f"{path.name}:1: the columns must be {', '.join(columns)}")
+        for row in reader:
+            if None in row or any(value is None for value in row.values()):
+                raise TableError(f"{path.name}:{reader.line_num}: the row has not {len(columns)} columns")
+            found.append((row, reader.line_num))
+    return found
+
+
+def _slices(path: Path) -> dict[tuple[str, str], Slice]:
+    found = {}
+    for row, _ in _read(path, ["element", "slice", "at", "code", "comment"]):
+        one = codes.code(row["code"])
+        at = tuple(row["at"].split(".")) if row["at"] else ()
+        found[row["element"], row["slice"]] = Slice(
+            row["slice"], row["element"], at, one.system, one.code, one.display
+        )
+    return found
+
+
+def digest(tables: Tables) -> str:
+    """A short digest of all table texts at work, for Provenance: what a faulty row ever wrote can be found by it."""
+    from _sha1 import sha1
+
+    summed = sha1(usedforsecurity=False)
+    for root in [tables.root, *([tables.site] if tables.site else [])]:
+        for path in sorted(root.rglob("*.csv")):
+            if root == tables.root and "sites" in path.relative_to(root).parts:
+                continue
+            summed.update(path.name.encode() + path.read_bytes())
+    return summed.hexdigest()[:12]
+
+
+def any_value(value: Any) -> bool:
+    """Whether a domain value says anything."""
+    return value is not None and value != "" and value != ()

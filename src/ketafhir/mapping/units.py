@@ -1,0 +1,48 @@
+"""Units: what is sent (UCUM, MDC or free text) to UCUM, by `mappings/units.csv`.
+
+`kind` says what a unit measures, so that a rate is never taken for an amount; `amount` and `per` are the halves of a
+compound rate (mL/h is mL per h). A unit that stands in no row is not guessed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from ketafhir import data
+
+
+class Unit(NamedTuple):
+    """A UCUM unit, what it measures, and for a rate its halves."""
+
+    ucum: str
+    kind: str
+    amount: str
+    per: str
+
+
+AMOUNTS = frozenset({"mass", "volume", "substance", "arbitrary", "mass-per-weight"})
+"""Kinds of unit in which a drug can be given."""
+
+
+@cache
+def table() -> dict[str, Unit]:
+    """Every spelling that is understood."""
+    import csv
+
+    with data.path("mappings/units.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            row["sent"]: Unit(row["ucum"], row["kind"], row["amount"], row["per"])
+            for row in csv.DictReader(file)
+        }
+
+
+def find(text: str) -> Unit | None:
+    """The unit of one spelling, or None."""
+    units = table()
+    return units.get(text) or units.get(text.strip())
+
+
+def alternatives(kinds: frozenset[str]) -> str:
+    """The UCUM units of these kinds, for an error that says what would be taken."""
+    return ", ".join(dict.fromkeys(unit.ucum for unit in table().values() if unit.kind in kinds))

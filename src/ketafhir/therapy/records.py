@@ -1,0 +1,339 @@
+"""The records of ketamine infusion therapy: who, what was ordered, what was given, what was seen, what was answered.
+
+A record is the finest of the three worlds (HL7v2, therapy, FHIR): one record per RXA, per OBX, per order and intent. The
+parent of an infusion and the ends of its segments are not stored but derived (`therapy.infusion`), so that a late message
+can change them. `key` is the identity of a record and never changes; `told` orders competing versions of one record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+
+from ketafhir.therapy.values import (
+    Address,
+    Coded,
+    Contact,
+    Device,
+    Identifier,
+    Name,
+    Period,
+    Place,
+    Practitioner,
+    Quantity,
+    Rate,
+    Time,
+    Value,
+)
+
+Preserved = tuple[tuple[str, str], ...]
+"""Fields that no table row maps: (place such as `RXA-14` or `OBX-5.10`, text as sent)."""
+
+
+@dataclass(slots=True)
+class Source:
+    """The message (or Bundle) a record was told by: one Provenance on the FHIR side, the MSH on the HL7v2 side."""
+
+    key: str = ""
+    application: str = ""
+    facility: str = ""
+    control_id: str = ""
+    event: str = ""
+    sent: Time | None = None
+    occurred: Time | None = None
+    recorded_at: Time | None = None
+    preserved: Preserved = ()
+
+
+@dataclass(slots=True)
+class Patient:
+    """A person treated. `identifier` is the one that others find the patient by; `identifiers` holds all of them."""
+
+    key: str = ""
+    identifier: Identifier | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    account: Identifier | None = None
+    names: tuple[Name, ...] = ()
+    birth: Time | None = None
+    sex: str = ""
+    addresses: tuple[Address, ...] = ()
+    phones: tuple[Contact, ...] = ()
+    language: Coded | None = None
+    marital_status: Coded | None = None
+    deceased: Time | bool | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    nulls: tuple[str, ...] = ()
+    owned: bool = False
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Visit:
+    """One visit to the clinic. `owned` where the ADT feed told it, and not merely a message that mentions it."""
+
+    key: str = ""
+    patient: str = ""
+    number: Identifier | None = None
+    patient_class: str = ""
+    place: Place | None = None
+    attending: Practitioner | None = None
+    referring: Practitioner | None = None
+    admitting: Practitioner | None = None
+    service: Coded | None = None
+    start: Time | None = None
+    end: Time | None = None
+    status: str = ""
+    preserved: Preserved = ()
+    nulls: tuple[str, ...] = ()
+    owned: bool = False
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Ingredient:
+    """One component of a mixture: `kind` is base or additive."""
+
+    kind: str = ""
+    drug: Coded | None = None
+    amount: Quantity | None = None
+    strength: Quantity | None = None
+    preserved: Preserved = ()
+
+
+@dataclass(slots=True)
+class Order:
+    """An infusion order as placed (`intent` original) or as the pharmacy encoded it (`intent` filler).
+
+    `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
+    `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` its content.
+    """
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    intent: str = "filler"
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    group: Identifier | None = None
+    control: str = ""
+    status: str = ""
+    placed: Time | None = None
+    requester: Practitioner | None = None
+    enterer: Practitioner | None = None
+    priority: str = ""
+    start: Time | None = None
+    end: Time | None = None
+    duration: Quantity | None = None
+    drug: Coded | None = None
+    form: Coded | None = None
+    dose: Quantity | None = None
+    dose_high: Decimal | None = None
+    over: Quantity | None = None
+    rate: Quantity | None = None
+    max_rate: Quantity | None = None
+    concentration: Quantity | None = None
+    volume: Quantity | None = None
+    ingredients: tuple[Ingredient, ...] = ()
+    instructions: tuple[Coded, ...] = ()
+    indications: tuple[Coded, ...] = ()
+    route: Coded | None = None
+    site: Coded | None = None
+    device: Coded | None = None
+    method: Coded | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Administration:
+    """One act of giving (or not giving): a segment of constant rate, a bolus, or the event that ends what runs.
+
+    `rate` opens a segment; an `amount` without rate is a bolus. `end` is only what was told, never derived. `state` is
+    the outcome as told (completed, stopped, refused, not-given, deleted, or empty while it runs) and `order_status` what
+    the order said beside it (running, held, discontinued, completed).
+    """
+
+    key: str = ""
+    infusion: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    give_id: str = ""
+    sub_id: str = ""
+    start: Time | None = None
+    end: Time | None = None
+    drug: Coded | None = None
+    form: Coded | None = None
+    amount: Quantity | None = None
+    rate: Rate | None = None
+    reasons: tuple[Coded, ...] = ()
+    performers: tuple[Practitioner, ...] = ()
+    place: Place | None = None
+    concentration: Quantity | None = None
+    lots: tuple[str, ...] = ()
+    expiry: Time | None = None
+    manufacturer: Coded | None = None
+    refusal: tuple[Coded, ...] = ()
+    indications: tuple[Coded, ...] = ()
+    state: str = ""
+    action: str = "add"
+    order_status: str = ""
+    order_control: str = ""
+    recorded: Time | None = None
+    route: Coded | None = None
+    site: Coded | None = None
+    device: Coded | None = None
+    method: Coded | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    order_preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Waste:
+    """Drug drawn and not given, with who saw it destroyed. Never part of any sum of what was given."""
+
+    key: str = ""
+    infusion: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    sub_id: str = ""
+    drug: Coded | None = None
+    amount: Quantity | None = None
+    volume: Quantity | None = None
+    at: Time | None = None
+    performers: tuple[Practitioner, ...] = ()
+    witnesses: tuple[Practitioner, ...] = ()
+    deleted: bool = False
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Report:
+    """A set of observations told under one heading (an OBR)."""
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    code: Coded | None = None
+    start: Time | None = None
+    end: Time | None = None
+    issued: Time | None = None
+    status: str = ""
+    performers: tuple[Practitioner, ...] = ()
+    results: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Observation:
+    """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys)."""
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    report: str = ""
+    order: str = ""
+    part_of: str = ""
+    response: str = ""
+    panel: str = ""
+    identifier: Identifier | None = None
+    code: Coded | None = None
+    sub_id: str = ""
+    value: Value | None = None
+    more_values: tuple[Coded, ...] = ()
+    interpretation: tuple[Coded, ...] = ()
+    reference_range: str = ""
+    status: str = ""
+    effective: Time | None = None
+    analysed: Time | None = None
+    performers: tuple[Practitioner, ...] = ()
+    method: Coded | None = None
+    device: Device | None = None
+    site: Coded | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    derived: bool = False
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Item:
+    """One question of an instrument and its answer."""
+
+    code: Coded | None = None
+    answer: Value | None = None
+    sub_id: str = ""
+    status: str = ""
+    preserved: Preserved = ()
+
+
+@dataclass(slots=True)
+class Response:
+    """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it."""
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    instrument: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    code: Coded | None = None
+    authored: Time | None = None
+    start: Time | None = None
+    status: str = ""
+    items: tuple[Item, ...] = ()
+    performers: tuple[Practitioner, ...] = ()
+    preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Decision:
+    """Whether a person may be treated: accepted, review or refused, by which rules, and who decided."""
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    code: Coded | None = None
+    start: Time | None = None
+    decision: Coded | None = None
+    rules: tuple[Coded, ...] = ()
+    at: Time | None = None
+    status: str = ""
+    deciders: tuple[Practitioner, ...] = ()
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+@dataclass(slots=True)
+class Records:
+    """Everything told so far, each kind by key. `therapy.fold` merges two of them."""
+
+    sources: dict[str, Source] = field(default_factory=dict)
+    patients: dict[str, Patient] = field(default_factory=dict)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    administrations: dict[str, Administration] = field(default_factory=dict)
+    wastes: dict[str, Waste] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+    observations: dict[str, Observation] = field(default_factory=dict)
+    responses: dict[str, Response] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+
+KINDS: tuple[str, ...] = tuple(kind.name for kind in fields(Records))
+__all__ = [name for name in dir() if not name.startswith("_") and name[0].isupper()]

@@ -1,0 +1,91 @@
+"""The way in from HL7v2: what a mapping module sees while it turns groups of segments into records."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ketafhir.hl7v2.er7 import Message, Segment
+from ketafhir.hl7v2.groups import Walked
+from ketafhir.mapping.context import Context
+from ketafhir.mapping.engine import Mapping, Preserved
+from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.records import Records, Source
+
+
+class Account(NamedTuple):
+    """What became of one segment, for the loss report: read by `mapping`, or as a whole preserved or dropped (`why`)."""
+
+    segment: Segment
+    mapping: Mapping | None
+    why: str = ""
+
+
+class Reading:
+    """One HL7v2 message on its way to records.
+
+    `told` orders competing versions of one record: the time of the message and a digest of it, so that the order of arrival
+    never decides. Modules add records to `records` and call `read` once for each segment they own.
+    """
+
+    def __init__(
+        self, message: Message, walked: Walked, tables: Tables, c: Context, source: Source, digest: str
+    ) -> None:
+        self.message, self.walked, self.tables, self.c = message, walked, tables, c
+        self.source = source
+        self.records = Records()
+        self.accounts: list[Account] = []
+        self.told: tuple[Decimal, str] = (source.sent.at if source.sent else Decimal(0), digest)
+        self.patient = ""
+        self.visit = ""
+
+    def read(self, segment: Segment, *tables: str) -> dict[str, Any]:
+        """The domain values of a segment by these tables; `preserved` among them where there is any. Raises Refused."""
+        mapping = self.tables.mapping(*tables)
+        self.accounts.append(Account(segment, mapping))
+        c = self.c
+        values = mapping.from_v2(segment, c)
+        if c.preserved:
+            values["preserved"] = tuple(c.preserved)
+            c.preserved.clear()
+        return values
+
+    def nulls(self) -> tuple[str, ...]:
+        """The fields told to be deleted (`""`) since the last call."""
+        found = tuple(self.c.nulls)
+        self.c.nulls.clear()
+        return found
+
+    def keep(self, segment: Segment, number: int = 1) -> Preserved:
+        """All fields of a segment that has no table here, as preserved fields (`number`: its place among its siblings)."""
+        self.accounts.append(Account(segment, None))
+        name = segment.name if number == 1 else f"{segment.name}[{number}]"
+        return tuple((f"{name}-{at}", text) for at, text in enumerate(segment.fields) if at and text)
+
+    def drop(self, segment: Segment, why: str) -> None:
+        """Leave a segment out, for a reason that the loss report gives."""
+        self.accounts.append(Account(segment, None, why))
+
+    def warn(
+        self, code: str, text: str, segment: Segment, field: int = 0, value: str = "", hint: str = ""
+    ) -> None:
+        """A warning about a place of the message."""
+        from ketafhir.errors import Issue
+
+        where = self.message.where(segment, field)
+        issue = Issue("warning", code, text, where=where, value=value, hint=hint)
+        if issue not in self.c.issues:
+            self.c.issues.append(issue)
+
+
+def note_texts(notes: list[Any], reading: Reading) -> tuple[str, ...]:
+    """The texts of NTE segments (NTE-3; its repetitions are lines), in order."""
+    from ketafhir.mapping.codecs.base import unescape
+
+    found = []
+    for segment in notes:
+        reading.accounts.append(Account(segment, reading.tables.mapping("NTE_to_Annotation")))
+        text = "\n".join(unescape(part) for part in segment.get(3).split("~"))
+        if text:
+            found.append(text)
+    return tuple(found)

@@ -1,0 +1,99 @@
+"""The way in from FHIR: what a mapping module sees while it turns resources into records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.fhir.bundle import Index
+from ketafhir.mapping.codecs.people import read_identifier
+from ketafhir.mapping.context import Context
+from ketafhir.mapping.engine import get_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.records import Records
+from ketafhir.therapy.values import Identifier
+
+
+class Taking:
+    """One Bundle (or resource) on its way to records.
+
+    A record taken from FHIR gets its key from the business identifiers of the resource, so that it meets the record that
+    HL7v2 told; a resource without any is known by its fullUrl or id.
+    """
+
+    def __init__(self, index: Index, tables: Tables, c: Context) -> None:
+        self.index, self.tables, self.c = index, tables, c
+        self.records = Records()
+        self._within: Json = {}
+        c.segment = None
+        c.resolve = lambda reference: self.index.resolve(reference, self._within)
+
+    def take(self, resource: Json, *tables: str) -> dict[str, Any]:
+        """The domain values of a resource by these tables, joined; `preserved` among them where there is any. Raises Refused."""
+        self._within = resource
+        self.c.where = (
+            f"{resource['resourceType']}/{resource['id']}" if "id" in resource else resource["resourceType"]
+        )
+        values: dict[str, Any] = {}
+        for name in tables:
+            values.update(self.tables.mapping(name).from_fhir(resource, self.c, name))
+        preserved = get_preserved(resource)
+        if preserved:
+            values["preserved"] = preserved
+        return values
+
+    def resolve(self, reference: Any, within: Json) -> Json | None:
+        """The resource a Reference points to, where it is in the Bundle."""
+        return self.index.resolve(reference, within) if reference else None
+
+    def identifiers(self, resource: Json) -> list[Identifier]:
+        """The business identifiers of a resource (a list or, of a QuestionnaireResponse, one)."""
+        listed = resource.get("identifier", [])
+        return [one for one in map(read_identifier, listed if isinstance(listed, list) else [listed]) if one]
+
+    def local_key(self, resource: Json) -> str:
+        """A key for a resource without business identifier: its id, else its fullUrl."""
+        return str(resource.get("id") or self.index.full_url(resource) or resource["resourceType"])
+
+    def patient(self, resource: Json, element: str = "subject") -> str:
+        """The key of the patient a resource is about; the patient is added where the Bundle holds it. Raises Refused."""
+        from ketafhir.translate.patients import take_patient
+
+        reference = resource.get(element)
+        found = self.resolve(reference, resource)
+        if found is not None:
+            return take_patient(self, found).key
+        identifier = read_identifier(reference.get("identifier")) if isinstance(reference, dict) else None
+        if identifier is None:
+            raise Refused(
+                *self.c.issues,
+                Issue(
+                    "error",
+                    "patient-missing",
+                    "the patient is neither in the Bundle nor referred to by identifier",
+                    where=f"{resource['resourceType']}.{element}",
+                    hint="add the Patient to the Bundle, or subject.identifier",
+                    hl7="101",
+                ),
+            )
+        return take_patient(self, {"resourceType": "Patient", "identifier": [reference["identifier"]]}).key
+
+    def visit(self, resource: Json, element: str = "encounter") -> str:
+        """The key of the visit a resource belongs to, or "" where there is none."""
+        from ketafhir.translate.patients import take_visit
+
+        reference = resource.get(element)
+        found = self.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == "Encounter":
+            return take_visit(self, found)
+        if isinstance(reference, dict) and reference.get("identifier"):
+            return take_visit(
+                self,
+                {
+                    "resourceType": "Encounter",
+                    "identifier": [reference["identifier"]],
+                    "subject": resource.get("subject") or resource.get("patient"),
+                },
+            )
+        return ""

@@ -1,0 +1,142 @@
+"""The way out to FHIR: records rendered whole into the entries of one transaction Bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.fhir.ids import urn, uuid5
+from ketafhir.fhir.transaction import Entries, conditional_full_url
+from ketafhir.mapping.codecs.people import SENDER, identifier_json, name_json
+from ketafhir.mapping.context import Context
+from ketafhir.mapping.engine import put_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.records import Records
+from ketafhir.therapy.values import Device, Identifier, Place, Practitioner
+
+
+def resource_id(resource_type: str, key: str) -> str:
+    """The id of a resource that is ours alone: derived from its identity, the same on every machine and run."""
+    return uuid5(f"{resource_type}|{key}")
+
+
+class Writing:
+    """One Bundle being written. `source` is the sender, for meta.source.
+
+    Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
+    which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id).
+    """
+
+    def __init__(self, records: Records, tables: Tables, c: Context, source: str) -> None:
+        self.records, self.tables, self.c, self.source = records, tables, c, source
+        self.entries = Entries()
+        self.targets: list[str] = []
+        self.included: set[str] = set()
+        c.link = self.link
+
+    def expect(self, resource_type: str, key: str) -> None:
+        """Say that this resource will be in the Bundle, so that references to it are urn:uuid from the start."""
+        self.included.add(resource_id(resource_type, key))
+
+    def start(self, resource_type: str, key: str, *, profile: str = "", tags: tuple[Json, ...] = ()) -> Json:
+        """A new resource of ours, with its derived id and its sender."""
+        meta: Json = {"source": self.source}
+        if profile:
+            meta["profile"] = [profile]
+        if tags:
+            meta["tag"] = list(tags)
+        return {"resourceType": resource_type, "id": resource_id(resource_type, key), "meta": meta}
+
+    def fill(self, resource: Json, record: Any, *tables: str) -> Json:
+        """Write a record into a resource by the tables named (`SEG_to_Resource`, each with those it is joined with)."""
+        for name in tables:
+            self.tables.mapping(name).to_fhir(record, self.c, name, resource)
+        return resource
+
+    def put(self, resource: Json, preserved: tuple[tuple[str, str], ...] = ()) -> str:
+        """Add a resource of ours as PUT by its id; gives its fullUrl."""
+        put_preserved(resource, preserved)
+        full_url = self.entries.put(resource)
+        self.included.add(resource["id"])
+        if full_url not in self.targets:
+            self.targets.append(full_url)
+        return full_url
+
+    def to(self, resource_type: str, key: str) -> Json:
+        """A Reference to a resource of ours: in this Bundle, or on the server."""
+        found = resource_id(resource_type, key)
+        return {"reference": urn(found) if found in self.included else f"{resource_type}/{found}"}
+
+    def patient(self, key: str) -> Json:
+        """The Reference to a patient of the records (always in the Bundle)."""
+        identifier = self.records.patients[key].identifier
+        assert identifier is not None
+        return {"reference": conditional_full_url("Patient", identifier.system, identifier.value)}
+
+    def visit(self, key: str) -> Json | None:
+        """The Reference to a visit of the records, or None where it has no number to be found by."""
+        visit = self.records.visits.get(key)
+        if visit is None or visit.number is None:
+            return None
+        return {"reference": conditional_full_url("Encounter", visit.number.system, visit.number.value)}
+
+    def link(self, kind: str, value: Any) -> Json:
+        """The Reference to what others may own too, with the entry it needs."""
+        if kind == "Practitioner":
+            return self._practitioner(value)
+        if kind == "Location":
+            return self._location(value)
+        return self._device(value)
+
+    def _practitioner(self, value: Practitioner) -> Json:
+        display = value.name.label if value.name else ""
+        identifier = value.identifier
+        if identifier is None:
+            return {"display": display}
+        json: Json = {"resourceType": "Practitioner", "identifier": [identifier_json(identifier)]}
+        if value.name:
+            json["name"] = [name_json(value.name)]
+        reference: Json = {"reference": self._if_none(json, identifier)}
+        return {**reference, "display": display} if display else reference
+
+    def _location(self, value: Place) -> Json:
+        number = "^".join((value.unit, value.room, value.bed)).rstrip("^")
+        if not number:
+            return {"display": value.description or value.facility}
+        system = _facility_system(value.facility) or self.c.local
+        label = " ".join(part for part in (value.unit, value.room, value.bed) if part)
+        identifier = Identifier(number, system)
+        json: Json = {"resourceType": "Location", "identifier": [identifier_json(identifier)], "name": label}
+        if value.description:
+            json["description"] = value.description
+        return {"reference": self._if_none(json, identifier), "display": label}
+
+    def _device(self, value: Device) -> Json:
+        identifier = value.identifier
+        json = self.start("Device", identifier.key)
+        json["identifier"] = [identifier_json(identifier)]
+        return {"reference": self.put(json), "display": identifier.value}
+
+    def _if_none(self, resource: Json, identifier: Identifier) -> str:
+        """One entry for one identity: what a message says of the same person twice is written as first said."""
+        full_url = conditional_full_url(resource["resourceType"], identifier.system, identifier.value)
+        if full_url not in self.included:
+            self.included.add(full_url)
+            self.entries.post_if_none_exist(resource, identifier.system, identifier.value)
+        return full_url
+
+
+def _facility_system(facility: str) -> str:
+    """The system of a PL's facility (an HD with & between its parts)."""
+    name, _, rest = facility.partition("&")
+    universal, _, kind = rest.partition("&")
+    if universal and kind == "ISO":
+        return "urn:oid:" + universal
+    return "urn:id:" + name.replace(" ", "%20") if name else ""
+
+
+def sender_urn(application: str, facility: str) -> str:
+    """meta.source: who sent it, without the message number."""
+    from urllib.parse import quote
+
+    return SENDER + ":".join(quote(part, safe="") for part in (facility, application))
