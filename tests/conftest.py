@@ -1,0 +1,25 @@
+"""Fixtures for every folder of tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from fhir_peer import HapiServer
+
+
+@pytest.fixture(scope="session")
+def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer]:
+    """One server in memory for the whole run, or the one at KETAFHIR_TEST_FHIR; for tests marked `hapi`."""
+    given = os.environ.get("KETAFHIR_TEST_FHIR")
+    if given:
+        yield HapiServer(given.rstrip("/"))
+        return
+    from ketafhir.hapi import server
+    from ketafhir.hapi.settings import Settings
+
+    work = tmp_path_factory.mktemp("fhir-server")
+    started = server.start(Settings(port=0), work_dir=work)
+    yield HapiServer(started.url)
+    server.stop(started.port, work_dir=work)
