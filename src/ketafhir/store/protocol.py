@@ -157,9 +157,11 @@ def retry(at: float, reason: str, *, kind: str = "", status: str = "", counted: 
     return Settlement(QUEUED, reason, at, kind, status, counted)
 
 
-def park(reason: str, at: float | None = None, *, kind: str = "", status: str = "") -> Settlement:
-    """It was turned down: its partition stands still until `at`, or until an operator acts."""
-    return Settlement(PARKED, reason, at, kind, status, rejected=True)
+def park(
+    reason: str, at: float | None = None, *, kind: str = "", status: str = "", rejected: bool = True
+) -> Settlement:
+    """Its partition stands still until `at`, or until an operator acts. `rejected`: it was turned down."""
+    return Settlement(PARKED, reason, at, kind, status, rejected=rejected)
 
 
 def dead(reason: str, *, kind: str = "", status: str = "") -> Settlement:

@@ -1,0 +1,121 @@
+"""A stored transaction Bundle on its way out, and the answer to it, entry by entry.
+
+FHIR R4, http.html#transaction. The stored Bundle names no versions: they are put in right before it is
+sent, and may have to be put in anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ketafhir.errors import refused
+from ketafhir.fhir import json
+from ketafhir.sync.outcome import Disposition, Outcome, classify
+from ketafhir.sync.scrub import operation_outcome_text
+
+_BY_ID = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
+
+
+@dataclass(slots=True, frozen=True)
+class EntryResult:
+    """What the server answered to one entry."""
+
+    status: int
+    location: str
+    etag: str
+
+
+class Outgoing:
+    """A transaction Bundle. Raises Refused where the bytes are none."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._bundle = json.loads(payload)
+        if not isinstance(self._bundle, dict) or self._bundle.get("resourceType") != "Bundle":
+            raise refused("not-a-bundle", "what was queued is no Bundle")
+        self._requests = [_request(entry) for entry in self._bundle.get("entry") or ()]
+        self.targets: list[str | None] = [_target(request) for request in self._requests]
+
+    @property
+    def references(self) -> list[str]:
+        """Each `Type/id` that is written under its own id, in the order of the entries."""
+        return [target for target in self.targets if target is not None]
+
+    def render(self, versions: Mapping[str, str]) -> bytes:
+        """The Bundle with If-Match wherever a version is known, and nowhere else."""
+        for request, target in zip(self._requests, self.targets, strict=True):
+            etag = versions.get(target) if target is not None else None
+            if etag is not None:
+                request["ifMatch"] = etag
+            else:
+                request.pop("ifMatch", None)
+        return json.dumps(self._bundle)
+
+
+def _request(entry: Any) -> dict[str, Any]:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        raise refused("not-a-transaction", "an entry of the Bundle has no request")
+    return request
+
+
+def _target(request: dict[str, Any]) -> str | None:
+    url = request.get("url")
+    if request.get("method") == "PUT" and isinstance(url, str) and _BY_ID.fullmatch(url):
+        return url
+    return None
+
+
+def check_entries(outgoing: Outgoing, body: bytes, *, now: float) -> tuple[Outcome, list[EntryResult]]:
+    """Whether a 200 means what it says: one answer an entry, each with success, each where it was sent to."""
+    answer = json.loads(body) if body else None
+    if not isinstance(answer, dict) or answer.get("resourceType") != "Bundle":
+        return Outcome(Disposition.MISCONFIGURED, "200: the answer to a transaction is no Bundle", 200), []
+    responses = [_response(entry) for entry in answer.get("entry") or ()]
+    if len(responses) != len(outgoing.targets):
+        text = f"200: {len(responses)} answers to {len(outgoing.targets)} entries"
+        return Outcome(Disposition.AMBIGUOUS, text, 200), []
+    results: list[EntryResult] = []
+    for number, (response, target) in enumerate(zip(responses, outgoing.targets, strict=True)):
+        result = EntryResult(
+            _status(response), str(response.get("location", "")), str(response.get("etag", ""))
+        )
+        failure = _entry_failure(result, response, target, now)
+        if failure is not None:
+            text = f"Bundle.entry[{number}]: {failure.text}"
+            return Outcome(failure.disposition, text, result.status, failure.after), []
+        results.append(result)
+    return Outcome(Disposition.DONE, "200", 200), results
+
+
+def _response(entry: Any) -> dict[str, Any]:
+    response = entry.get("response") if isinstance(entry, dict) else None
+    return response if isinstance(response, dict) else {}
+
+
+def _status(response: Mapping[str, Any]) -> int:
+    text = str(response.get("status", ""))[:3]
+    return int(text) if text.isdecimal() else 0
+
+
+def _entry_failure(
+    result: EntryResult, response: dict[str, Any], target: str | None, now: float
+) -> Outcome | None:
+    if result.status == 0:
+        return Outcome(Disposition.AMBIGUOUS, "answered without a status")
+    if not 200 <= result.status < 300:
+        said = response.get("outcome")
+        return classify(result.status, {}, json.dumps(said) if operation_outcome_text(said) else b"", now=now)
+    written = _LOCATION.search(result.location)
+    if target is not None and written is not None and written.group(1) != target:
+        return Outcome(Disposition.REJECTED, f"{target} was written as {written.group(1)}", result.status)
+    return None
+
+
+def learned(outgoing: Outgoing, results: list[EntryResult]) -> dict[str, str]:
+    """The new ETag of each resource that was written under its own id."""
+    pairs = zip(outgoing.targets, results, strict=True)
+    return {target: result.etag for target, result in pairs if target is not None and result.etag}

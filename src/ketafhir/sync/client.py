@@ -1,0 +1,237 @@
+"""A FHIR R4 server over HTTP: transaction, read, search, metadata. The only module that speaks httpx.
+
+Redirects are never followed and proxies of the environment are not used: patients' data and the token go to
+the configured origin alone. Identifiers are searched by POST, since URLs end in the logs of others (FHIR R4,
+http.html#search).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from ketafhir.errors import ConfigError
+from ketafhir.fhir import json
+from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, learned
+from ketafhir.sync.outcome import Disposition, Outcome, classify
+
+_FHIR_JSON = "application/fhir+json"
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
+
+_BY_EXCEPTION: dict[type[Exception], tuple[Disposition, str]] = {
+    httpx.ConnectError: (Disposition.UNSENT, "no connection"),
+    httpx.ConnectTimeout: (Disposition.UNSENT, "no connection in time"),
+    httpx.PoolTimeout: (Disposition.UNSENT, "all connections are in use"),
+    httpx.ProxyError: (Disposition.UNSENT, "the proxy makes no connection"),
+    httpx.ReadTimeout: (Disposition.AMBIGUOUS, "no answer in time"),
+    httpx.WriteTimeout: (Disposition.AMBIGUOUS, "not taken in time"),
+    httpx.NetworkError: (Disposition.AMBIGUOUS, "the connection broke"),
+    httpx.RemoteProtocolError: (Disposition.AMBIGUOUS, "the answer broke off"),
+    httpx.DecodingError: (Disposition.AMBIGUOUS, "the answer cannot be unpacked"),
+    httpx.UnsupportedProtocol: (Disposition.MISCONFIGURED, "the address is not http or https"),
+    httpx.LocalProtocolError: (Disposition.MISCONFIGURED, "the request cannot be written as HTTP"),
+    httpx.InvalidURL: (Disposition.MISCONFIGURED, "the address cannot be read"),
+    httpx.TooManyRedirects: (Disposition.MISCONFIGURED, "redirects are not followed"),
+    httpx.HTTPError: (Disposition.AMBIGUOUS, "the request failed"),
+    httpx.StreamError: (Disposition.AMBIGUOUS, "the answer cannot be read"),
+    httpx.CookieConflict: (Disposition.AMBIGUOUS, "the answer cannot be read"),
+}
+_HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
+
+
+@dataclass(slots=True, frozen=True)
+class Timeouts:
+    """Seconds. `total` is the budget of one request, whatever its parts still allow."""
+
+    connect: float = 5.0
+    read: float = 60.0
+    write: float = 30.0
+    pool: float = 10.0
+    total: float = 90.0
+
+
+@dataclass(slots=True, frozen=True)
+class TransactionResult:
+    """`entries` and `versions` (`Type/id` -> ETag) only where the outcome is done."""
+
+    outcome: Outcome
+    entries: list[EntryResult]
+    versions: dict[str, str]
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """What an exception of httpx means; its own text may quote the URL and is not passed on."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _BY_EXCEPTION)
+    disposition, text = _BY_EXCEPTION[kind]
+    return Outcome(disposition, f"{text} ({type(error).__name__})")
+
+
+class FhirClient:
+    """A client for one base URL. `token` is sent as a bearer token; it stands in no text and no `repr`.
+
+    Raises ConfigError for a base URL or token that cannot be one. `transport` is for own TLS settings
+    and for tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeouts: Timeouts | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._base = _checked(self.base_url)
+        self._total = (timeouts or Timeouts()).total
+        self._clock = clock
+        headers = {"Accept": _FHIR_JSON, "Accept-Charset": "utf-8", "Cache-Control": "no-cache"}
+        if token is not None:
+            if not _TOKEN.fullmatch(token):
+                raise ConfigError("the bearer token has characters that no bearer token has")
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.AsyncClient(
+            headers=headers,
+            timeout=_httpx_timeouts(timeouts or Timeouts()),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def transaction(
+        self, bundle: bytes | Outgoing, versions: Mapping[str, str] | None = None
+    ) -> TransactionResult:
+        """POSTs the Bundle, with If-Match where `versions` (`Type/id` -> ETag) knows one.
+
+        A transfer that fails is told by the outcome. Raises Refused only for bytes that are no Bundle.
+        """
+        outgoing = bundle if isinstance(bundle, Outgoing) else Outgoing(bundle)
+        headers = {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        outcome, response = await self._send(
+            "POST", self.base_url, content=outgoing.render(versions or {}), headers=headers
+        )
+        if outcome.disposition is not Disposition.DONE or response is None:
+            return TransactionResult(outcome, [], {})
+        outcome, entries = check_entries(outgoing, response.content, now=self._clock())
+        return TransactionResult(outcome, entries, learned(outgoing, entries) if entries else {})
+
+    async def read(self, reference: str) -> dict[str, Any] | None:
+        """The resource `Type/id` with decimals as they stand; None where it is not or no longer there.
+
+        Raises Permanent, Transient or Ambiguous.
+        """
+        response = await self._get(reference)
+        return None if response is None else _loaded(response)
+
+    async def version(self, reference: str) -> str | None:
+        """The ETag of `Type/id`, opaque; None where it is not there. Raises as `read`."""
+        response = await self._get(reference)
+        return None if response is None else response.headers.get("etag")
+
+    async def metadata(self) -> dict[str, Any]:
+        """The CapabilityStatement. Raises as `read`."""
+        return await self._resource("GET", f"{self.base_url}/metadata")
+
+    async def search(self, kind: str, parameters: Sequence[tuple[str, str]]) -> AsyncIterator[dict[str, Any]]:
+        """The matches and included resources of all pages. Raises as `read`.
+
+        Pages of another origin, and a page that was there before, end the search with Permanent.
+        """
+        page = await self._first_page(kind, parameters)
+        visited: set[str] = set()
+        while True:
+            for entry in page.get("entry") or ():
+                if entry.get("search", {}).get("mode") != "outcome" and "resource" in entry:
+                    yield entry["resource"]
+            following = _next_link(page)
+            if following is None:
+                return
+            url = self._same_origin(following)
+            if url in visited:
+                raise Outcome(Disposition.MISCONFIGURED, "the server gives the same page again").error()
+            visited.add(url)
+            page = await self._resource("GET", url)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def _first_page(self, kind: str, parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        form = urlencode(parameters)
+        if any("identifier" in name or "|" in value for name, value in parameters):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            return await self._resource(
+                "POST", f"{self.base_url}/{kind}/_search", content=form.encode(), headers=headers
+            )
+        return await self._resource("GET", f"{self.base_url}/{kind}?{form}")
+
+    def _same_origin(self, link: str) -> str:
+        """The link, made absolute; compared as origins, since a prefix of text proves nothing."""
+        url = self._base.join(link)
+        if (url.scheme, url.host, url.port) != (self._base.scheme, self._base.host, self._base.port):
+            raise Outcome(Disposition.MISCONFIGURED, "the next page is on another origin").error()
+        return str(url)
+
+    async def _get(self, reference: str) -> httpx.Response | None:
+        outcome, response = await self._send("GET", f"{self.base_url}/{reference}")
+        if outcome.disposition is Disposition.GONE:
+            return None
+        if outcome.disposition is not Disposition.DONE or response is None:
+            raise outcome.error()
+        return response
+
+    async def _resource(self, method: str, url: str, **more: Any) -> dict[str, Any]:
+        outcome, response = await self._send(method, url, **more)
+        if outcome.disposition is not Disposition.DONE or response is None:
+            raise outcome.error()
+        return _loaded(response)
+
+    async def _send(self, method: str, url: str, **more: Any) -> tuple[Outcome, httpx.Response | None]:
+        try:
+            async with asyncio.timeout(self._total):
+                response = await self._http.request(method, url, **more)
+        except TimeoutError:
+            return Outcome(Disposition.AMBIGUOUS, "no answer within the total time"), None
+        except _HTTPX_ERRORS as error:
+            return outcome_of(error), None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return classify(response.status_code, headers, response.content, now=self._clock()), response
+
+
+def _checked(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"the FHIR server's address cannot be read: {base_url!r}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError(f"the FHIR server's address is http:// or https:// and a host, not {base_url!r}")
+    if url.userinfo or url.query or url.fragment:
+        raise ConfigError("the FHIR server's address holds no password, query or fragment")
+    return url
+
+
+def _httpx_timeouts(timeouts: Timeouts) -> httpx.Timeout:
+    return httpx.Timeout(
+        connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
+    )
+
+
+def _loaded(response: httpx.Response) -> dict[str, Any]:
+    """`classify` has read it once and found a resource, or an empty body."""
+    if not response.content:
+        raise Outcome(Disposition.MISCONFIGURED, f"{response.status_code}: an empty answer").error()
+    resource: dict[str, Any] = json.loads(response.content)
+    return resource
+
+
+def _next_link(page: dict[str, Any]) -> str | None:
+    links = (link for link in page.get("link") or () if link.get("relation") == "next")
+    return next((str(link["url"]) for link in links if "url" in link), None)

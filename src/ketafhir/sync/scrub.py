@@ -1,0 +1,67 @@
+"""What a server said, short enough for a table row and without anything about a patient.
+
+The text of an OperationOutcome may quote what was sent: a match URL with an identifier, a name, a date of
+birth. Everything quoted goes, and every longer number, but not what is plainly a FHIR path, a resource under
+an id of ours, or the address of a profile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MAX_LENGTH = 300
+_MAX_ISSUES = 3
+
+_PATH = r"[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+"
+_PROFILE = r"https?://(?:[a-z0-9.\-]*\.)?(?:hl7\.org|loinc\.org|snomed\.info|unitsofmeasure\.org|ketafhir\.org)[^\s?|\"']*"
+_KEPT = re.compile(
+    rf"""HAPI-\d+                                  # the server's own error number
+    | (?P<quote>["'])(?:{_PATH}|{_PROFILE})(?P=quote)
+    | {_PROFILE}
+    | \b[A-Z][A-Za-z]+/[0-9a-fA-F]{{8}}-[0-9a-fA-F-]{{27}}""",
+    re.VERBOSE,
+)
+_HIDDEN = re.compile(
+    r"""(?P<head>[?&][\w.:\-]+=)[^\s"'\])]*        # the value in a match URL
+    | "[^"]*" | '[^']*' | \[[^\]]*[=|?][^\]]*\]
+    | \S*[|]\S*                                    # system|value
+    | \S*\d[\d\-/:.]{3,}\S*                        # a date, a number of a patient or a visit
+    """,
+    re.VERBOSE,
+)
+
+
+def scrub(text: str) -> str:
+    """`text` on one line, at most 300 characters, with `***` for whatever could be about a patient."""
+    line = " ".join(text.split())
+    out: list[str] = []
+    end = 0
+    for kept in _KEPT.finditer(line):
+        out += [_hide(line[end : kept.start()]), kept.group()]
+        end = kept.end()
+    scrubbed = "".join([*out, _hide(line[end:])])
+    return scrubbed if len(scrubbed) <= MAX_LENGTH else scrubbed[: MAX_LENGTH - 1] + "…"
+
+
+def _hide(text: str) -> str:
+    return _HIDDEN.sub(lambda found: (found.group("head") or "") + "***", text)
+
+
+def operation_outcome_text(resource: Any) -> str:
+    """The errors of an OperationOutcome (FHIR R4), scrubbed: code, diagnostics or details, expression."""
+    if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
+        return ""
+    issues = [issue for issue in resource.get("issue") or () if isinstance(issue, dict)]
+    errors = [issue for issue in issues if issue.get("severity") in ("fatal", "error")]
+    return scrub("; ".join(" ".join(_parts(issue)) for issue in (errors or issues)[:_MAX_ISSUES]))
+
+
+def _parts(issue: dict[str, Any]) -> Iterator[str]:
+    yield str(issue.get("code", ""))
+    details = issue.get("details")
+    text = issue.get("diagnostics") or (details.get("text") if isinstance(details, dict) else None)
+    if text:
+        yield str(text)
+    yield from (str(path) for path in issue.get("expression") or ())

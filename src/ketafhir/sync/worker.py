@@ -1,0 +1,235 @@
+"""Carries deliveries from the store to a FHIR server: claim, mark in flight, post, check each entry, settle.
+
+Nothing is retried in memory but a lost race for a version, at most five times: every other wait is a row in
+the store that anybody can see, and that survives this process. What is repeated because its outcome was not
+known does no harm, since every write is idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ketafhir.errors import Permanent, Refused, StoreError, TransferError, Transient
+from ketafhir.store.protocol import Delivery, LeaseLost, Settlement, Store, dead, park
+from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
+from ketafhir.sync.bundle import Outgoing
+from ketafhir.sync.circuit import Circuit
+from ketafhir.sync.client import FhirClient, TransactionResult
+from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.sync.retry import RetryPolicy, settlement
+
+MAX_RACES = 5
+_RACE_WAIT = 0.05  # seconds, doubled each time
+
+_log = logging.getLogger("ketafhir.sync")
+_T = TypeVar("_T")
+
+
+class Worker:
+    """Serves one destination, up to `parallel` patients at a time.
+
+    `name` is this worker's own across restarts: what a dead process of that name held is taken back at the
+    start. The lease must outlive the longest request. Store calls are made in threads.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        client: FhirClient,
+        destination: str,
+        *,
+        name: str = "worker",
+        parallel: int = 4,
+        poll_seconds: float = 1.0,
+        lease_seconds: float = 180.0,
+        policy: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._destination = destination
+        self._name = name
+        self._parallel = parallel
+        self._poll = poll_seconds
+        self._lease = lease_seconds
+        self._policy = policy or RetryPolicy()
+        self._clock = clock
+        self._chance = chance
+        self._circuit = Circuit(destination, self._policy, clock, chance)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._stopping = False
+
+    async def run(self, grace: float = 30.0) -> None:
+        """Works until `stop`, then at most `grace` seconds on what is under way; the rest keeps its lease.
+
+        A store that fails is logged and waited out.
+        """
+        try:
+            await self._reclaim()
+            while not self._stopping:
+                self._wake.clear()
+                await self._start_deliveries()
+                await self._idle()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=grace)
+        finally:
+            late = list(self._tasks)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def stop(self) -> None:
+        """No more claims; `run` returns when what is under way is settled."""
+        self._stopping = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There is something new. Called in the event loop; from a thread by `loop.call_soon_threadsafe`."""
+        self._wake.set()
+
+    async def drain(self, timeout: float = 60.0) -> None:
+        """Waits until nothing of the destination is queued, claimed or in flight.
+
+        Raises Permanent as soon as something is parked or dead, and Transient after `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not await self._drained():
+                    await _at_most(self._settled, self._poll)
+        except TimeoutError:
+            raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
+
+    async def _drained(self) -> bool:
+        self._settled.clear()
+        counts = (await asyncio.to_thread(self._store.counts, self._destination)).deliveries
+        for state in (PARKED, DEAD):
+            if counts[state]:
+                raise Permanent(f"{counts[state]} {state}: {await self._reasons(state)}")
+        return not (counts[QUEUED] or counts[CLAIMED] or counts[INFLIGHT])
+
+    async def _reasons(self, state: str) -> str:
+        page = self._store.page
+        rows = await asyncio.to_thread(page, state=state, destination=self._destination, limit=3)
+        return (
+            "; ".join(f"message {row.message_id}: {row.reason or state}" for row in rows) or "nothing queued"
+        )
+
+    # --- taking up work
+
+    async def _reclaim(self) -> None:
+        while not self._stopping:
+            try:
+                await asyncio.to_thread(self._store.reclaim, self._name)
+                return
+            except StoreError as error:
+                _log.error("the store does not answer: %s", error)
+                await self._idle()
+
+    async def _idle(self) -> None:
+        await _at_most(self._wake, min(self._poll, self._circuit.remaining or self._poll))
+
+    async def _start_deliveries(self) -> None:
+        try:
+            while len(self._tasks) < self._circuit.width(self._parallel):
+                delivery = await asyncio.to_thread(
+                    self._store.claim, self._name, self._lease, self._destination
+                )
+                if delivery is None:
+                    return
+                if self._stopping:
+                    await asyncio.to_thread(self._store.give_back, delivery)
+                    return
+                self._start(delivery)
+        except StoreError as error:
+            _log.error("nothing can be claimed: %s", error)
+
+    def _start(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._deliver(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._settled.set()
+        self._wake.set()
+
+    # --- one delivery
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self._settle(delivery, await self._attempted(delivery))
+        except LeaseLost:
+            _log.warning("delivery %d went to another worker", delivery.id)
+        except StoreError as error:
+            _log.error("delivery %d is left to its lease: %s", delivery.id, error)
+
+    async def _attempted(self, delivery: Delivery) -> Settlement:
+        try:
+            outgoing = Outgoing(delivery.payload)
+        except Refused as error:
+            return dead(f"never sent: {error.issues[0].code}", kind=Disposition.REJECTED.value)
+        try:
+            result = await self._transaction(delivery, outgoing)
+        except StoreError:
+            raise
+        except Exception as error:
+            # A fault of ours must stop this patient and not the channel. Its text may quote the payload.
+            _log.error("delivery %d: %s", delivery.id, type(error).__name__)
+            return park(f"a fault of ours: {type(error).__name__}", kind="fault")
+        self._circuit.tell(result.outcome)
+        return settlement(
+            result.outcome,
+            attempts=delivery.attempts,
+            rejections=delivery.rejections,
+            versions=result.versions,
+            policy=self._policy,
+            now=self._clock(),
+            chance=self._chance,
+        )
+
+    async def _settle(self, delivery: Delivery, ending: Settlement) -> None:
+        await asyncio.to_thread(self._store.settle, delivery, ending)
+        if ending.state in (PARKED, DEAD):
+            _log.warning("message %d is %s: %s", delivery.message_id, ending.state, ending.reason)
+
+    async def _transaction(self, delivery: Delivery, outgoing: Outgoing) -> TransactionResult:
+        """Posts it, and again with the versions read anew for as long as others write first."""
+        store, destination = self._store, self._destination
+        versions = await asyncio.to_thread(store.versions_of, destination, outgoing.references)
+        for race in range(MAX_RACES + 1):
+            await asyncio.to_thread(store.mark_inflight, delivery, self._lease)
+            result = await self._client.transaction(outgoing, versions)
+            if not _lost_a_race(result.outcome, versions) or race == MAX_RACES:
+                break
+            await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))
+            try:
+                current = {reference: await self._client.version(reference) for reference in versions}
+            except TransferError as error:
+                # Whether the server is there is for the next attempt to find out.
+                return TransactionResult(Outcome(Disposition.TRANSIENT, str(error)), [], {})
+            await asyncio.to_thread(store.learn_versions, destination, current)
+            versions = {reference: etag for reference, etag in current.items() if etag is not None}
+        return result
+
+
+def _lost_a_race(outcome: Outcome, versions: dict[str, str]) -> bool:
+    """A conflict; or something is gone whose version we thought we knew."""
+    if outcome.disposition is Disposition.CONFLICT:
+        return True
+    return outcome.disposition is Disposition.GONE and bool(versions)
+
+
+async def _at_most(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
