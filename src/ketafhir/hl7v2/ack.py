@@ -1,8 +1,8 @@
 """Acknowledgements: ACK and application answers with MSA and ERR (HL7 v2 chapter 2, 2.9, 2.14.5 and 2.14.8).
 
 ERR takes its modern form from 2.5 on (ERR-2 to ERR-8); before, each error is a repetition of ERR-1. Whatever
-is echoed is escaped and free of control characters, and an answer can always be written in the charset that it
-names: what that does not have becomes a question mark.
+is echoed is escaped and free of control characters, and an answer can always be written in the charset that
+it names: what that does not have becomes a question mark.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def application_response(
 
 
 def locate(where: str) -> tuple[str, int, int, int, int]:
-    """Segment, occurrence, field, repetition and component of an `Issue.where`: `RXA[2]-7.1` -> ("RXA", 2, 7, 1, 1).
+    """Segment, occurrence, field, repetition and component of an `Issue.where`.
 
-    The occurrence is 1 where it is not named; 0 is what the place does not say. A place that is none in a
-    message (a FHIR path, a setting) gives ("", 0, 0, 0, 0).
+    `RXA[2]-7.1` is ("RXA", 2, 7, 1, 1). The occurrence is 1 where it is not named; 0 is what the place does
+    not say. A place that is none in a message (a FHIR path, a setting) gives ("", 0, 0, 0, 0).
     """
     found = _place(where)
     if not found or not re.fullmatch(r"|[.\s].*", where[found.end() :], re.DOTALL):
@@ -181,7 +181,7 @@ class _Answer:
         return encode_segment("ERR", cells, self.seps)
 
     def _err_1(self, issue: Issue) -> str:
-        """One repetition of ERR-1 (ELD): segment, sequence, field, and the code with ours as its alternate."""
+        """One repetition of ERR-1 (ELD): segment, sequence, field, and the code with ours beside it."""
         segment, occurrence, field, _, _ = locate(issue.where)
         codes = (issue.hl7, _CONDITIONS.get(issue.hl7, ""), "HL70357", issue.code, issue.text, _OURS)
         coded = self._coded(codes, self.seps.subcomponent or "&")

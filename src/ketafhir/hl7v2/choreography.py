@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-# accepted: stored and understood. refused: stored, and its content refused. rejected: MSH-9, -11 or -12 is not
-# taken here. failed: it could not be stored (a full disk, a message that is too long).
+# accepted: stored and understood. refused: stored, and its content refused. rejected: MSH-9, -11 or -12 is
+# not taken here. failed: it could not be stored (a full disk, a message that is too long).
 Outcome = Literal["accepted", "refused", "rejected", "failed"]
 
 _ORIGINAL = {"accepted": "AA", "refused": "AE", "rejected": "AR", "failed": "AR"}

@@ -34,7 +34,7 @@ def read_header(data: bytes) -> tuple[Segment, Separators]:
 
 
 def recover_control_id(data: bytes) -> str:
-    """MSH-10 as it was sent (raw, without controls) from the first bytes of anything; '' if it is not there."""
+    """MSH-10 as it was sent (raw, without controls), from the first bytes of anything; '' without it."""
     return read_header(data)[0].get(10)
 
 

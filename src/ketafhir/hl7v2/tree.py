@@ -136,17 +136,17 @@ class Walked:
 
     def segments(self) -> Iterator[Segment]:
         """Every segment of the message, once."""
-        return _segments(self)
+        return segments_of(self)
 
 
-def _segments(node: object) -> Iterator[Segment]:
+def segments_of(node: object) -> Iterator[Segment]:
     """The segments below a group, in the order of its fields."""
     if isinstance(node, Segment):
         yield node
     elif isinstance(node, list):
         for item in node:
             # A participation names the segment it follows, which is told in its own place.
-            yield from _segments(item[1] if isinstance(item, tuple) else item)
+            yield from segments_of(item[1] if isinstance(item, tuple) else item)
     elif node is not None:
         for name in type(node).__slots__:  # type: ignore[attr-defined]  # only our slotted groups come here
-            yield from _segments(getattr(node, name))
+            yield from segments_of(getattr(node, name))
