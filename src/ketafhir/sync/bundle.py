@@ -80,9 +80,8 @@ def check_entries(outgoing: Outgoing, body: bytes, *, now: float) -> tuple[Outco
         return Outcome(Disposition.AMBIGUOUS, text, 200), []
     results: list[EntryResult] = []
     for number, (response, target) in enumerate(zip(responses, outgoing.targets, strict=True)):
-        result = EntryResult(
-            _status(response), str(response.get("location", "")), str(response.get("etag", ""))
-        )
+        location, etag = str(response.get("location", "")), str(response.get("etag", ""))
+        result = EntryResult(_status(response), location, _etag(etag))
         failure = _entry_failure(result, response, target, now)
         if failure is not None:
             text = f"Bundle.entry[{number}]: {failure.text}"
@@ -119,3 +118,8 @@ def learned(outgoing: Outgoing, results: list[EntryResult]) -> dict[str, str]:
     """The new ETag of each resource that was written under its own id."""
     pairs = zip(outgoing.targets, results, strict=True)
     return {target: result.etag for target, result in pairs if target is not None and result.etag}
+
+
+def _etag(text: str) -> str:
+    """An ETag as If-Match takes it; HAPI answers a transaction with the bare version."""
+    return text if not text or text.endswith('"') else f'W/"{text}"'

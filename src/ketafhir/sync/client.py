@@ -207,14 +207,16 @@ class FhirClient:
 
 
 def _checked(base_url: str) -> httpx.URL:
+    if "@" in base_url:  # before any text that would quote it
+        raise ConfigError("the FHIR server's address holds no user name and no password")
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
         raise ConfigError(f"the FHIR server's address cannot be read: {base_url!r}") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigError(f"the FHIR server's address is http:// or https:// and a host, not {base_url!r}")
-    if url.userinfo or url.query or url.fragment:
-        raise ConfigError("the FHIR server's address holds no password, query or fragment")
+    if url.query or url.fragment:
+        raise ConfigError("the FHIR server's address holds no query and no fragment")
     return url
 
 

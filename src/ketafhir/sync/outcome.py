@@ -42,6 +42,9 @@ _D = Disposition
 PAUSES_DESTINATION = frozenset({_D.UNSENT, _D.UNAVAILABLE, _D.THROTTLED, _D.UNAUTHORIZED, _D.MISCONFIGURED})
 _PERMANENT = frozenset({_D.REJECTED, _D.IDENTITY, _D.TOO_LARGE, _D.GONE, _D.UNAUTHORIZED, _D.MISCONFIGURED})
 
+# The code of the standard (issue-type), and what HAPI says for a conditional create and update.
+_SEVERAL_MATCH = ("multiple-matches", "because this search matched", "Multiple resources match")
+
 _BY_STATUS = {
     401: _D.UNAUTHORIZED,
     403: _D.UNAUTHORIZED,
@@ -108,7 +111,7 @@ def _of_failure(status: int, said: str, resource: Any) -> Disposition:
     found = _BY_STATUS.get(status, _D.REJECTED if status < 500 else _D.TRANSIENT)
     if found is _D.GONE and resource is None:
         return _D.MISCONFIGURED  # a FHIR server says what is missing; a web server has no such page
-    if found is _D.CONFLICT and "matched" in said and "resources" in said:
+    if found is _D.CONFLICT and any(words in said for words in _SEVERAL_MATCH):
         return _D.IDENTITY
     if found is _D.CONFLICT and "Unable to delete" in said:
         return _D.REJECTED  # others refer to it, and will go on doing so

@@ -13,21 +13,24 @@ from typing import Any
 
 MAX_LENGTH = 300
 _MAX_ISSUES = 3
+_READ = 4000  # characters; a server may answer with megabytes
 
 _PATH = r"[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+"
+_WORD = r"""[^\s()\[\],"']*"""
 _PROFILE = r"https?://(?:[a-z0-9.\-]*\.)?(?:hl7\.org|loinc\.org|snomed\.info|unitsofmeasure\.org|ketafhir\.org)[^\s?|\"']*"
-_KEPT = re.compile(
-    rf"""HAPI-\d+                                  # the server's own error number
-    | (?P<quote>["'])(?:{_PATH}|{_PROFILE})(?P=quote)
-    | {_PROFILE}
-    | \b[A-Z][A-Za-z]+/[0-9a-fA-F]{{8}}-[0-9a-fA-F-]{{27}}""",
-    re.VERBOSE,
-)
-_HIDDEN = re.compile(
-    r"""(?P<head>[?&][\w.:\-]+=)[^\s"'\])]*        # the value in a match URL
-    | "[^"]*" | '[^']*' | \[[^\]]*[=|?][^\]]*\]
-    | \S*[|]\S*                                    # system|value
-    | \S*\d[\d\-/:.]{3,}\S*                        # a date, a number of a patient or a visit
+_PIECE = re.compile(
+    rf"""(?P<kept>
+        HAPI-\d+                                   # the server's own error number
+      | (?P<quote>["'])(?:{_PATH}|{_PROFILE})(?P=quote)
+      | {_PROFILE}
+      | \[element="[A-Za-z.]+"\]
+      | \b[A-Z][A-Za-z]+/[0-9a-fA-F]{{8}}-[0-9a-fA-F-]{{27}}
+    )
+    | (?P<head>[?&][\w.:\-]+=)[^\s"'\])]*         # the values in a match URL
+    | "[^"]*(?:"|$) | (?<!\w)'[^']*(?:'|$)        # to the end where the quote is not closed
+    | \[[^\]]*[=|?][^\]]*\]
+    | {_WORD}[|]{_WORD}                            # system|value
+    | {_WORD}\d[\d\-/:.]{{3,}}{_WORD}              # a date, a number of a patient or a visit
     """,
     re.VERBOSE,
 )
@@ -35,18 +38,12 @@ _HIDDEN = re.compile(
 
 def scrub(text: str) -> str:
     """`text` on one line, at most 300 characters, with `***` for whatever could be about a patient."""
-    line = " ".join(text.split())
-    out: list[str] = []
-    end = 0
-    for kept in _KEPT.finditer(line):
-        out += [_hide(line[end : kept.start()]), kept.group()]
-        end = kept.end()
-    scrubbed = "".join([*out, _hide(line[end:])])
+    scrubbed = _PIECE.sub(_hide, " ".join(text[:_READ].split()))
     return scrubbed if len(scrubbed) <= MAX_LENGTH else scrubbed[: MAX_LENGTH - 1] + "…"
 
 
-def _hide(text: str) -> str:
-    return _HIDDEN.sub(lambda found: (found.group("head") or "") + "***", text)
+def _hide(found: re.Match[str]) -> str:
+    return found.group("kept") or (found.group("head") or "") + "***"
 
 
 def operation_outcome_text(resource: Any) -> str:

@@ -1,4 +1,4 @@
-"""The bearer token of a FHIR server, from an environment variable or a file, and never from a configuration."""
+"""The bearer token of a FHIR server, from an environment variable or a file, never from a configuration."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from ketafhir.sync.retry import RetryPolicy, settlement
 
 MAX_RACES = 5
 _RACE_WAIT = 0.05  # seconds, doubled each time
+_DRAIN_POLL = 0.02
 
 _log = logging.getLogger("ketafhir.sync")
 _T = TypeVar("_T")
@@ -64,7 +65,6 @@ class Worker:
         self._circuit = Circuit(destination, self._policy, clock, chance)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._settled = asyncio.Event()
         self._stopping = False
 
     async def run(self, grace: float = 30.0) -> None:
@@ -103,12 +103,11 @@ class Worker:
         try:
             async with asyncio.timeout(timeout):
                 while not await self._drained():
-                    await _at_most(self._settled, self._poll)
+                    await asyncio.sleep(_DRAIN_POLL)
         except TimeoutError:
             raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
 
     async def _drained(self) -> bool:
-        self._settled.clear()
         counts = (await asyncio.to_thread(self._store.counts, self._destination)).deliveries
         for state in (PARKED, DEAD):
             if counts[state]:
@@ -158,7 +157,6 @@ class Worker:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._settled.set()
         self._wake.set()
 
     # --- one delivery
