@@ -103,16 +103,11 @@ def _build(sources: Path, built: Path, progress: Progress) -> None:
 
 
 def _wait(maven: subprocess.Popen[bytes], progress: Progress) -> None:
+    phase = "Building the FHIR server (the first time, Maven downloads 240 MB)"
     begun = time.monotonic()
-    while True:
-        try:
-            maven.wait(timeout=0.3)
-        except subprocess.TimeoutExpired:
-            progress(
-                "Building the FHIR server (the first time, Maven downloads 240 MB)", time.monotonic() - begun
-            )
-        else:
-            return
+    while maven.poll() is None:
+        progress(phase, time.monotonic() - begun)
+        time.sleep(0.1)
 
 
 def _failure(log: Path) -> str:
