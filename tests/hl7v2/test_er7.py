@@ -94,6 +94,8 @@ class TestHeader:
             ("MSH|^~|&|A", ("header-short", "101", "MSH-9")),
             ("MSH|^~\\|A", ("header-short", "101", "MSH-9")),
             ("MSHA^~\\&A", ("separators", "102", "MSH-2")),
+            ("MSH|\x01\x02\x03\x04|A", ("separators", "102", "MSH-2")),
+            ("MSH|^~ &|A", ("separators", "102", "MSH-2")),
             ("MSH|ABCD|A", ("separators", "102", "MSH-2")),
             ("MSH|^~\\&!?|A", ("separators", "102", "MSH-2")),
             (r"MSH|^~\&|A|B|C|D|2026", ("header-short", "101", "MSH-9")),

@@ -142,7 +142,10 @@ class _Answer:
 
     def _written(self, text: str, length: int = 1 << 16) -> str:
         """A text of ours, or one that the message gave, as raw text."""
-        return escape(without_controls(text.replace("\n", " "))[:length], self.seps)
+        text = without_controls(text.replace("\n", " "))[:length]
+        if self.seps.escape:
+            return escape(text, self.seps)
+        return "".join(" " if char in self.seps.text else char for char in text)
 
     def _message_type(self, answer: bool) -> str:
         code, event, *_ = [*self._echo(9).split(self.seps.component), ""]

@@ -322,7 +322,7 @@ def _lines(text: str, separator: str) -> list[str]:
 
 
 def _is_data(char: str) -> bool:
-    return char.isalnum() or char.isspace() or char in '."\0'
+    return char.isalnum() or char == " " or not char.isprintable() or char in '."'
 
 
 def _cut(name: str, line: int) -> Refused:

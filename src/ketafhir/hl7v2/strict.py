@@ -164,7 +164,7 @@ class _Segments:
             except self.hl7apy.exceptions.InvalidDataType:
                 continue  # the version builds this type of others, which are leaves of their own
             except (ValueError, self.hl7apy.exceptions.HL7apyException) as error:
-                numbers = [int(name.rsplit("_", 1)[1]) for name in names if name and name[-1].isdigit()]
+                numbers = [int(n.rsplit("_", 1)[1]) for n in names if n[-1].isdigit() and n != "VARIES_1"]
                 field, component = (*numbers, 0, 0)[:2]
                 where = self.message.where(segment, field, component)
                 yield Issue("error", "strict-value", str(error), where=where, value=value, hl7="102")
