@@ -13,7 +13,7 @@ from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.stream import split_messages
 
 A = rb"MSH|^~\&|A||||2026||RAS^O17|1|P|2.5" + b"\rPID|1||x"
-B = rb"MSH|^~\&|B||||2026||RAS^O17|2|P|2.5" + b"\rNTE|1||see MSH and xMSH|"
+B = rb"MSH|^~\&|B||||2026||RAS^O17|2|P|2.5" + b"\rNTE|1||see MSH| and xMSH| and \xc2\xbfMSH|"
 BATCH = b"FHS|^~\\&|F\rBHS|^~\\&|B\r%b\r%b\rBTS|2\rFTS|1\r" % (A, B)
 MLLP = b"\x0b%b\r\x1c\r\x0b%b\r\x1c\r" % (A, B)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ketafhir.errors import Issue
@@ -84,8 +87,8 @@ def test_a_null_is_no_finding() -> None:
 
 def test_what_is_missing_or_out_of_place_in_a_group() -> None:
     issues = findings(
-        "RAS^O17^RAS_O17", "2.5.1", PID, ORC, RXA.format(1), ORC, RXA.format(1), RXR, "PV1|1|I", ORC, "RXO", RXR,
-        RXA.format(1), RXR,
+        "RAS^O17^RAS_O17", "2.5.1", PID, ORC, RXA.format(1), ORC, RXA.format(1), RXR, "PV1|1|I",
+        ORC, "RXO", RXR, RXA.format(1), RXR,
     )  # fmt: skip
     assert codes(issues) == [
         ("error", "strict-missing", "RXR"),
@@ -147,3 +150,13 @@ def test_segment_types() -> None:
     assert (5, "varies", 0, -1) in segment_types("2.5.1", "OBX")
     assert segment_types("2.5.1", "ZZZ") == []
     assert segment_types("1.0", "RXA") == []
+
+
+def test_hl7apy_is_loaded_only_for_a_check() -> None:
+    """The hot paths and the start of the command line must not pay for it."""
+    heavy = "{'hl7apy', 'pydantic', 'asyncio', 'uuid', 'csv'}"
+    code = "import sys, ketafhir.hl7v2.ack, ketafhir.hl7v2.groups, ketafhir.hl7v2.strict; "
+    found = subprocess.run(
+        [sys.executable, "-c", f"{code}print({heavy} & set(sys.modules))"], capture_output=True, text=True
+    )
+    assert found.stdout.strip() == "set()"
