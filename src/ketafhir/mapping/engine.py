@@ -78,14 +78,20 @@ class Mapping:
                     raise _refusal(error, c) from None
             if value is not None and value != "":
                 values[domain] = value
+        idle: list[Row] = []
         for row in self._multi:
-            self._read_multi(row, fields, values, c)
+            if row.when and not row.when.holds(fields):
+                idle.append(row)
+            else:
+                self._read_multi(row, fields, values, c)
         known = self.known
         for field in range(1, count):
             if fields[field] and field not in known:
                 c.preserved.append((f"{segment.name}-{field}", fields[field]))
         if self._components:
             self._keep_components(fields, c)
+        if idle:
+            self._keep_idle(idle, fields, c)
         c.row = None
         return values
 
@@ -110,8 +116,6 @@ class Mapping:
         return first
 
     def _read_multi(self, row: Row, fields: list[str], values: dict[str, Any], c: Context) -> None:
-        if row.when and not row.when.holds(fields):
-            return
         cells = []
         for cell in row.cells:
             text = fields[cell.field] if cell.field < len(fields) else ""
@@ -136,6 +140,17 @@ class Mapping:
             raise _refusal(error, c) from None
         if any_value(value):
             values[row.domain] = value
+
+    def _keep_idle(self, idle: list[Row], fields: list[str], c: Context) -> None:
+        """Fields that no row reads because the condition of the one that would is not true: preserved."""
+        read = {cell.field for row in self._multi if row not in idle for cell in row.cells}
+        read.update(field for field, *_ in self._single)
+        for row in idle:
+            for cell in row.cells:
+                text = fields[cell.field] if cell.field < len(fields) else ""
+                if cell.field not in read and text and text != NULL:
+                    read.add(cell.field)
+                    c.preserved.append((f"{self.segment}-{cell.field}", text))
 
     def _keep_components(self, fields: list[str], c: Context) -> None:
         for field, known in self._components.items():

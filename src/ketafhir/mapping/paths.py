@@ -131,7 +131,7 @@ class Path:
         at: Any = resource
         for step in self.steps:
             at = _enter(at, step, self.claimed)
-        at["_" + self.key] = value
+        at["_" + self._name(at)] = value
 
     def get_beside(self, resource: Json) -> Any:
         """The `_name` companion of a primitive, or None."""
@@ -140,7 +140,12 @@ class Path:
             at = _find(at, step, self.claimed)
             if at is None:
                 return None
-        return at.get("_" + self.key) if isinstance(at, dict) else None
+        return at.get("_" + self._name(at)) if isinstance(at, dict) else None
+
+    def _name(self, at: Any) -> str:
+        """The element as it is called where it stands: of a choice, with its type."""
+        found = _choice(at, self.key) if self.choice else None
+        return self.key + found[0] if found else self.key
 
 
 def _split(text: str) -> list[str]:

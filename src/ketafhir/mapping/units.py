@@ -10,6 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ketafhir import data
+from ketafhir.mapping import codes
 
 
 class Unit(NamedTuple):
@@ -31,10 +32,16 @@ def table() -> dict[str, Unit]:
     import csv
 
     with data.path("mappings/units.csv").open(encoding="utf-8", newline="") as file:
-        return {
+        found = {
             row["sent"]: Unit(row["ucum"], row["kind"], row["amount"], row["per"])
             for row in csv.DictReader(file)
         }
+    # Devices say units in MDC, by number or by reference ID; the catalogue has their UCUM codes.
+    for one in codes.codes("mdc.dim-"):
+        if one.unit in found:
+            found.setdefault(one.code, found[one.unit])
+            found.setdefault(one.display, found[one.unit])
+    return found
 
 
 def find(text: str) -> Unit | None:

@@ -17,10 +17,12 @@ from ketafhir.therapy.values import (
     Device,
     Identifier,
     Name,
+    OrderState,
     Period,
     Place,
     Practitioner,
     Quantity,
+    Range,
     Rate,
     Time,
     Value,
@@ -97,7 +99,6 @@ class Ingredient:
     kind: str = ""
     drug: Coded | None = None
     amount: Quantity | None = None
-    strength: Quantity | None = None
     preserved: Preserved = ()
 
 
@@ -106,7 +107,9 @@ class Order:
     """An infusion order as placed (`intent` original) or as the pharmacy encoded it (`intent` filler).
 
     `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
-    `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` its content.
+    `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` what is
+    dispensed (of a mixture its final volume). `duration` is that of the whole service, `occurrence_duration` that of one
+    infusion. `owned` is False for the order details inside an administration message, which only fill what is missing.
     """
 
     key: str = ""
@@ -116,19 +119,20 @@ class Order:
     placer: Identifier | None = None
     filler: Identifier | None = None
     group: Identifier | None = None
-    control: str = ""
-    status: str = ""
+    state: OrderState | None = None
     placed: Time | None = None
     requester: Practitioner | None = None
     enterer: Practitioner | None = None
+    category: Coded | None = None
     priority: str = ""
     start: Time | None = None
     end: Time | None = None
     duration: Quantity | None = None
+    occurrence_duration: Quantity | None = None
+    directions: str = ""
     drug: Coded | None = None
     form: Coded | None = None
-    dose: Quantity | None = None
-    dose_high: Decimal | None = None
+    dose: Quantity | Range | None = None
     over: Quantity | None = None
     rate: Quantity | None = None
     max_rate: Quantity | None = None
@@ -139,10 +143,11 @@ class Order:
     indications: tuple[Coded, ...] = ()
     route: Coded | None = None
     site: Coded | None = None
-    device: Coded | None = None
     method: Coded | None = None
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
+    nulls: tuple[str, ...] = ()
+    owned: bool = True
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
@@ -150,19 +155,20 @@ class Order:
 class Administration:
     """One act of giving (or not giving): a segment of constant rate, a bolus, or the event that ends what runs.
 
-    `rate` opens a segment; an `amount` without rate is a bolus. `end` is only what was told, never derived. `state` is
-    the outcome as told (completed, stopped, refused, not-given, deleted, or empty while it runs) and `order_status` what
-    the order said beside it (running, held, discontinued, completed).
+    `rate` opens a segment, rate 0 ends one; an `amount` without rate is a bolus. `end` is only what was told, never derived.
+    `counters` are the give and administration sub-IDs (RXA-1, RXA-2). `state` is the outcome as told: completed, stopped,
+    refused, not-given, deleted, or empty while it runs; `therapy.infusion` derives running, superseded and unknown.
+    `order_status` is what the order said beside it: running, held, discontinued, completed, or empty.
     """
 
     key: str = ""
     infusion: str = ""
+    order: str = ""
     patient: str = ""
     visit: str = ""
     placer: Identifier | None = None
     filler: Identifier | None = None
-    give_id: str = ""
-    sub_id: str = ""
+    counters: tuple[str, str] = ("", "")
     start: Time | None = None
     end: Time | None = None
     drug: Coded | None = None
@@ -171,17 +177,16 @@ class Administration:
     rate: Rate | None = None
     reasons: tuple[Coded, ...] = ()
     performers: tuple[Practitioner, ...] = ()
-    place: Place | None = None
     concentration: Quantity | None = None
-    lots: tuple[str, ...] = ()
+    lot: str = ""
     expiry: Time | None = None
     manufacturer: Coded | None = None
     refusal: tuple[Coded, ...] = ()
     indications: tuple[Coded, ...] = ()
     state: str = ""
-    action: str = "add"
-    order_status: str = ""
+    action: str = ""
     order_control: str = ""
+    order_status: str = ""
     recorded: Time | None = None
     route: Coded | None = None
     site: Coded | None = None
@@ -189,7 +194,6 @@ class Administration:
     method: Coded | None = None
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
-    order_preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
@@ -199,12 +203,14 @@ class Waste:
 
     key: str = ""
     infusion: str = ""
+    order: str = ""
     patient: str = ""
     visit: str = ""
     placer: Identifier | None = None
     filler: Identifier | None = None
-    sub_id: str = ""
+    counters: tuple[str, str] = ("", "")
     drug: Coded | None = None
+    sub_id: str = ""
     amount: Quantity | None = None
     volume: Quantity | None = None
     at: Time | None = None
@@ -216,7 +222,7 @@ class Waste:
 
 @dataclass(slots=True)
 class Report:
-    """A set of observations told under one heading (an OBR)."""
+    """A set of observations told under one heading (an OBR); `results` are their keys, in the order told."""
 
     key: str = ""
     patient: str = ""
@@ -224,11 +230,9 @@ class Report:
     placer: Identifier | None = None
     filler: Identifier | None = None
     code: Coded | None = None
-    start: Time | None = None
-    end: Time | None = None
+    period: Period | None = None
     issued: Time | None = None
     status: str = ""
-    performers: tuple[Practitioner, ...] = ()
     results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
@@ -237,7 +241,12 @@ class Report:
 
 @dataclass(slots=True)
 class Observation:
-    """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys)."""
+    """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys).
+
+    `effective` is its own time as told; where it has none, `group_time` (of what it was told under) holds. `panel` is the
+    key shared by the parts of one blood pressure, `response` that of the filled form a score was made from. `derived`: by
+    us, never sent back.
+    """
 
     key: str = ""
     patient: str = ""
@@ -251,11 +260,11 @@ class Observation:
     code: Coded | None = None
     sub_id: str = ""
     value: Value | None = None
-    more_values: tuple[Coded, ...] = ()
     interpretation: tuple[Coded, ...] = ()
     reference_range: str = ""
     status: str = ""
     effective: Time | None = None
+    group_time: Time | None = None
     analysed: Time | None = None
     performers: tuple[Practitioner, ...] = ()
     method: Coded | None = None
@@ -269,18 +278,19 @@ class Observation:
 
 @dataclass(slots=True)
 class Item:
-    """One question of an instrument and its answer."""
+    """One question of a form and its answer; or one candidacy rule (the answer) and what it rests on (the notes)."""
 
     code: Coded | None = None
     answer: Value | None = None
-    sub_id: str = ""
     status: str = ""
+    effective: Time | None = None
+    notes: tuple[str, ...] = ()
     preserved: Preserved = ()
 
 
 @dataclass(slots=True)
 class Response:
-    """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it."""
+    """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it, `results` its scores."""
 
     key: str = ""
     patient: str = ""
@@ -289,18 +299,21 @@ class Response:
     placer: Identifier | None = None
     filler: Identifier | None = None
     code: Coded | None = None
-    authored: Time | None = None
     start: Time | None = None
-    status: str = ""
     items: tuple[Item, ...] = ()
-    performers: tuple[Practitioner, ...] = ()
+    results: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
 @dataclass(slots=True)
 class Decision:
-    """Whether a person may be treated: accepted, review or refused, by which rules, and who decided."""
+    """Whether a person may be treated: accepted, review or refused, by which rules, and who decided.
+
+    `results` are the keys of observations told beside it (conditions for evaluating again); `heading_notes` speak of the
+    whole report, `notes` of the decision.
+    """
 
     key: str = ""
     patient: str = ""
@@ -310,11 +323,13 @@ class Decision:
     code: Coded | None = None
     start: Time | None = None
     decision: Coded | None = None
-    rules: tuple[Coded, ...] = ()
+    rules: tuple[Item, ...] = ()
     at: Time | None = None
     status: str = ""
-    deciders: tuple[Practitioner, ...] = ()
+    decider: Practitioner | None = None
+    results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    heading_notes: tuple[str, ...] = ()
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 

@@ -206,4 +206,12 @@ class Device:
     identifier: Identifier
 
 
+@dataclass(slots=True)
+class OrderState:
+    """How an order stands: the codes of its order control (HL7 table 0119) and order status (table 0038, may be empty)."""
+
+    control: str
+    status: str = ""
+
+
 Value = Quantity | Coded | Ratio | Range | Period | Time | str

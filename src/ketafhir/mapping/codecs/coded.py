@@ -278,3 +278,15 @@ class CodeCoding(CodeConcept):
 
     def from_fhir(self, c: Context, json: Any) -> str:
         return super().from_fhir(c, {"coding": [json]})
+
+
+class Flag(Code):
+    """Whether a cell holds one of the codes of a map; any other says no."""
+
+    fhir_type = "boolean"
+
+    def from_v2(self, c: Context, *cells: str) -> bool | None:  # type: ignore[override]  # a flag, not a word
+        return True if cells[0] in self.map.v2_to_domain else None
+
+    def to_v2(self, c: Context, value: bool) -> tuple[str, ...]:  # type: ignore[override]
+        return (next(iter(self.map.domain_to_v2.values())) if value else "",)

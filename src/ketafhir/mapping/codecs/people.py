@@ -508,8 +508,8 @@ class DeviceIdentifier(EntityIdentifier):
         return Device(found) if found else None
 
 
-class DeviceType(Codec):
-    """RXR-3 (CWE: what kind of device) <-> a logical Reference to a Device: its coding as identifier, its name as display."""
+class Logical(Codec):
+    """CWE <-> a logical Reference to a resource of type `vocab`: the code as identifier, its name as display."""
 
     fhir_type = "Reference"
 
@@ -520,7 +520,7 @@ class DeviceType(Codec):
         return (write_cwe(value),)
 
     def to_fhir(self, c: Context, value: Any) -> dict[str, Any]:
-        json: dict[str, Any] = {"type": "Device"}
+        json: dict[str, Any] = {"type": self.vocab}
         if value.codings:
             first = value.codings[0]
             json["identifier"] = {"value": first.code}
@@ -538,3 +538,24 @@ class DeviceType(Codec):
         if found:
             return Coded((Coding(found.value, found.system, display),))
         return Coded((), display) if display else None
+
+
+class Counters(Codec):
+    """RXA-1 and RXA-2 <-> Identifier.value `give-administration`; its system is the order's, set by code."""
+
+    cells = 2
+    fhir_type = "Identifier"
+
+    def from_v2(self, c: Context, *cells: str) -> tuple[str, str]:
+        give, administration = (unescape(cell) for cell in cells)
+        return give, administration
+
+    def to_v2(self, c: Context, value: tuple[str, str]) -> tuple[str, ...]:
+        return escape(value[0]), escape(value[1])
+
+    def to_fhir(self, c: Context, value: tuple[str, str]) -> dict[str, Any]:
+        return {"value": f"{value[0]}-{value[1]}"}
+
+    def from_fhir(self, c: Context, json: Any) -> tuple[str, str]:
+        give, _, administration = str(json.get("value", "")).partition("-")
+        return give, administration

@@ -9,7 +9,7 @@ from typing import Any
 
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.context import Context, Unreadable
-from ketafhir.therapy.values import Time
+from ketafhir.therapy.values import Period, Time
 
 _DTM = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d\d(?:\d\d)?)?",
@@ -160,9 +160,60 @@ class DateTime(Codec):
 
     def beside(self, value: Time) -> dict[str, Any] | None:
         """The companion of the primitive, or None."""
-        if not value.sent:
-            return None
-        return {"extension": [{"url": DTM_EXTENSION, "valueString": value.sent}]}
+        return dtm_beside(value)
+
+
+class Span(Codec):
+    """Start and end cells <-> dateTime or, with an end, Period (OBR-7 and OBR-8)."""
+
+    cells = 2
+    fhir_type = "Period"
+    companion = True
+
+    def from_v2(self, c: Context, *cells: str) -> Period | None:
+        start, end = (read_dtm(cell.partition("^")[0], c) if cell else None for cell in cells)
+        return Period(start, end) if start or end else None
+
+    def to_v2(self, c: Context, value: Period) -> tuple[str, ...]:
+        return tuple(write_dtm(time) if time else "" for time in (value.start, value.end))
+
+    def to_fhir(self, c: Context, value: Period) -> tuple[str, Any]:
+        if value.start and not value.end:
+            return "DateTime", value.start.iso
+        return "Period", period_json(value)
+
+    def from_fhir(self, c: Context, json: Any) -> Period | None:
+        (kind, body), beside = json
+        if kind == "Period":
+            return read_period(body, c)
+        return Period(read_iso(body, beside, c))
+
+    def beside(self, value: Period) -> dict[str, Any] | None:
+        """The companion of effectiveDateTime; a Period has its own inside."""
+        return dtm_beside(value.start) if value.start and not value.end else None
+
+
+def dtm_beside(value: Time) -> dict[str, Any] | None:
+    """The extension that keeps the HL7v2 text of a time, where FHIR cannot say it."""
+    return {"extension": [{"url": DTM_EXTENSION, "valueString": value.sent}]} if value.sent else None
+
+
+def period_json(value: Period) -> dict[str, Any]:
+    """Period."""
+    json: dict[str, Any] = {}
+    for name, time in (("start", value.start), ("end", value.end)):
+        if time:
+            json[name] = time.iso
+            beside = dtm_beside(time)
+            if beside:
+                json["_" + name] = beside
+    return json
+
+
+def read_period(json: Any, c: Context) -> Period:
+    """A FHIR Period."""
+    ends = (read_iso(json[end], json.get("_" + end), c) if end in json else None for end in ("start", "end"))
+    return Period(*ends)
 
 
 class Date(DateTime):

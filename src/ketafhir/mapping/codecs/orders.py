@@ -1,0 +1,261 @@
+"""What only orders have: control and status as one, a dose or a range of it, what is dispensed, what is in the bag.
+
+(HL7 v2 chapters 4 and 4A; FHIR R4 MedicationRequest, Dosage and Medication.)
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from ketafhir.mapping import codemaps, units
+from ketafhir.mapping.codecs.base import Codec, unescape
+from ketafhir.mapping.codecs.coded import SoftCode
+from ketafhir.mapping.codecs.numbers import (
+    Amount,
+    Concentration,
+    number_text,
+    quantity_json,
+    read_number,
+    read_quantity,
+    read_unit,
+    write_unit,
+)
+from ketafhir.mapping.codecs.values import soft_quantity
+from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.mapping.paths import EXTENSION
+from ketafhir.therapy.values import OrderState, Quantity, Range
+
+_CONTROL, _STATUS = EXTENSION + "order-control", EXTENSION + "order-status"
+
+
+def keep_cell(c: Context, number: int, text: str) -> None:
+    """Preserve one of the cells of the row at work, as sent."""
+    if text and c.row is not None and c.segment is not None:
+        cell = c.row.cells[number]
+        c.preserved.append((f"{cell.segment}-{cell.text}", text))
+
+
+class RequestStatus(Codec):
+    """ORC-1 and ORC-5 <-> MedicationRequest.status, with the codes themselves beside it where the status alone does not say them.
+
+    `vocab` names two code maps: of the control (table 0119, whose fhir column counts while ORC-5 is empty) and of the
+    status (table 0038, which goes before it). The codes beside the status count on the way back as long as they
+    mean that status: who changes the status changes ORC-1 and ORC-5.
+    """
+
+    cells = 2
+    fhir_type = "code"
+    companion = True
+
+    def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
+        super().__init__(vocab, maps)
+        control, status = vocab.split()
+        self.controls, self.statuses = maps(control), maps(status)
+
+    def from_v2(self, c: Context, *cells: str) -> OrderState:
+        control, status = (unescape(cell.partition("^")[0]) for cell in cells)
+        self._known(control)
+        if status and status not in self.statuses.v2_to_domain:
+            keep_cell(c, 1, cells[1])
+            c.warn("code-unmapped", f"not a code of {self.statuses.file}: preserved", cells[1])
+            status = ""
+        told = self.controls.domain_to_fhir[control]
+        if status and told not in ("active", self.statuses.domain_to_fhir[status]):
+            c.warn(
+                "status-contradiction",
+                f"order control {control} and order status {status} disagree: the status counts",
+                cells[1],
+                "send the order status that the control leads to",
+            )
+        return OrderState(control, status)
+
+    def _known(self, control: str) -> None:
+        if control not in self.controls.v2_to_domain:
+            known = ", ".join(self.controls.v2_to_domain)
+            raise Unreadable(
+                "order-control-unknown", "not an order control that is understood", control,
+                f"expected one of {known}", "103" if control else "101",
+            )  # fmt: skip
+
+    def to_v2(self, c: Context, value: OrderState) -> tuple[str, ...]:
+        return value.control, value.status
+
+    def to_fhir(self, c: Context, value: OrderState) -> str:
+        return self._status(value)
+
+    def _status(self, value: OrderState) -> str:
+        return self.statuses.domain_to_fhir.get(value.status) or self.controls.domain_to_fhir[value.control]
+
+    def beside(self, value: OrderState) -> dict[str, Any] | None:
+        """The two codes, where the status would come back as others."""
+        if value == self._usual(self._status(value)):
+            return None
+        codes = [(_CONTROL, value.control), (_STATUS, value.status)]
+        return {"extension": [{"url": url, "valueCode": code} for url, code in codes if code]}
+
+    def _usual(self, status: str) -> OrderState:
+        """What is sent for a status that came without codes: SC (status changed) where no control means it."""
+        return OrderState(
+            self.controls.fhir_to_domain.get(status, "SC"), self.statuses.fhir_to_domain.get(status, "")
+        )
+
+    def from_fhir(self, c: Context, json: Any) -> OrderState:
+        status, beside = json
+        if status not in self.statuses.fhir_to_domain:
+            raise Unreadable(
+                "status-unknown", "an order of this status is not sent", str(status),
+                f"expected one of {', '.join(self.statuses.fhir_to_domain)}",
+            )  # fmt: skip
+        told = {
+            one.get("url"): str(one.get("valueCode", ""))
+            for one in (beside.get("extension", ()) if isinstance(beside, dict) else ())
+        }
+        if told.get(_CONTROL):
+            value = OrderState(told[_CONTROL], told.get(_STATUS, ""))
+            self._known(value.control)
+            if self._status(value) == status:
+                return value
+        return self._usual(status)
+
+
+class Dose(Amount):
+    """Minimum, maximum and unit (RXE-3 RXE-4 RXE-5) <-> dose[x]: a Quantity, or a Range where there is a maximum."""
+
+    cells = 3
+    fhir_type = "dose[x]"
+
+    def from_v2(self, c: Context, *cells: str) -> Quantity | Range | None:
+        low, high, unit = cells
+        if not low and not high:
+            keep_cell(c, 2, unit)
+            return None
+        if not high:
+            return self._amount(low, unit)
+        return Range(self._amount(low, unit) if low else None, self._amount(high, unit))
+
+    def _amount(self, number: str, unit: str) -> Quantity:
+        value = read_number(number)
+        if not unit and value:
+            raise Unreadable(
+                "unit-missing", "a dose without unit", number,
+                f"send UCUM: {units.alternatives(self.kinds)}", "101",
+            )  # fmt: skip
+        if not unit:
+            return Quantity(value)
+        found, display, sent = read_unit(unit)
+        self._check(found, sent)
+        assert found is not None
+        return Quantity(value, found.ucum, display)
+
+    def to_v2(self, c: Context, value: Quantity | Range) -> tuple[str, ...]:
+        if isinstance(value, Quantity):
+            return number_text(value.value), "", write_unit(value)
+        low, high = value.low, value.high
+        if low and high and low.unit != high.unit:
+            raise Unreadable("dose-unwritable", "the ends of the dose have two units", f"{low.unit} {high.unit}")
+        unit = low or high
+        ends = [number_text(end.value) if end else "" for end in (low, high)]
+        return ends[0], ends[1], write_unit(unit) if unit else ""
+
+    def to_fhir(self, c: Context, value: Quantity | Range) -> tuple[str, Any]:
+        if isinstance(value, Quantity):
+            return "Quantity", quantity_json(value)
+        ends = (("low", value.low), ("high", value.high))
+        return "Range", {name: quantity_json(end) for name, end in ends if end}
+
+    def from_fhir(self, c: Context, json: Any) -> Quantity | Range:
+        kind, body = json
+        if kind == "Quantity":
+            return self._read(c, body)
+        if kind != "Range" or not isinstance(body, dict):
+            raise Unreadable("dose-unreadable", f"a dose of type {kind} is not read")
+        ends = [self._read(c, body[end]) if end in body else None for end in ("low", "high")]
+        if ends[1] is None:
+            raise Unreadable("dose-unreadable", "a dose without upper end", "", "send doseRange.high")
+        return Range(*ends)
+
+    def _read(self, c: Context, json: Any) -> Quantity:
+        value = super().from_fhir(c, json)
+        if value.comparator or (value.value and not value.unit):
+            raise Unreadable(
+                "dose-unreadable", "a dose must be a number with a UCUM unit", str(value.comparator or value.value)
+            )
+        return value
+
+
+class Supply(Codec):
+    """Number and unit (RXE-10 RXE-11: what is dispensed) <-> Quantity. It is no dose: an unknown unit is kept as sent, with a warning."""
+
+    cells = 2
+    fhir_type = "Quantity"
+
+    def from_v2(self, c: Context, *cells: str) -> Quantity | None:
+        number, unit = cells
+        try:
+            return soft_quantity(number, unit, c)
+        except Unreadable as error:
+            if number:
+                c.warn(error.code, f"{error.why}: preserved", number)
+            keep_cell(c, 0, number)
+            keep_cell(c, 1, unit)
+            return None
+
+    def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
+        return number_text(value.value), write_unit(value)
+
+    def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
+        return quantity_json(value)
+
+    def from_fhir(self, c: Context, json: Any) -> Quantity:
+        return read_quantity(json, strict=False)
+
+
+class Strength(Concentration):
+    """Number and unit (RXE-25 RXE-26) <-> Ratio. A strength that is no concentration (250 mg) is preserved as sent."""
+
+    def from_v2(self, c: Context, *cells: str) -> Quantity | None:
+        number, unit = cells
+        found = read_unit(unit)[0] if unit else None
+        try:
+            if number and found is not None and found.kind in self._kinds:
+                return super().from_v2(c, number, unit)
+        except Unreadable as error:
+            c.warn(error.code, f"{error.why}: preserved", number)
+        keep_cell(c, 0, number)
+        keep_cell(c, 1, unit)
+        return None
+
+
+class PartAmount(Amount):
+    """Number and unit (RXC-3 RXC-4: how much of a component is in the mixture) <-> Ratio to one mixture."""
+
+    fhir_type = "Ratio"
+    _ONE = Quantity(Decimal(1), "1")
+
+    def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
+        return {"numerator": quantity_json(value), "denominator": quantity_json(self._ONE)}
+
+    def from_fhir(self, c: Context, json: Any) -> Quantity | None:
+        below = read_quantity(json.get("denominator"), strict=False)
+        whole = units.find(below.unit)
+        if below.value != 1 or (whole is not None and whole.kind != "number"):
+            c.warn(
+                "strength-unread", "a strength is no amount of a component: left out", below.unit,
+                "send the amount in one mixture: denominator 1",
+            )  # fmt: skip
+            return None
+        return super().from_fhir(c, json.get("numerator"))
+
+
+class Active(SoftCode):
+    """RXC-1 (table 0166) <-> Medication.ingredient.isActive."""
+
+    fhir_type = "boolean"
+
+    def to_fhir(self, c: Context, value: str) -> Any:
+        found = self.map.domain_to_fhir.get(value)
+        return found == "true" if found else None
+
+    def from_fhir(self, c: Context, json: Any) -> str:
+        return super().from_fhir(c, "true" if json is True else "false" if json is False else json)

@@ -1,0 +1,275 @@
+"""The fold: everything told so far, and one more message -> everything told so far, in any order of arrival, any repeat.
+
+A `History` keeps the versions that were told of a record; merging is the union of versions, so it is the same for every
+order. `records` settles them: of a patient, visit or order the newest version counts, completed from older ones; of an
+administration the corrections find their target by counters; of the rest the highest status and then the newest wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from ketafhir.errors import Issue, refused
+from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit
+from ketafhir.therapy.values import Identifier
+
+_VERSIONED = ("patients", "visits", "orders", "administrations")
+_KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion"}
+_RANK = {
+    "registered": 0, "preliminary": 1, "unknown": 1, "": 1, "final": 2, "amended": 3, "corrected": 3, "cancelled": 4,
+    "entered-in-error": 5, "deleted": 5,
+}  # fmt: skip
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class History:
+    """Everything told so far: versions by kind and key.
+
+    `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`
+    holds the keys of the acts of an infusion, `courses` the infusions of an order.
+    """
+
+    patients: dict[str, tuple[Patient, ...]] = field(default_factory=dict)
+    visits: dict[str, tuple[Visit, ...]] = field(default_factory=dict)
+    orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
+    administrations: dict[str, tuple[Administration, ...]] = field(default_factory=dict)
+    others: Records = field(default_factory=Records)
+    numbers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    infusions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    courses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
+        """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
+
+        Raises Refused: order numbers that belong to two orders (205) or another patient (204), two starts under one
+        number (205), an act without visit where the order has infusions in several (204).
+        """
+        numbers: dict[str, tuple[str, str]] = {}
+        new = _rekeyed(self, numbers, new)
+        issues: list[Issue] = []
+        for key, act in new.administrations.items():
+            issues += _check(act, self.administrations.get(key, ()))
+        return new, numbers, issues
+
+    def add(self, new: Records, numbers: dict[str, tuple[str, str]]) -> None:
+        """Take in what `prepare` made ready."""
+        self.numbers.update(numbers)
+        for kind in _VERSIONED:
+            known = getattr(self, kind)
+            for key, record in getattr(new, kind).items():
+                known[key] = _union(known.get(key, ()), record)
+        for act in new.administrations.values():
+            for index, name, value in (
+                (self.infusions, act.infusion, act.key),
+                (self.courses, act.order, act.infusion),
+            ):
+                if value not in index.get(name, ()):
+                    index[name] = (*index.get(name, ()), value)
+        for kind in KINDS:
+            if kind not in _VERSIONED:
+                known = getattr(self.others, kind)
+                for key, record in getattr(new, kind).items():
+                    if key not in known or _weight(record) > _weight(known[key]):
+                        known[key] = record
+
+    def copy(self) -> History:
+        """An independent history: the dictionaries are new, the records shared."""
+        out = History(**{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"})
+        out.others = Records(**{kind: dict(getattr(self.others, kind)) for kind in KINDS})
+        return out
+
+
+def fold(history: History, new: Records) -> History:
+    """A history that also knows `new`; `history` itself stays as it is. Raises Refused as `History.prepare`."""
+    out = history.copy()
+    ready, numbers, _ = out.prepare(new)
+    out.add(ready, numbers)
+    return out
+
+
+def _union(known: tuple[T, ...], record: T) -> tuple[T, ...]:
+    """The versions with one more, in the order told. Of those that only mention a record, the newest is enough."""
+    if record in known:
+        return known
+    versions = sorted((*known, record), key=_told)
+    mentions = [one for one in versions if not getattr(one, "owned", True)]
+    return tuple(one for one in versions if getattr(one, "owned", True) or one is mentions[-1])
+
+
+def _told(record: Any) -> tuple[Any, str]:
+    return record.told[0], record.told[1]
+
+
+def _weight(record: Any) -> tuple[Any, ...]:
+    rank = _RANK.get(getattr(record, "status", ""), 1)
+    return (rank, *getattr(record, "told", (0, "")), repr(record))
+
+
+def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
+    """Two acts told as new under one key must be one act; a correction of what is not known is kept, with a warning."""
+    where = f"RXA-2 of {record.key}"
+    if record.action in ("add", ""):
+        for other in known:
+            if other.action in ("add", "") and other.start and record.start and other.start.at != record.start.at:
+                raise refused(
+                    "identity-collision",
+                    f"two administrations with different starts ({other.start.iso}, {record.start.iso}) have one number",
+                    where="RXA-2", value="/".join(record.counters), hl7="205",
+                    hint="number each administration of an order (RXA-1, RXA-2), or send the correction as RXA-21 U",
+                )  # fmt: skip
+        return []
+    if any(other.action in ("add", "") for other in known):
+        return []
+    word = "delete" if record.action == "delete" else "update"
+    return [Issue("warning", "target-unknown", f"an {word} of an administration not told before: kept as told", where=where)]
+
+
+def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records) -> Records:
+    """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
+    renamed: dict[str, str] = {}
+    for record in (*new.orders.values(), *new.administrations.values(), *new.wastes.values()):
+        own = order_identity(record.placer, record.filler)
+        if own:
+            identity = _identify(history.numbers, numbers, own, record)
+            if identity != own:
+                renamed[own] = identity
+    joined = _joined_visits(history, new, renamed)
+    if not renamed and not joined:
+        return new
+    return _rename(new, {**{f"{old}|": f"{name}|" for old, name in renamed.items()}, **joined})
+
+
+def order_identity(placer: Identifier | None, filler: Identifier | None) -> str:
+    """The identity of an order: its placer number if valued, else its filler number."""
+    number = placer or filler
+    return number.key if number else ""
+
+
+def _identify(
+    told: dict[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any
+) -> str:
+    roles = [("P:", record.placer), ("F:", record.filler)]
+    names = [role + number.key for role, number in roles if number]
+    known = {found for name in names if (found := numbers.get(name) or told.get(name))}
+    if len({identity for identity, _ in known}) > 1:
+        raise refused(
+            "order-ambiguous", "its numbers belong to two different orders", where="ORC-2", hl7="205",
+            value=" ".join(name[2:] for name in names), hint="send the number pair of one order",
+        )  # fmt: skip
+    identity, patient = next(iter(known), (own, record.patient))
+    if patient and record.patient and patient != record.patient:
+        raise refused(
+            "order-of-other-patient", "the order number belongs to another patient", where="ORC-2", hl7="204",
+            value=" ".join(name[2:] for name in names), hint="check PID-3 and ORC-2/-3",
+        )  # fmt: skip
+    for name in names:
+        numbers[name] = (identity, patient or record.patient)
+    return identity
+
+
+def _joined_visits(history: History, new: Records, renamed: dict[str, str]) -> dict[str, str]:
+    """Acts told without visit (or first told without) join the one known infusion of their order and give id."""
+    joined: dict[str, str] = {}
+    if not new.administrations and not new.wastes:
+        return joined
+    known: dict[str, set[str]] = {}
+    for infusion in history.infusions:
+        stem, _, visit = infusion.rpartition("|@")
+        known.setdefault(stem, set()).add(visit)
+    for act in (*new.administrations.values(), *new.wastes.values()):
+        stem, _, visit = act.infusion.rpartition("|@")
+        for old, name in renamed.items():
+            if stem.startswith(f"{old}|"):
+                stem = name + stem[len(old) :]
+        visits = known.get(stem, set())
+        if visit in visits or not visits:
+            continue
+        if not visit and len(visits) > 1:
+            raise refused(
+                "visit-ambiguous", "the order has infusions in several visits, and this message names no visit",
+                where="PV1-19", hl7="204", hint="send PV1-19",
+            )  # fmt: skip
+        if not visit or visits == {""}:
+            joined[f"{stem}|@{visit}"] = f"{stem}|@{next(iter(visits))}"
+    return joined
+
+
+def _rename(new: Records, names: dict[str, str]) -> Records:
+    """`new` with identities replaced in every key and reference."""
+
+    def renamed(text: str) -> str:
+        for old, name in names.items():
+            if text == old or (old.endswith("|") and text.startswith(old)):
+                text = name + text[len(old) :]
+        return text
+
+    out = Records()
+    for kind in KINDS:
+        for key, record in getattr(new, kind).items():
+            changes = {
+                name: renamed(getattr(record, name))
+                for name in ("key", "order", "infusion", "part_of")
+                if hasattr(record, name)
+            }
+            getattr(out, kind)[renamed(key)] = replace(record, **changes)
+    return out
+
+
+def settle(history: History) -> Records:
+    """What all that was told amounts to: one record per key."""
+    out = Records(**{kind: dict(getattr(history.others, kind)) for kind in KINDS})
+    out.patients = {key: completed(versions) for key, versions in history.patients.items()}
+    out.visits = {key: completed(versions) for key, versions in history.visits.items()}
+    out.orders = {key: completed(versions) for key, versions in history.orders.items()}
+    out.administrations = {key: act(versions) for key, versions in history.administrations.items()}
+    return out
+
+
+def completed(versions: tuple[T, ...]) -> T:
+    """The newest version of its owner, with what it leaves open filled from older ones; a `""` is not filled again."""
+    owned = [one for one in versions if getattr(one, "owned", True)]
+    rest = [one for one in versions if not getattr(one, "owned", True)]
+    newest, *older = [*reversed(owned), *reversed(rest)]
+    if not older:
+        return newest
+    return _filled(newest, older, lambda one: getattr(one, "nulls", ()))
+
+
+def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]) -> T:
+    changes: dict[str, Any] = {}
+    deleted = set(nulls(newest))
+    for one in older:
+        for part in fields(newest):  # type: ignore[arg-type]  # records are dataclasses
+            name = part.name
+            if name in _KEPT or name in deleted or name in changes:
+                continue
+            if getattr(newest, name) in (None, "", (), ("", "")) and getattr(one, name) not in (None, "", (), ("", "")):
+                changes[name] = getattr(one, name)
+        deleted.update(nulls(one))
+    return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are dataclasses
+
+
+def act(versions: tuple[Administration, ...]) -> Administration:
+    """One administration from all versions told of it.
+
+    The newest counts and is completed from older ones: a segment once closed is never re-opened by its rate setting. A
+    deletion that is the newest word makes it deleted; an older A never overrules an update or a deletion.
+    """
+    newest, *older = reversed(versions)
+    merged = _filled(newest, older, lambda one: ()) if older else newest
+    if newest.action == "delete":
+        return replace(merged, state="deleted")
+    return merged
+
+
+def orders_by_number(orders: Iterable[Order]) -> dict[str, list[Order]]:
+    """Orders under each of their numbers (`P:` placer, `F:` filler)."""
+    found: dict[str, list[Order]] = {}
+    for order in orders:
+        for role, number in (("P:", order.placer), ("F:", order.filler)):
+            if number:
+                found.setdefault(role + number.key, []).append(order)
+    return found

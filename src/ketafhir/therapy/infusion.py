@@ -1,0 +1,251 @@
+"""The course of an infusion, derived from what was told of it (facts: RAS and RXA; design, "The administered infusion is a fold").
+
+A pure function of the acts: the same for any order of arrival. An open segment ends with the next event of its infusion;
+that end is derived, never told. The parent's status comes from the last event; its total is summed exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+from ketafhir.therapy.records import Administration, Order
+from ketafhir.therapy.values import Quantity, Time
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
+_MILLIGRAMS = {"mg": Fraction(1), "g": Fraction(1000), "ug": Fraction(1, 1000), "ng": Fraction(1, 1_000_000)}
+_MILLILITRES = {"mL": Fraction(1), "L": Fraction(1000)}
+_GIVEN = {"completed", "stopped", "superseded", "running", "unknown"}
+_NOT_GIVEN = {"refused", "not-given"}
+
+
+@dataclass(slots=True)
+class Act:
+    """One child of the infusion as it stands now: the act with its derived state, and its end with whether that is derived."""
+
+    told: Administration
+    state: str
+    end: Time | None
+    end_derived: bool = False
+
+
+@dataclass(slots=True)
+class Finding:
+    """Something in the course that needs a person's eye: a code, a text and the key of the act."""
+
+    code: str
+    text: str
+    act: str
+
+
+@dataclass(slots=True)
+class Course:
+    """An infusion: its children in order of start, the events that ended something, and what follows for the parent.
+
+    `total` is the drug given in mg, `volume` in mL, `minutes` the running time: each None while it is not known.
+    """
+
+    key: str
+    first: Administration
+    acts: list[Act] = field(default_factory=list)
+    closers: list[Administration] = field(default_factory=list)
+    status: str = "unknown"
+    start: Time | None = None
+    end: Time | None = None
+    total: Decimal | None = None
+    volume: Decimal | None = None
+    minutes: Decimal = Decimal(0)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def is_closer(act: Administration) -> bool:
+    """Whether an act only ends what runs: rate 0 under counters of its own."""
+    return act.rate is not None and not act.rate.amount.value
+
+
+def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
+    """The course of one infusion from everything told of it, in any order."""
+    acts = sorted(told, key=lambda act: (act.start.at if act.start else Decimal(0), act.counters, act.key))
+    found = Course(key, acts[0])
+    found.closers = [act for act in acts if is_closer(act)]
+    ends = _ends(acts)
+    last = _last_event(acts)
+    for act in acts:
+        if not is_closer(act):
+            found.acts.append(_act(act, ends.get(act.key), last is act, found))
+    _parent(found, last, order, weight)
+    return found
+
+
+def _alive(acts: Iterable[Administration]) -> list[Administration]:
+    return [act for act in acts if act.state not in ("deleted", *_NOT_GIVEN)]
+
+
+def _ends(acts: list[Administration]) -> dict[str, Time]:
+    """Derived ends: of each open segment, the start of the next event of the infusion."""
+    events = [act for act in _alive(acts) if act.rate is not None and act.start is not None]
+    found = {}
+    for place, act in enumerate(events):
+        if act.end is None and not is_closer(act):
+            later = next((one for one in events[place + 1 :] if one.start and one.start.at > _at(act.start)), None)
+            if later is not None and later.start is not None:
+                found[act.key] = later.start
+    return found
+
+
+def _at(time: Time | None) -> Decimal:
+    return time.at if time else Decimal(0)
+
+
+def _last_event(acts: list[Administration]) -> Administration | None:
+    """The event that says how the infusion stands: of the segments and closers the last, else the last of the boluses."""
+    alive = _alive(acts)
+    segments = [act for act in alive if act.rate is not None]
+    return max(segments or alive, key=lambda act: (_at(act.start), is_closer(act)), default=None)
+
+
+def _act(act: Administration, derived: Time | None, last: bool, found: Course) -> Act:
+    end = act.end or derived
+    state = act.state
+    if not state:
+        if derived is not None and act.end is None:
+            state = "superseded"
+        elif act.order_status == "running" and act.end is None:
+            state = "running"
+        elif act.order_status == "completed":
+            state = "completed"
+        else:
+            state = "unknown"
+            found.findings.append(
+                Finding("status-unknown", "neither the administration nor its order says how it ended", act.key)
+            )
+    return Act(act, state, end, derived is not None and act.end is None)
+
+
+def _parent(found: Course, last: Administration | None, order: Order | None, weight: Quantity | None) -> None:
+    alive = [act for act in found.acts if act.state != "deleted"]
+    given = [act for act in alive if act.state in _GIVEN]
+    starts = [act.told.start for act in (given or alive or found.acts) if act.told.start]
+    found.start = min(starts, key=lambda time: time.at, default=None)
+    if not alive:
+        found.status = "deleted"
+    elif not given or last is None:
+        found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
+    else:
+        _sums(found, given, order, weight)
+        found.status = _status(found, last, given, order)
+    if found.status in ("completed", "stopped"):
+        ends = [act.end or act.told.start for act in given]
+        found.end = max((end for end in ends if end), key=lambda time: time.at, default=None)
+    else:
+        found.total = None
+
+
+def _status(found: Course, last: Administration, given: list[Act], order: Order | None) -> str:
+    """From the last event, not from any PA before it."""
+    state = last.state
+    if not is_closer(last):
+        state = next(act.state for act in given if act.told is last)
+    word = last.order_status
+    if state == "running":
+        return "running"
+    if state == "completed" or (is_closer(last) and word == "completed"):
+        return "stopped" if _short(found, order) else "completed"
+    if state == "unknown":
+        return "unknown"
+    if word == "held":
+        return "held"
+    if word in ("discontinued", "completed"):
+        return "stopped"
+    found.findings.append(
+        Finding("pause-or-stop", "ended without the order saying whether it is held or discontinued: taken as held", last.key)
+    )
+    return "held"
+
+
+def _short(found: Course, order: Order | None) -> bool:
+    """Whether less was given than ordered, where both are known (to the 0.001 that totals are written to)."""
+    ordered = _ordered_milligrams(order)
+    return found.total is not None and ordered is not None and found.total < _rounded(ordered)
+
+
+def _ordered_milligrams(order: Order | None) -> Fraction | None:
+    dose = order.dose if order else None
+    if not isinstance(dose, Quantity) or dose.unit not in _MILLIGRAMS:
+        return None
+    return Fraction(dose.value) * _MILLIGRAMS[dose.unit]
+
+
+def _sums(found: Course, given: list[Act], order: Order | None, weight: Quantity | None) -> None:
+    """Total drug, volume and running time; a sum with one unknown part is unknown."""
+    drug: Fraction | None = Fraction(0)
+    volume: Fraction | None = Fraction(0)
+    seconds = Fraction(0)
+    concentration = next((act.told.concentration for act in given if act.told.concentration), None)
+    if concentration is None and order is not None:
+        concentration = order.concentration
+    for act in given:
+        if act.told.rate is not None and act.end is not None and act.told.start is not None:
+            seconds += Fraction(act.end.at - act.told.start.at)
+        amount = delivered(act)
+        milligrams, millilitres = _both(amount, act.told.concentration or concentration, weight)
+        drug = None if drug is None or milligrams is None else drug + milligrams
+        volume = None if volume is None or millilitres is None else volume + millilitres
+    found.total = None if drug is None else _rounded(drug)
+    found.volume = None if volume is None else _rounded(volume)
+    found.minutes = _rounded(seconds / 60)
+
+
+def delivered(act: Act) -> tuple[Fraction, str] | None:
+    """What one act gave, exactly, in the unit of its amount: rate times time, or the amount of a bolus. None: not known."""
+    told = act.told
+    if told.rate is None:
+        return (Fraction(told.amount.value), told.amount.unit) if told.amount else None
+    if told.rate.per is None or told.start is None or act.end is None or told.rate.per.unit not in _SECONDS:
+        return None
+    interval = Fraction(told.rate.per.value) * _SECONDS[told.rate.per.unit]
+    elapsed = Fraction(act.end.at - told.start.at)
+    return Fraction(told.rate.amount.value) * elapsed / interval, told.rate.amount.unit
+
+
+def _both(
+    amount: tuple[Fraction, str] | None, concentration: Quantity | None, weight: Quantity | None
+) -> tuple[Fraction | None, Fraction | None]:
+    """An amount as milligrams and as millilitres, each where it can be known."""
+    if amount is None:
+        return None, None
+    value, unit = amount
+    per_millilitre = _milligrams_per_millilitre(concentration)
+    if unit.endswith("/kg") and weight is not None and weight.unit == "kg":
+        value, unit = value * Fraction(weight.value), unit.removesuffix("/kg")
+    if unit in _MILLIGRAMS:
+        milligrams = value * _MILLIGRAMS[unit]
+        return milligrams, milligrams / per_millilitre if per_millilitre else None
+    if unit in _MILLILITRES:
+        millilitres = value * _MILLILITRES[unit]
+        return (millilitres * per_millilitre if per_millilitre else None), millilitres
+    return None, None
+
+
+def _milligrams_per_millilitre(concentration: Quantity | None) -> Fraction | None:
+    if concentration is None or not concentration.value:
+        return None
+    mass, _, volume = concentration.unit.partition("/")
+    if mass not in _MILLIGRAMS or volume not in _MILLILITRES:
+        return None
+    return Fraction(concentration.value) * _MILLIGRAMS[mass] / _MILLILITRES[volume]
+
+
+def _rounded(value: Fraction) -> Decimal:
+    """To 0.001, half to even, without trailing zeros (facts: 13)."""
+    exact = round(value, 3)
+    number = Decimal(exact.numerator) / Decimal(exact.denominator)
+    number = number.quantize(Decimal("0.001"), rounding=ROUND_HALF_EVEN).normalize()
+    return number if number.as_tuple().exponent <= 0 else number.quantize(Decimal(1))  # type: ignore[operator]  # finite
+
+
+def view(act: Act) -> Administration:
+    """The act as a record with its derived state and end, as FHIR shows it."""
+    return replace(act.told, state=act.state, end=act.end)

@@ -1,0 +1,221 @@
+"""Administrations in from HL7v2: RAS^O17 (chapter 4A.3.19) -> acts, waste and the observations beside them.
+
+Each RXA is one act; several RXA before one RXR share it. An act belongs to the ORC of its own ORDER group and to no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Administration as AdministrationGroup
+from ketafhir.hl7v2.groups import Order as OrderGroup
+from ketafhir.hl7v2.groups import Patient as PatientGroup
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.people import read_xcn
+from ketafhir.mapping.codecs.values import soft_quantity
+from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.infusion import is_closer
+from ketafhir.therapy.records import Administration, Waste
+from ketafhir.therapy.values import Quantity
+from ketafhir.translate.observations import read_results
+from ketafhir.translate.reading import Reading, note_texts
+
+RXA, MEDICATION = "RXA_to_MedicationAdministration", "RXA_to_Medication"
+RXR, ORC = "RXR_to_MedicationAdministration", "ORC_to_MedicationAdministration"
+WASTE = ("keta.waste-amount", "keta.waste-volume", "keta.waste-witness")
+SEGMENT_VOLUME = ("keta.segment-volume", "keta.segment-amount")
+
+
+def read(reading: Reading, group: PatientGroup) -> None:
+    """All administrations of one patient group. Raises Refused for what must not be guessed."""
+    for order in group.orders:
+        if order.administrations:
+            _read_order(reading, order)
+
+
+def _read_order(reading: Reading, order: OrderGroup) -> None:
+    assert order.orc is not None  # the walker refuses an RXA without ORC
+    orc = reading.read(order.orc, ORC)
+    identity = order_identity(orc.get("placer"), orc.get("filler"))
+    if not identity:
+        raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)
+    kept = orc.pop("preserved", ())
+    control = orc.pop("order_control", "")
+    status = orc.pop("order_status", "")
+    acts: list[Administration] = []
+    for group in order.administrations:
+        acts += _read_group(reading, group, identity, orc)
+    last = acts[-1]
+    last.order_status, last.order_control, last.preserved = status, control, (*last.preserved, *kept)
+    for segment in order.others:
+        last.preserved += reading.keep(segment)
+    notes = note_texts([nte for name, nte in order.notes if name == "ORC"], reading)
+    last.notes = (*notes, *last.notes)
+
+
+def _read_group(
+    reading: Reading, group: AdministrationGroup, identity: str, orc: dict[str, Any]
+) -> list[Administration]:
+    """The acts of one ADMINISTRATION group, with what follows them."""
+    route: dict[str, Any] = {}
+    rest: tuple[tuple[str, str], ...] = ()
+    for number, rxr in enumerate(group.rxrs, 1):
+        if number == 1:
+            route = reading.read(rxr, RXR)
+            rest += route.pop("preserved", ())
+        else:
+            rest += reading.keep(rxr, number)
+    for number, (_, participation) in enumerate(group.participations, 1):
+        rest += reading.keep(participation, number)
+    for segment in group.others:
+        rest += reading.keep(segment)
+    acts = [_read_act(reading, rxa, identity, orc, route, rest) for rxa in group.rxas]
+    notes = note_texts([nte for _, nte in group.notes], reading)
+    if notes:
+        acts[-1].notes = notes
+    _read_results(reading, group.results, acts[-1], identity)
+    return acts
+
+
+def _read_act(
+    reading: Reading,
+    rxa: Segment,
+    identity: str,
+    orc: dict[str, Any],
+    route: dict[str, Any],
+    rest: tuple[tuple[str, str], ...],
+) -> Administration:
+    values = reading.read(rxa, RXA, MEDICATION)
+    reading.c.nulls.clear()
+    for name, field in (("start", 3), ("drug", 5), ("action", 21)):
+        if name not in values and not (name == "action" and not rxa.get(21)):
+            raise _missing(reading, f"{name}-missing", "a required field is empty", rxa, field)
+    act = Administration(**orc, **route, **values)
+    act.preserved = (*act.preserved, *rest)
+    act.action = act.action or "add"
+    if act.end is not None and act.start is not None and act.end.at == act.start.at:
+        act.end = None  # chapter 4A, RXA-4: a rate setting or a point in time
+    _check_times(reading, act, rxa)
+    give, number = act.counters
+    act.order, act.key = identity, f"{identity}|{give or '0'}|{number}"
+    act.infusion = f"{identity}|{give or '0'}|@{reading.visit}"
+    act.patient, act.visit = reading.patient, reading.visit
+    act.told = (act.recorded.at, reading.told[1]) if act.recorded else reading.told
+    if act.action == "delete":
+        act.state = "deleted"
+    if act.refusal and act.state not in ("refused", "not-given"):
+        reading.warn("refusal-without-status", "a refusal reason beside a given dose", rxa, 18)
+    if is_closer(act):
+        act.preserved = reading.keep(rxa)
+    if act.key in reading.records.administrations:
+        _check_same(reading, act, reading.records.administrations[act.key], rxa)
+    reading.records.administrations[act.key] = act
+    return act
+
+
+def _check_times(reading: Reading, act: Administration, rxa: Segment) -> None:
+    if act.end is not None and act.start is not None and act.end.at < act.start.at:
+        raise Refused(
+            *reading.c.issues,
+            Issue(
+                "error", "end-before-start", f"the administration ends before it starts ({act.start.iso})",
+                where=reading.message.where(rxa, 4), value=rxa.get(4), hint="check RXA-3, RXA-4 and their offsets", hl7="102",
+            ),
+        )  # fmt: skip
+
+
+def _check_same(reading: Reading, act: Administration, other: Administration, rxa: Segment) -> None:
+    """One message may tell one act twice (opened, closed); two starts under one number are two acts, and refused."""
+    if other.start and act.start and other.start.at != act.start.at:
+        raise Refused(
+            *reading.c.issues,
+            Issue(
+                "error", "identity-collision", "two administrations with different starts have one number",
+                where=reading.message.where(rxa, 2), value="/".join(act.counters), hl7="205",
+                hint="number each administration of an order (RXA-1, RXA-2)",
+            ),
+        )  # fmt: skip
+    if act.end is None:
+        act.end = other.end
+    act.state = act.state or other.state
+
+
+def _missing(reading: Reading, code: str, text: str, segment: Segment, field: int) -> Refused:
+    where = reading.message.where(segment, field)
+    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hl7="101"))
+
+
+def _is(result: Result, names: tuple[str, ...]) -> str:
+    """The name among `names` that an OBX-3 codes, or ""."""
+    parts = result.obx.get(3).split("^")
+    for at in (0, 3):
+        if len(parts) > at + 2:
+            found = codes.find(codes.system_uri(parts[at + 2]), parts[at])
+            if found and found.name in names:
+                return found.name
+    return ""
+
+
+def _read_results(reading: Reading, results: list[Result], act: Administration, identity: str) -> None:
+    """OBX after an RXA: waste; what this segment gave; all else is of the infusion."""
+    wasted = [result for result in results if _is(result, WASTE)]
+    of_segment = [result for result in results if _is(result, SEGMENT_VOLUME)]
+    taken = {id(result) for result in (*wasted, *of_segment)}
+    others = [result for result in results if id(result) not in taken]
+    read_results(reading, of_segment, part_of=act.key, scope_key=act.key)
+    read_results(reading, others, part_of=act.infusion, scope_key=identity)
+    by_sub_id: dict[str, list[Result]] = {}
+    for result in wasted:
+        by_sub_id.setdefault(result.obx.get(4), []).append(result)
+    for sub_id, parts in by_sub_id.items():
+        _read_waste(reading, sub_id, parts, act)
+
+
+def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Administration) -> None:
+    """One waste: amount, volume and witness under one OBX-4 (facts: 17)."""
+    waste = Waste(
+        key=f"{act.infusion}|waste|{sub_id}", infusion=act.infusion, order=act.order, patient=act.patient, visit=act.visit,
+        placer=act.placer, filler=act.filler, counters=act.counters, drug=act.drug, sub_id=sub_id, told=reading.told,
+    )  # fmt: skip
+    c = reading.c
+    for result in results:
+        values = reading.read(result.obx, "OBX_to_Waste")
+        c.row = None
+        name = _is(result, WASTE)
+        obx = result.obx
+        if name == WASTE[2]:
+            found = [read_xcn(text, c) for text in obx.get(5).split("~")]
+            waste.witnesses = tuple(one for one in found if one)
+        else:
+            value = _waste_quantity(reading, obx)
+            if name == WASTE[0]:
+                waste.amount = value
+            else:
+                waste.volume = value
+        waste.at = values.get("at") or waste.at
+        waste.performers = values.get("performers") or waste.performers
+        if values.get("deleted"):
+            waste.deleted = True
+        for segment in (*result.notes, *result.others):
+            reading.drop(segment, "a note on waste has no place yet")
+    if not waste.witnesses:
+        reading.warn("waste-without-witness", "waste without a witness", results[0].obx)
+    reading.records.wastes[waste.key] = waste
+
+
+def _waste_quantity(reading: Reading, obx: Segment) -> Quantity:
+    """The amount of a waste OBX. Raises Refused where its number or unit is not understood."""
+    from ketafhir.mapping.context import Unreadable
+
+    try:
+        value = soft_quantity(obx.get(5), obx.get(6), reading.c)
+        if value.unit not in ("mg", "mL", "g", "ug"):
+            raise Unreadable("unit-unknown", "waste is told in mg and mL", value.unit or value.display, hl7="103")
+    except Unreadable as error:
+        where = reading.message.where(obx, 5)
+        issue = Issue("error", error.code, error.why, where=where, value=error.value, hint=error.hint, hl7=error.hl7)
+        raise Refused(*reading.c.issues, issue) from None
+    return value

@@ -1,0 +1,227 @@
+"""Administrations out to FHIR: the course of an infusion as one parent and one child per act (facts: FHIR 12-14).
+
+The parent carries status, period and, once known, the total drug; children carry rate and route, a bolus its dose. Whoever
+sums up takes parents, or integrates children, never both: children are tagged `infusion-segment` or `bolus`.
+"""
+
+from __future__ import annotations
+
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.codecs.numbers import quantity_json
+from ketafhir.mapping.codecs.people import identifier_json
+from ketafhir.mapping.engine import put_preserved
+from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.therapy.infusion import Act, Course, view
+from ketafhir.therapy.records import Administration, Waste
+from ketafhir.therapy.values import Identifier, Quantity, Time
+from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
+from ketafhir.translate.orders import request_reference
+from ketafhir.translate.writing import Writing
+
+DERIVED_END = EXTENSION + "derived-end"
+TYPE = "MedicationAdministration"
+
+
+def tag(name: str) -> Json:
+    """A meta.tag of the catalogue."""
+    return coding_json(of_name(name))
+
+
+def render_parent(writing: Writing, course: Course) -> Json:
+    """The MedicationAdministration of the whole infusion."""
+    first = course.first
+    resource = writing.start(TYPE, course.key, tags=(tag("keta.infusion"),))
+    resource["identifier"] = [_infusion_number(course.key, first), *_order_numbers(first)]
+    resource["status"] = codes_of(writing).get(course.status, "unknown")
+    _medication(writing, resource, first, with_batch=False)
+    _subject(writing, resource, first)
+    if course.status in ("refused", "not-given"):
+        resource["statusReason"] = [_completion(course.status)]
+    if course.start is not None:
+        resource["effectivePeriod"] = _period(course.start, course.end)
+    resource["request"] = request_reference(writing, first.placer, first.filler)
+    if course.total is not None:
+        dosage: Json = {"dose": quantity_json(Quantity(course.total, "mg"))}
+        if first.route is not None:
+            writing.tables.mapping(RXR).to_fhir(Administration(route=first.route), writing.c, RXR, resource)
+            dosage = {**resource.pop("dosage"), **dosage}
+        resource["dosage"] = dosage
+    for number, closer in enumerate(course.closers, 1):
+        put_preserved(resource, _numbered(closer.preserved, number))
+    return resource
+
+
+def codes_of(writing: Writing) -> dict[str, str]:
+    """Our words of state to MedicationAdministration.status."""
+    return writing.tables.code_map("administration-state").domain_to_fhir
+
+
+def render_act(writing: Writing, course: Course, act: Act) -> Json:
+    """The MedicationAdministration of one act, part of the infusion."""
+    told = act.told
+    kind = "keta.infusion-segment" if told.rate is not None else "keta.bolus"
+    resource = writing.start(TYPE, told.key, tags=(tag(kind),))
+    shown = view(act)
+    if told.refusal and act.state not in ("refused", "not-given"):
+        shown.refusal = ()
+    writing.fill(resource, shown, RXA)
+    writing.tables.mapping(ORC).to_fhir(told, writing.c, ORC, resource)
+    writing.tables.mapping(RXR).to_fhir(told, writing.c, RXR, resource)
+    for one in resource["identifier"]:
+        if one["value"] == "-".join(told.counters) and "system" not in one:
+            one["system"] = _number_system(told)
+    resource["identifier"].insert(1, _infusion_number(course.key, told))
+    resource["partOf"] = [writing.to(TYPE, course.key)]
+    _medication(writing, resource, told, with_batch=True)
+    _subject(writing, resource, told)
+    resource["request"] = request_reference(writing, told.placer, told.filler)
+    if act.state in ("refused", "not-given"):
+        resource.setdefault("statusReason", []).insert(0, _completion(act.state))
+    _effective(resource, act)
+    preserved = _dosage(resource, told)
+    control = told.order_control
+    if control and control != writing.tables.code_map("order-control").v2_to_domain.get(_default_control()):
+        preserved += (("ORC-1", control),)
+    if told.notes:
+        resource["note"] = [{"text": text} for text in told.notes]
+    put_preserved(resource, (*told.preserved, *preserved))
+    return resource
+
+
+def _default_control() -> str:
+    return codes.code("v2-0119.RE").code
+
+
+def _completion(state: str) -> Json:
+    """Which of the two ways of not being given it was (table 0322)."""
+    return {"coding": [coding_json(of_name("v2-0322.RE" if state == "refused" else "v2-0322.NA"))]}
+
+
+def _effective(resource: Json, act: Act) -> None:
+    """A point in time is effectiveDateTime; a derived end is marked."""
+    period = resource.get("effectivePeriod")
+    if period is None:
+        return
+    if act.end is None and act.told.rate is None:
+        del resource["effectivePeriod"]
+        resource["effectiveDateTime"] = period["start"]
+        if "_start" in period:
+            resource["_effectiveDateTime"] = period["_start"]
+    elif act.end_derived:
+        beside = period.setdefault("_end", {"extension": []})
+        beside["extension"].append({"url": DERIVED_END, "valueBoolean": True})
+
+
+def _dosage(resource: Json, told: Administration) -> tuple[tuple[str, str], ...]:
+    """A dosage must have dose or rate (mad-1): route and site of what was not given are preserved."""
+    dosage = resource.get("dosage")
+    if dosage is None or "dose" in dosage or any(key.startswith("rate") for key in dosage):
+        return ()
+    del resource["dosage"]
+    from ketafhir.mapping.codecs.coded import write_cwe
+
+    cells = (("RXR-1", told.route), ("RXR-2", told.site), ("RXR-4", told.method))
+    return tuple((place, write_cwe(value)) for place, value in cells if value)
+
+
+def _period(start: Time, end: Time | None) -> Json:
+    period: Json = {"start": start.iso}
+    if end is not None:
+        period["end"] = end.iso
+    return period
+
+
+def _subject(writing: Writing, resource: Json, told: Administration) -> None:
+    resource["subject"] = writing.patient(told.patient)
+    visit = writing.visit(told.visit)
+    if visit is not None:
+        resource["context"] = visit
+
+
+def _medication(writing: Writing, resource: Json, told: Administration, *, with_batch: bool) -> None:
+    """The drug as a code, or as a Medication where batch, form, maker or concentration are told."""
+    if with_batch and (told.lot or told.expiry or told.form or told.manufacturer or told.concentration):
+        key = f"{told.key}|medication"
+        medication = writing.start("Medication", key)
+        writing.tables.mapping(RXA, MEDICATION).to_fhir(told, writing.c, MEDICATION, medication)
+        writing.put(medication)
+        resource.pop("medicationCodeableConcept", None)
+        resource["medicationReference"] = writing.to("Medication", key)
+    elif "medicationCodeableConcept" not in resource:
+        row = next(row for row in writing.tables.table(RXA).rows if row.domain == "drug")
+        assert row.codec is not None and told.drug is not None
+        resource["medicationCodeableConcept"] = row.codec.to_fhir(writing.c, told.drug)
+
+
+def _number_system(told: Administration) -> str:
+    """The system of numbers that are unique within one order."""
+    from urllib.parse import quote
+
+    return "urn:ketafhir:order:" + quote(told.order, safe=":")
+
+
+def _infusion_number(key: str, told: Administration) -> Json:
+    visit = key.rpartition("|@")[2]
+    give = told.counters[0] or "0"
+    number = Identifier(f"{give}@{visit}" if visit else give, _number_system(told))
+    return {"type": {"coding": [tag("keta.infusion-number")]}, **identifier_json(number)}
+
+
+def _order_numbers(told: Administration) -> list[Json]:
+    numbers = []
+    for kind, number in (("PLAC", told.placer), ("FILL", told.filler)):
+        if number is not None:
+            name = coding_json(of_name(f"v2-0203.{kind}"))
+            numbers.append({"type": {"coding": [name]}, **identifier_json(number)})
+    return numbers
+
+
+def _numbered(preserved: tuple[tuple[str, str], ...], number: int) -> tuple[tuple[str, str], ...]:
+    """Fields of the RXA that ended something, as those of the `number`-th such RXA."""
+    if number == 1:
+        return preserved
+    return tuple((f"{place[:3]}[{number}]{place[3:]}", text) for place, text in preserved)
+
+
+def render_waste(writing: Writing, waste: Waste) -> None:
+    """Waste: not-done, with its amounts as Observations part of the infusion and about the waste (facts: 17)."""
+    resource = writing.start(TYPE, waste.key, tags=(tag("keta.waste"),))
+    told = Administration(
+        counters=waste.counters, order=waste.order, placer=waste.placer, filler=waste.filler, patient=waste.patient,
+        visit=waste.visit, drug=waste.drug, performers=waste.performers,
+    )  # fmt: skip
+    resource["identifier"] = [
+        _infusion_number(waste.infusion, told),
+        *_order_numbers(told),
+        {"type": {"coding": [tag("keta.waste")]}, "system": _number_system(told), "value": f"waste-{waste.sub_id}"},
+    ]
+    resource["status"] = codes_of(writing)["deleted" if waste.deleted else "refused"]
+    resource["statusReason"] = [{"coding": [tag("keta.wasted")]}]
+    _medication(writing, resource, told, with_batch=False)
+    _subject(writing, resource, told)
+    if waste.at is not None:
+        writing.tables.mapping("OBX_to_Waste").to_fhir(waste, writing.c, "OBX_to_Waste", resource)
+    performers = []
+    for kind, people in (("performer", waste.performers), ("witness", waste.witnesses)):
+        function = {"coding": [coding_json(of_name(f"performer.{kind}"))]}
+        performers += [{"function": function, "actor": writing.c.link("Practitioner", one)} for one in people]
+    if performers:
+        resource["performer"] = performers
+    resource["request"] = request_reference(writing, waste.placer, waste.filler)
+    full_url = writing.put(resource)
+    for name, value in (("keta.waste-amount", waste.amount), ("keta.waste-volume", waste.volume)):
+        if value is not None:
+            observation = writing.start("Observation", f"{waste.key}|{name}", tags=(tag("keta.waste"),))
+            observation["partOf"] = [writing.to(TYPE, waste.infusion)]
+            observation["status"] = "entered-in-error" if waste.deleted else "final"
+            observation["code"] = {"coding": [tag(name)]}
+            observation["subject"] = resource["subject"]
+            observation["focus"] = [{"reference": full_url}]
+            if "context" in resource:
+                observation["encounter"] = resource["context"]
+            for key in ("effectiveDateTime", "_effectiveDateTime"):
+                if key in resource:
+                    observation[key] = resource[key]
+            observation["valueQuantity"] = quantity_json(value)
+            writing.put(observation)

@@ -1,0 +1,136 @@
+"""HL7v2 text to records: decode, parse, walk the groups, and hand each to the module that owns it."""
+
+from __future__ import annotations
+
+from _sha1 import sha1
+from collections.abc import Callable
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.hl7v2 import er7
+from ketafhir.hl7v2.groups import Patient as PatientGroup
+from ketafhir.hl7v2.groups import Walked, walk
+from ketafhir.mapping.codecs.people import SENDER
+from ketafhir.therapy.records import Source
+from ketafhir.translate import administrations, observations, orders, patients
+from ketafhir.translate.reading import Account, Reading
+from ketafhir.translate.settings import Settings
+
+VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
+MSH, EVN = "MSH_to_Provenance", "EVN_to_Provenance"
+
+
+def _administrations(reading: Reading, group: PatientGroup) -> None:
+    orders.read(reading, group)
+    administrations.read(reading, group)
+
+
+def _patient_only(reading: Reading, group: PatientGroup) -> None:
+    """ADT tells the patient and the visit, which are read for every message."""
+
+
+READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
+    ("ADT", "A01"): _patient_only,
+    ("ADT", "A04"): _patient_only,
+    ("ADT", "A08"): _patient_only,
+    ("RDE", "O11"): orders.read,
+    ("OMP", "O09"): orders.read,
+    ("RAS", "O17"): _administrations,
+    ("ORU", "R01"): observations.read,
+}
+"""The messages that are translated: message code and trigger event, and the module that reads their groups."""
+
+
+def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
+    """One message, in the standard separators. Raises Refused."""
+    message = er7.parse(er7.decode(data, charset) if isinstance(data, bytes) else data)
+    if message.separators is not er7.DEFAULT:
+        message = _standard_separators(message)
+    return message
+
+
+def _standard_separators(message: er7.Message) -> er7.Message:
+    """The message with its separators replaced by `|^~\\&`; what looks like one of these but is data is escaped."""
+    own, std = message.separators, er7.DEFAULT
+    swap: dict[int, str] = {}
+    pairs = (
+        (own.component, std.component, "S"), (own.repetition, std.repetition, "R"),
+        (own.subcomponent, std.subcomponent, "T"), (own.escape, std.escape, "E"), (own.field, std.field, "F"),
+    )  # fmt: skip
+    for _, standard, letter in pairs:
+        swap[ord(standard)] = f"\\{letter}\\"
+    for used, standard, _ in pairs:
+        if used:
+            swap[ord(used)] = standard
+    segments = []
+    for one in message.segments:
+        fields = [field.translate(swap) for field in one.fields]
+        if one.name in ("MSH", "FHS", "BHS"):
+            fields[1:3] = [std.field, std.msh2]
+        segments.append(er7.Segment(one.name, fields, one.line, one.occurrence))
+    return er7.Message(segments, std)
+
+
+def unsupported(message: er7.Message) -> Refused:
+    """The refusal of a message type that no module reads."""
+    known = ", ".join(sorted({f"{code}^{event}" for code, event in READERS}))
+    other_event = any(code == message.code for code, _ in READERS)
+    return Refused(
+        Issue(
+            "error", "unsupported-message", f"{message.code}^{message.event} is not translated", where="MSH-9",
+            value=message.msh.get(9), hint=f"translated are {known}", hl7="201" if other_event else "200",
+        )
+    )  # fmt: skip
+
+
+def read(message: er7.Message, settings: Settings) -> Reading:
+    """The records of one message. Raises Refused: all of it or nothing."""
+    reader = READERS.get((message.code, message.event))
+    if reader is None:
+        raise unsupported(message)
+    if message.version not in VERSIONS:
+        raise Refused(
+            Issue("error", "version-unknown", "not a version of HL7 v2 that is read", where="MSH-12",
+                  value=message.msh.get(12), hint="send 2.3 to 2.8.2", hl7="203")
+        )  # fmt: skip
+    reading = _start(message, walk(message), settings)
+    for group in reading.walked.patients:
+        patients.read(reading, group, owned=message.code == "ADT")
+        reader(reading, group)
+    if not reading.walked.patients:
+        raise Refused(Issue("error", "patient-missing", "there is no PID segment", where="PID", hl7="100"))
+    return reading
+
+
+def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
+    """MSH and EVN as the source of all that follows."""
+    application, facility = message.sender
+    c = settings.context()
+    c.local = SENDER + (facility or application)
+    digest = sha1(message.text.encode(), usedforsecurity=False).hexdigest()
+    source = Source(key=f"{facility}|{application}|{message.control_id}|{digest}")
+    reading = Reading(message, walked, settings.tables, c, source, digest)
+    values = reading.read(message.msh, MSH)
+    if walked.evn is not None:
+        values.update(reading.read(walked.evn, EVN))
+    reading.nulls()
+    source.application, source.facility = application, facility
+    for name, value in values.items():
+        setattr(source, name, value)
+    if source.sent is None:
+        raise Refused(
+            Issue("error", "time-missing", "MSH-7, the time of the message, is empty", where="MSH-7", hl7="101",
+                  hint="send it: it orders competing versions of one record")
+        )  # fmt: skip
+    source.event = source.event.split("~")[0]
+    reading.told = (source.sent.at, digest)
+    reading.records.sources[source.key] = source
+    for segment in (*walked.software, *walked.others):
+        if segment.name[0] == "Z":
+            source.preserved += reading.keep(segment)
+        else:
+            reading.drop(segment, "it describes software or transport, not therapy")
+    for _, note in walked.notes:
+        reading.accounts.append(Account(note, None, "a note on the message as a whole has no place"))
+    return reading
+
+

@@ -1,0 +1,61 @@
+"""Provenance: one for each message, naming all it wrote and the tables it was written by (FHIR R4, provenance.html)."""
+
+from __future__ import annotations
+
+from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Source
+from ketafhir.translate.settings import Settings
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+MSH, EVN = "MSH_to_Provenance", "EVN_to_Provenance"
+TABLES = "https://ketafhir.org/fhir/identifier/tables"
+
+
+def render(writing: Writing, source: Source, settings: Settings) -> None:
+    """The Provenance of a message; without anything written there is none."""
+    if not writing.targets:
+        return
+    resource = writing.start("Provenance", source.key)
+    resource["target"] = [{"reference": target} for target in writing.targets]
+    writing.fill(resource, source, MSH, EVN)
+    resource["agent"] = [
+        _agent("provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}),
+        _agent("provenance-agent.assembler", _tables(settings)),
+    ]
+    for entity in resource.get("entity", ()):
+        entity["role"] = "source"
+    writing.put(resource, source.preserved)
+
+
+def _agent(kind: str, who: Json) -> Json:
+    return {"type": {"coding": [coding_json(of_name(kind))]}, "who": who}
+
+
+def _sender(source: Source) -> str:
+    return " at ".join(part for part in (source.application, source.facility) if part) or "unknown sender"
+
+
+def _tables(settings: Settings) -> Json:
+    """This software, with the version of its tables and the site overlay at work."""
+    site = f", site {settings.site}" if settings.site else ""
+    return {"identifier": {"system": TABLES, "value": settings.version}, "display": f"ketafhir{site}"}
+
+
+def take(taking: Taking) -> None:
+    """The Provenances of a Bundle, as sources in order of their time."""
+    for resource in taking.index.of_type("Provenance"):
+        values = taking.take(resource, MSH, EVN)
+        source = Source(**values)
+        source.key = taking.local_key(resource)
+        taking.records.sources[source.key] = source
+
+
+def event_of(taking: Taking) -> str:
+    """The message type that the newest Provenance tells (`ADT^A04`), or ""."""
+    sources = [one for one in taking.records.sources.values() if one.event]
+    newest = max(sources, key=lambda one: one.sent.at if one.sent else 0, default=None)
+    return "^".join(newest.event.split("^")[:2]) if newest else ""
+
+

@@ -1,0 +1,178 @@
+"""Messages folded one after another: each gives the Bundle of what it changed, rendered whole from the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ketafhir.errors import Issue
+from ketafhir.hl7v2.er7 import Message
+from ketafhir.mapping import codes
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.fold import History, completed
+from ketafhir.therapy.fold import act as settled_act
+from ketafhir.therapy.infusion import Act, Course, course
+from ketafhir.therapy.records import KINDS, Observation, Order, Records
+from ketafhir.therapy.values import Quantity
+from ketafhir.translate import incoming, observations, orders, patients, provenance
+from ketafhir.translate.courses import TYPE, render_act, render_parent, render_waste
+from ketafhir.translate.reading import Reading
+from ketafhir.translate.settings import Settings
+from ketafhir.translate.writing import Writing, sender_urn
+
+
+@dataclass(slots=True)
+class Step:
+    """What one message did: its Bundle, findings, records as told (under the keys they got), and how it was read."""
+
+    bundle: Json
+    issues: list[Issue]
+    told: Records
+    reading: Reading
+    infusions: dict[str, Course] = field(default_factory=dict)
+
+
+class Session:
+    """A fold in progress. `history` may come from a store; a refused message leaves it as it was."""
+
+    def __init__(self, settings: Settings, history: History | None = None) -> None:
+        self.settings = settings
+        self.history = history if history is not None else History()
+
+    def take(self, message: Message) -> Step:
+        """Fold one message in and render what it changed. Raises Refused."""
+        reading = incoming.read(message, self.settings)
+        new, numbers, warnings = self.history.prepare(reading.records)
+        reading.c.issues += warnings
+        affected = _affected(self.history, new)
+        before = {key: self._course(key) for key in affected if key in self.history.infusions}
+        known = {order: self._orders(order) for order in {key.split("|@")[0].rpartition("|")[0] for key in affected}}
+        self.history.add(new, numbers)
+        after = {key: self._course(key) for key in affected}
+        relinked = {order for order, had in known.items() if bool(had) != bool(self._orders(order))}
+        bundle = self._render(reading, new, before, after, relinked)
+        return Step(bundle, reading.c.issues, new, reading, after)
+
+    def _orders(self, identity: str) -> list[Order]:
+        """The orders known under an identity."""
+        keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
+        return [completed(self.history.orders[key]) for key in keys if key in self.history.orders]
+
+    def _course(self, infusion: str) -> Course:
+        told = [settled_act(self.history.administrations[key]) for key in self.history.infusions[infusion]]
+        found = self._orders(told[0].order)
+        order = found[0] if found else None
+        return course(infusion, told, order, self._weight(found))
+
+    def _weight(self, found: list[Order]) -> Quantity | None:
+        """The dosing weight told with the order, the newest."""
+        keys = {order.key for order in found}
+        if not keys:
+            return None
+        told = [one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)]
+        newest = max(told, key=lambda one: one.told, default=None)
+        return newest.value if newest and isinstance(newest.value, Quantity) else None
+
+    def _render(
+        self,
+        reading: Reading,
+        new: Records,
+        before: dict[str, Course],
+        after: dict[str, Course],
+        relinked: set[str],
+    ) -> Json:
+        c = reading.c
+        c.segment = None
+        records = self._neighbourhood(new, after)
+        source = reading.source
+        writing = Writing(records, self.settings.tables, c, sender_urn(source.application, source.facility))
+        acts = [
+            (found, act)
+            for key, found in after.items()
+            for act in found.acts
+            if act.told.key in new.administrations or found.first.order in relinked or _changed(act, before.get(key))
+        ]
+        parents = [
+            found
+            for key, found in after.items()
+            if found.first.order in relinked or key not in before or _summary(found) != _summary(before[key])
+            or any(one is found for one, _ in acts)
+        ]  # fmt: skip
+        for found in parents:
+            writing.expect(TYPE, found.key)
+        for _, act in acts:
+            writing.expect(TYPE, act.told.key)
+        for patient in new.patients:
+            own = [records.visits[key] for key in new.visits if records.visits[key].patient == patient]
+            patients.render(writing, records.patients[patient], own[0] if own else None)
+        for key in new.orders:
+            orders.expect(writing, records.orders[key])
+        for key in new.orders:
+            orders.render(writing, records.orders[key])
+        for found in parents:
+            writing.put(render_parent(writing, found))
+            _findings(reading, found)
+        for found, act in acts:
+            writing.put(render_act(writing, found, act))
+        for key in new.wastes:
+            render_waste(writing, records.wastes[key])
+        observations.render(writing, new, records)
+        provenance.render(writing, source, self.settings)
+        return writing.entries.transaction()
+
+    def _neighbourhood(self, new: Records, after: dict[str, Course]) -> Records:
+        """The settled records that this Bundle renders or refers to."""
+        history = self.history
+        out = Records()
+        wanted = {"patients": set(new.patients), "visits": set(new.visits), "orders": set(new.orders)}
+        for found in after.values():
+            for act in found.acts:
+                wanted["patients"].add(act.told.patient)
+                wanted["visits"].add(act.told.visit)
+            wanted["orders"].update(order.key for order in self._orders(found.first.order))
+        for kind, keys in wanted.items():
+            versions = getattr(history, kind)
+            told = getattr(new, kind)
+            for key in keys:
+                if key in versions:
+                    # A message that only mentions a patient speaks for itself: it never writes what others told.
+                    mention = told.get(key)
+                    alone = mention is not None and not getattr(mention, "owned", True)
+                    getattr(out, kind)[key] = mention if alone else completed(versions[key])
+        for kind in KINDS:
+            if kind not in (*wanted, "administrations"):
+                known = getattr(history.others, kind)
+                getattr(out, kind).update({key: known[key] for key in getattr(new, kind)})
+        return out
+
+
+def _is_weight(observation: Observation) -> bool:
+    weight = codes.code("vitals.weight")
+    return observation.code is not None and observation.code.has(weight.system, weight.code)
+
+
+def _affected(history: History, new: Records) -> list[str]:
+    """The infusions whose course this message may change: those it tells of, and those of the orders it tells."""
+    found = dict.fromkeys(act.infusion for act in new.administrations.values())
+    for order in new.orders.values():
+        identity = order.key.rpartition("|")[0]
+        found.update(dict.fromkeys(history.courses.get(identity, ())))
+    return list(found)
+
+
+def _changed(act: Act, before: Course | None) -> bool:
+    old = next((one for one in before.acts if one.told.key == act.told.key), None) if before else None
+    return old is None or old != act
+
+
+def _summary(found: Course) -> tuple[object, ...]:
+    keys = [closer.key for closer in found.closers]
+    return found.status, found.start, found.end, found.total, keys, found.first.route
+
+
+def _findings(reading: Reading, found: Course) -> None:
+    for finding in found.findings:
+        issue = Issue("warning", finding.code, finding.text, where="RXA-20", value=finding.act)
+        if issue not in reading.c.issues:
+            reading.c.issues.append(issue)
+
+

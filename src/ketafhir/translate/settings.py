@@ -1,0 +1,82 @@
+"""What a translation depends on beside the message: tables, time zone, authorities."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ketafhir import data
+from ketafhir.errors import ConfigError
+from ketafhir.mapping.context import Context
+from ketafhir.mapping.tables import Tables, digest
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+
+class Settings:
+    """Tables (with the overlay of one site), zone and authorities; made once, used for many messages."""
+
+    __slots__ = ("_digest", "authorities", "default_authority", "tables", "zone")
+
+    def __init__(
+        self,
+        tables: Tables,
+        zone: ZoneInfo | None = None,
+        authorities: dict[str, str] | None = None,
+        default_authority: str = "",
+    ) -> None:
+        self.tables, self.zone = tables, zone
+        self.authorities = authorities or {}
+        self.default_authority = default_authority
+        self._digest = ""
+
+    def context(self) -> Context:
+        """A fresh context for one translation."""
+        c = Context(self.zone)
+        for name, system in self.authorities.items():
+            c.authority(name, system)
+        c.default_authority = self.default_authority
+        return c
+
+    @property
+    def version(self) -> str:
+        """The version of the tables at work, for Provenance."""
+        if not self._digest:
+            self._digest = digest(self.tables)
+        return self._digest
+
+    @property
+    def site(self) -> str:
+        """The name of the site overlay, or ""."""
+        return self.tables.site.name if self.tables.site else ""
+
+
+@lru_cache(maxsize=16)
+def default(timezone: str | None = None, site: str | None = None) -> Settings:
+    """The settings for a zone name and a site (a folder, or the name of one of the example sites)."""
+    return Settings(_tables(site), zone(timezone) if timezone else None)
+
+
+@lru_cache(maxsize=16)
+def _tables(site: str | None) -> Tables:
+    return Tables(site_folder(site) if site else None)
+
+
+def site_folder(site: str) -> Path:
+    """The folder of a site overlay. Raises ConfigError."""
+    for folder in (Path(site), data.path("mappings/sites") / site):
+        if folder.is_dir():
+            return folder.resolve()
+    raise ConfigError(f"there is no site overlay {site}: name a folder that holds segments/ or codesystems/")
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that IANA name. Raises ConfigError."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(f"there is no time zone {name!r}: use an IANA name such as America/Chicago") from error
