@@ -1,4 +1,4 @@
-"""What only orders have: control and status as one, a dose or a range of it, what is dispensed, what is in the bag.
+"""What only orders have: control and status as one, a dose or a range, what is dispensed, what is in the bag.
 
 (HL7 v2 chapters 4 and 4A; FHIR R4 MedicationRequest, Dosage and Medication.)
 """
@@ -37,11 +37,11 @@ def keep_cell(c: Context, number: int, text: str) -> None:
 
 
 class RequestStatus(Codec):
-    """ORC-1 and ORC-5 <-> MedicationRequest.status, with the codes themselves beside it where the status alone does not say them.
+    """ORC-1 and ORC-5 <-> MedicationRequest.status; the codes stand beside it where it does not say them.
 
-    `vocab` names two code maps: of the control (table 0119, whose fhir column counts while ORC-5 is empty) and of the
-    status (table 0038, which goes before it). The codes beside the status count on the way back as long as they
-    mean that status: who changes the status changes ORC-1 and ORC-5.
+    `vocab` names two code maps: of the control (table 0119, whose fhir column counts while ORC-5 is empty)
+    and of the status (table 0038, which goes before it). The codes beside the status count on the way back as
+    long as they mean that status: who changes the status changes ORC-1 and ORC-5.
     """
 
     cells = 2
@@ -95,7 +95,7 @@ class RequestStatus(Codec):
         return {"extension": [{"url": url, "valueCode": code} for url, code in codes if code]}
 
     def _usual(self, status: str) -> OrderState:
-        """What is sent for a status that came without codes: SC (status changed) where no control means it."""
+        """What is sent for a status that came without codes: SC (status changed) where no control says it."""
         return OrderState(
             self.controls.fhir_to_domain.get(status, "SC"), self.statuses.fhir_to_domain.get(status, "")
         )
@@ -120,12 +120,13 @@ class RequestStatus(Codec):
 
 
 class Dose(Amount):
-    """Minimum, maximum and unit (RXE-3 RXE-4 RXE-5) <-> dose[x]: a Quantity, or a Range where there is a maximum."""
+    """Minimum, maximum, unit (RXE-3 RXE-4 RXE-5) <-> dose[x]: a Quantity, or a Range where there is a
+    maximum."""
 
     cells = 3
     fhir_type = "dose[x]"
 
-    def from_v2(self, c: Context, *cells: str) -> Quantity | Range | None:
+    def from_v2(self, c: Context, *cells: str) -> Any:
         low, high, unit = cells
         if not low and not high:
             keep_cell(c, 2, unit)
@@ -153,18 +154,20 @@ class Dose(Amount):
             return number_text(value.value), "", write_unit(value)
         low, high = value.low, value.high
         if low and high and low.unit != high.unit:
-            raise Unreadable("dose-unwritable", "the ends of the dose have two units", f"{low.unit} {high.unit}")
+            raise Unreadable(
+                "dose-unwritable", "the ends of the dose have two units", f"{low.unit} {high.unit}"
+            )
         unit = low or high
         ends = [number_text(end.value) if end else "" for end in (low, high)]
         return ends[0], ends[1], write_unit(unit) if unit else ""
 
-    def to_fhir(self, c: Context, value: Quantity | Range) -> tuple[str, Any]:
+    def to_fhir(self, c: Context, value: Quantity | Range) -> Any:
         if isinstance(value, Quantity):
             return "Quantity", quantity_json(value)
         ends = (("low", value.low), ("high", value.high))
         return "Range", {name: quantity_json(end) for name, end in ends if end}
 
-    def from_fhir(self, c: Context, json: Any) -> Quantity | Range:
+    def from_fhir(self, c: Context, json: Any) -> Any:
         kind, body = json
         if kind == "Quantity":
             return self._read(c, body)
@@ -179,13 +182,18 @@ class Dose(Amount):
         value = super().from_fhir(c, json)
         if value.comparator or (value.value and not value.unit):
             raise Unreadable(
-                "dose-unreadable", "a dose must be a number with a UCUM unit", str(value.comparator or value.value)
+                "dose-unreadable",
+                "a dose must be a number with a UCUM unit",
+                str(value.comparator or value.value),
             )
         return value
 
 
 class Supply(Codec):
-    """Number and unit (RXE-10 RXE-11: what is dispensed) <-> Quantity. It is no dose: an unknown unit is kept as sent, with a warning."""
+    """Number and unit (RXE-10 RXE-11: what is dispensed) <-> Quantity.
+
+    It is no dose: what is not understood is kept as sent, with a warning.
+    """
 
     cells = 2
     fhir_type = "Quantity"
@@ -212,7 +220,8 @@ class Supply(Codec):
 
 
 class Strength(Concentration):
-    """Number and unit (RXE-25 RXE-26) <-> Ratio. A strength that is no concentration (250 mg) is preserved as sent."""
+    """Number and unit (RXE-25 RXE-26) <-> Ratio. A strength that is no concentration (250 mg) is
+    preserved."""
 
     def from_v2(self, c: Context, *cells: str) -> Quantity | None:
         number, unit = cells
@@ -236,7 +245,7 @@ class PartAmount(Amount):
     def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
         return {"numerator": quantity_json(value), "denominator": quantity_json(self._ONE)}
 
-    def from_fhir(self, c: Context, json: Any) -> Quantity | None:
+    def from_fhir(self, c: Context, json: Any) -> Any:
         below = read_quantity(json.get("denominator"), strict=False)
         whole = units.find(below.unit)
         if below.value != 1 or (whole is not None and whole.kind != "number"):

@@ -1,0 +1,333 @@
+"""Infusion orders in HL7v2: RDE^O11 (RXE), OMP^O09 (RXO), and the order details in a RAS^O17 (chapter 4A).
+
+Each Order group gives one record for each intent it tells: RXO the original order, RXE the filler order. Both
+share the ORC. `translate.orders` is the FHIR side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Order as OrderGroup
+from ketafhir.hl7v2.groups import Patient as PatientGroup
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.coded import of_name, write_cwe
+from ketafhir.mapping.engine import Preserved, put_back
+from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.records import Ingredient, Order
+from ketafhir.therapy.values import Coded, Identifier
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.reading import Reading, note_texts
+
+ORC, TQ1, RXR, RXC = (
+    "ORC_to_MedicationRequest", "TQ1_to_MedicationRequest", "RXR_to_MedicationRequest", "RXC_to_Ingredient",
+)  # fmt: skip
+OBX = "OBX_to_MedicationRequest"
+ORIGINAL, FILLER = "original", "filler"
+DETAIL = {ORIGINAL: "RXO", FILLER: "RXE"}
+_DRUG_FIELD = {ORIGINAL: 1, FILLER: 2}
+_UNSAID = ("D", "W", "X", "N")  # OBX-11: deleted, wrong, no result, not asked
+# Where preserved segments that no row maps have their place; others come back at the end of the order.
+_PLACED = frozenset(("ORC", "RXO", "RXE", "TQ1", "TQ2", "RXR", "RXC", "OBX", "PRT"))
+
+
+def tables_of(intent: str) -> tuple[str, str]:
+    """The tables of the order detail: for the request, and for its medication."""
+    return f"{DETAIL[intent]}_to_MedicationRequest", f"{DETAIL[intent]}_to_Medication"
+
+
+def order_key(placer: Identifier | None, filler: Identifier | None, intent: str) -> str:
+    """The identity of an order record: placer number if valued, else filler number, and the intent."""
+    return f"{order_identity(placer, filler)}|{intent}"
+
+
+def read(reading: Reading, group: PatientGroup) -> None:
+    """The orders of one patient group that tell RXE or RXO, into `reading.records`. Raises Refused.
+
+    The details inside a RAS only fill what is missing: its ORC, OBX and other segments belong to the
+    administrations.
+    """
+    owned = reading.message.code != "RAS"
+    for one in group.orders:
+        if one.rxe is not None or one.rxo is not None:
+            _read_order(reading, one, owned)
+
+
+def _read_order(reading: Reading, group: OrderGroup, owned: bool) -> None:
+    common = _read_orc(reading, group, owned)
+    details = _details(reading, group, owned)
+    if not details:
+        return
+    for intent, values in details.items():
+        last = intent == FILLER or FILLER not in details
+        told = note_texts(_notes(group, intent, owned=owned, both=len(details) == 2), reading)
+        kept = (*(common["preserved"] if last else ()), *values.pop("preserved"))
+        fields = {**common, **values, "nulls": common["nulls"] + values["nulls"], "preserved": kept}
+        key = order_key(common.get("placer"), common.get("filler"), intent)
+        order = Order(
+            key=key, patient=reading.patient, visit=reading.visit, intent=intent, notes=told, owned=owned,
+            told=reading.told, **fields,
+        )  # fmt: skip
+        if owned and last:
+            _read_beside(reading, group, order)
+        _add(reading, order, group)
+
+
+def _notes(group: OrderGroup, intent: str, *, owned: bool, both: bool) -> list[Segment]:
+    """The NTE of one intent: of two, the original order has those that follow the RXO."""
+    return [
+        nte
+        for name, nte in group.notes
+        if (owned or name != "ORC") and (not both or (name == "RXO") is (intent == ORIGINAL))
+    ]
+
+
+def _read_orc(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, Any]:
+    """The ORC, with `nulls` and `preserved`. In a RAS the administrations read it too, and account for it."""
+    orc = group.head
+    reading.c.nulls.clear()
+    if owned:
+        values = reading.read(orc, ORC)
+    else:
+        values = reading.tables.mapping(ORC).from_v2(orc, reading.c)
+        reading.c.preserved.clear()
+    values.setdefault("preserved", ())
+    values["nulls"] = reading.nulls()
+    if "placer" not in values and "filler" not in values:
+        raise _refused(
+            reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101"
+        )
+    if owned and "state" not in values:
+        raise _refused(
+            reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101"
+        )
+    return values
+
+
+def _details(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, dict[str, Any]]:
+    """What RXO and RXE tell, by intent. Without RXO the timing before the RXE is the encoded order's."""
+    timings, encoding = group.timings, group.encoding_timings
+    if group.rxo is None:
+        timings, encoding = [], [*timings, *encoding]
+    told = {
+        ORIGINAL: (group.rxo, timings, group.routes, group.components),
+        FILLER: (group.rxe, encoding, group.encoding_routes, group.encoding_components),
+    }
+    found = {}
+    for intent, (segment, *below) in told.items():
+        if segment is None:
+            continue
+        field = _DRUG_FIELD[intent]
+        if segment.get(field) not in ("", '""'):
+            found[intent] = _detail(reading, intent, segment, *below)
+        elif owned:
+            raise _refused(
+                reading, segment, field, "drug-unknown", "an order without drug",
+                "send code^text^coding system", "101",
+            )  # fmt: skip
+        else:
+            for one in (segment, *(one for listed in below for one in listed)):
+                reading.drop(one, "an order detail that leaves the drug to the RXA")
+    return found
+
+
+def _detail(
+    reading: Reading,
+    intent: str,
+    segment: Segment,
+    timings: list[Segment],
+    routes: list[Segment],
+    components: list[Segment],
+) -> dict[str, Any]:
+    """The values of one detail with its first TQ1 and RXR and all RXC; further TQ1, TQ2 and RXR are
+    preserved."""
+    values = reading.read(segment, *tables_of(intent))
+    kept: Preserved = values.pop("preserved", ())
+    seen: dict[str, int] = {}
+    for one in (*timings, *routes):
+        number = seen[one.name] = seen.get(one.name, 0) + 1
+        table = {"TQ1": TQ1, "RXR": RXR}.get(one.name) if number == 1 else None
+        if table is None:
+            kept += reading.keep(one, number)
+            continue
+        more = reading.read(one, table)
+        kept += more.pop("preserved", ())
+        values.update(more)
+    values["nulls"] = reading.nulls()
+    values["ingredients"] = tuple(Ingredient(**reading.read(one, RXC)) for one in components)
+    reading.c.nulls.clear()
+    values["preserved"] = kept
+    return values
+
+
+def _read_beside(reading: Reading, group: OrderGroup, order: Order) -> None:
+    """Observations of the order, the highest rate among them, and the segments that no table maps."""
+    rest: list[Result] = []
+    for result in group.results:
+        if order.max_rate is None and _is_max_rate(result.obx):
+            _read_max_rate(reading, result, order)
+        else:
+            rest.append(result)
+    if rest:
+        from ketafhir.translate.observations import read_results
+
+        identity = order_identity(order.placer, order.filler)
+        order.observations = read_results(reading, rest, order=order.key, scope_key=identity)
+    seen: dict[str, int] = {}
+    for segment in (*(prt for _, prt in group.participations), *group.others):
+        if segment.name in ("NTE", "TQ1", "TQ2", "RXR", "RXC"):
+            reading.drop(segment, "it follows a segment that no table maps")
+            continue
+        number = seen[segment.name] = seen.get(segment.name, 0) + 1
+        order.preserved += reading.keep(segment, number)
+    for number, infusion in enumerate(group.infusions, 1):
+        order.preserved += reading.keep(infusion.rxv, number)
+        below = (
+            *infusion.timings,
+            *(nte for _, nte in infusion.notes),
+            *(prt for _, prt in infusion.participations),
+        )
+        for segment in (*below, *infusion.others):
+            reading.drop(segment, "what follows an RXV has no place of its own")
+
+
+def _is_max_rate(obx: Segment) -> bool:
+    one = codes.code("keta.rate-max")
+    parts = obx.get(3).split("^")
+    named = (one.code, codes.v2_name(one.system))
+    return any((parts[at], parts[at + 2]) == named for at in (0, 3) if len(parts) > at + 2)
+
+
+def _read_max_rate(reading: Reading, result: Result, order: Order) -> None:
+    obx, status = result.obx, result.obx.get(11)
+    if status in _UNSAID:
+        reading.drop(obx, "a highest rate that was taken back")
+    else:
+        values = reading.read(obx, OBX)
+        order.max_rate = values.get("max_rate")
+        order.preserved += values.get("preserved", ())
+        if status not in ("", "F"):
+            order.preserved += (("OBX-11", status),)
+    order.notes += note_texts(result.notes, reading)
+    for segment in result.others:
+        reading.drop(segment, "what follows the highest rate has no place of its own")
+
+
+def _add(reading: Reading, order: Order, group: OrderGroup) -> None:
+    known = reading.records.orders.setdefault(order.key, order)
+    if known is not order and order.owned:
+        raise _refused(
+            reading, group.head, 2, "identity-collision", "two orders of one message have one number",
+            "give each order its own number", "205",
+        )  # fmt: skip
+
+
+def _refused(
+    reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str
+) -> Refused:
+    where = reading.message.where(segment, field)
+    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
+
+
+def compose(composing: Composing, orders: Iterable[Order], kind: str) -> None:
+    """ORDER groups of an `RDE^O11` (what the pharmacy has encoded) or `OMP^O09` (what is only placed), in
+    2.5.1.
+
+    Of the orders given, each number makes one group of one of the two: an original order goes with the filler
+    order that is based on it. Raises Refused for what HL7v2 cannot say.
+    """
+    groups: dict[str, dict[str, Order]] = {}
+    for one in orders:
+        groups.setdefault(order_identity(one.placer, one.filler), {})[one.intent] = one
+    for group in groups.values():
+        original, filler = group.get(ORIGINAL), group.get(FILLER)
+        last = filler or original
+        if last is None or (kind == "RDE^O11") is not (filler is not None):
+            continue
+        _compose_orc(composing, original, last)
+        compose_detail(composing, original, filler)
+        _compose_beside(composing, last)
+
+
+def _compose_orc(composing: Composing, original: Order | None, last: Order) -> None:
+    """One ORC stands for both; where FHIR says otherwise of the original order, the filler order counts."""
+    cells = composing.cells(last, ORC)
+    if original is not None and original is not last:
+        other = composing.cells(original, ORC)
+        for field in sorted(other):
+            if other[field] != cells.get(field, ""):
+                composing.c.warn(
+                    "original-order-differs",
+                    f"original and filler order differ in ORC-{field}: the filler order counts",
+                    other[field],
+                )
+    composing.add("ORC", cells)
+
+
+def compose_detail(composing: Composing, original: Order | None, filler: Order | None) -> None:
+    """What follows the ORC: [TQ1] RXO NTE RXR RXC, RXE NTE TQ1 RXR RXC; also the order detail of a
+    RAS_O17."""
+    if original is not None:
+        _compose_timing(composing, original)
+        composing.add("RXO", composing.cells(original, *tables_of(ORIGINAL)))
+        composing.notes(original.notes)
+        _compose_routes(composing, original)
+    if filler is not None:
+        composing.add("RXE", composing.cells(filler, *tables_of(FILLER)))
+        composing.notes(filler.notes)
+        _compose_timing(composing, filler)
+        _compose_routes(composing, filler)
+
+
+def _compose_timing(composing: Composing, order: Order) -> None:
+    """TQ1 after RXE is required in 2.5.1, also when nothing is told of the time."""
+    cells = composing.cells(order, TQ1)
+    if cells or order.intent == FILLER:
+        composing.add("TQ1", {**cells, 1: "1"})
+    _add_further(composing, "TQ1", order.preserved, 2)
+    _add_further(composing, "TQ2", order.preserved, 1)
+
+
+def _compose_routes(composing: Composing, order: Order) -> None:
+    cells = composing.cells(order, RXR)
+    if cells:
+        composing.add("RXR", cells)
+    _add_further(composing, "RXR", order.preserved, 2)
+    for one in order.ingredients:
+        composing.add("RXC", composing.cells(one, RXC))
+
+
+def _add_further(composing: Composing, name: str, preserved: Preserved, number: int) -> None:
+    """Segments of a name that were preserved as a whole, from the given number on."""
+    while True:
+        cells: dict[int, str] = {}
+        put_back(cells, name, preserved, number)
+        if not cells:
+            return
+        composing.add(name, cells)
+        number += 1
+
+
+def _compose_beside(composing: Composing, order: Order) -> None:
+    _add_further(composing, "PRT", order.preserved, 1)
+    _add_further(composing, "RXV", order.preserved, 1)
+    told = composing.records.observations.values()
+    found = [one for one in told if one.order == order.key or one.key in order.observations]
+    number = 0
+    if found:
+        from ketafhir.translate.observations import compose_results
+
+        number = compose_results(composing, found)
+        composing.used.append(found)
+    if order.max_rate is not None:
+        selector = write_cwe(Coded((of_name("keta.rate-max"),)))
+        cells = {1: str(number + 1), 2: "NM", 3: selector, 11: "F"}
+        composing.add("OBX", cells | composing.cells(order, OBX))
+    names = dict.fromkeys(place.partition("-")[0].partition("[")[0] for place, _ in order.preserved)
+    for name in names:
+        if name not in _PLACED and name != "RXV":
+            _add_further(composing, name, order.preserved, 1)

@@ -1,0 +1,247 @@
+"""Infusion orders in FHIR: MedicationRequest, and the Medication that is the mixture.
+
+Requests of ours are `PUT` by an id derived from the order number and the intent. A drug with form,
+concentration or components is a Medication of its own, else it stands in the request (FHIR R4
+MedicationRequest.medication[x]). The HL7v2 side is `translate.order_segments`; its public functions are
+offered here too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.mapping.codecs.people import identifier_json
+from ketafhir.mapping.engine import get_preserved, put_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Ingredient, Order, Records
+from ketafhir.therapy.values import Coded, Identifier
+from ketafhir.translate.order_segments import (
+    FILLER,
+    OBX,
+    ORC,
+    ORIGINAL,
+    RXC,
+    RXR,
+    TQ1,
+    compose,
+    compose_detail,
+    order_key,
+    read,
+    tables_of,
+)
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+__all__ = [
+    "compose",
+    "compose_detail",
+    "expect",
+    "find_order",
+    "order_key",
+    "read",
+    "render",
+    "request_reference",
+    "take",
+]
+
+
+def find_order(records: Records, placer: Identifier | None, filler: Identifier | None) -> Order | None:
+    """The order an administration is given under: the filler order, else the original; None where it is not
+    known.
+
+    Any of the numbers will do where the other is not told.
+    """
+    for intent in (FILLER, ORIGINAL):
+        found = records.orders.get(order_key(placer, filler, intent))
+        if found is not None:
+            return found
+    for intent in (FILLER, ORIGINAL):
+        for one in records.orders.values():
+            if one.intent == intent and (_same(one.filler, filler) or _same(one.placer, placer)):
+                return one
+    return None
+
+
+def _same(one: Identifier | None, other: Identifier | None) -> bool:
+    return one is not None and other is not None and one.key == other.key
+
+
+def request_reference(writing: Writing, placer: Identifier | None, filler: Identifier | None) -> Json:
+    """`MedicationAdministration.request`: the order's number always, the literal reference where it is known.
+
+    That is the filler order by ORC-3, else the original order by ORC-2.
+    """
+    order = find_order(writing.records, placer, filler)
+    reference: Json = {} if order is None else writing.to("MedicationRequest", order.key)
+    original = order is not None and order.intent == ORIGINAL
+    number, kind = (placer, "PLAC") if (original and placer) or not filler else (filler, "FILL")
+    if number is not None:
+        typed = Identifier(number.value, number.system, kind, number.authority)
+        reference["identifier"] = identifier_json(typed)
+    return reference
+
+
+def expect(writing: Writing, order: Order) -> None:
+    """Say that this order will be in the Bundle: for all orders, before anything that refers to one is
+    written."""
+    writing.expect("MedicationRequest", order.key)
+
+
+def render(writing: Writing, order: Order) -> None:
+    """The MedicationRequest, and its Medication where it is more than a code.
+
+    Observations of the order must have been announced (`writing.expect`) where they are part of the Bundle.
+    """
+    resource = writing.start("MedicationRequest", order.key)
+    writing.fill(resource, order, ORC, tables_of(order.intent)[0], TQ1, RXR, OBX)
+    resource.setdefault(
+        "status", "unknown"
+    )  # an order known only from inside a RAS that does not say how it stands
+    resource["subject"] = writing.patient(order.patient)
+    encounter = writing.visit(order.visit)
+    if encounter:
+        resource["encounter"] = encounter
+    _render_medication(writing, order, resource)
+    if order.intent == FILLER:
+        original = f"{order.key.removesuffix(FILLER)}{ORIGINAL}"
+        if original in writing.records.orders:
+            resource["basedOn"] = [writing.to("MedicationRequest", original)]
+    if order.observations:
+        resource["supportingInformation"] = [writing.to("Observation", key) for key in order.observations]
+    if order.notes:
+        resource["note"] = [{"text": text} for text in order.notes]
+    writing.put(resource, order.preserved)
+
+
+def _render_medication(writing: Writing, order: Order, resource: Json) -> None:
+    medication = writing.start("Medication", f"{order.key}|medication")
+    writing.fill(medication, order, tables_of(order.intent)[1])
+    if not (order.ingredients or order.form or order.concentration):
+        resource["medicationCodeableConcept"] = medication["code"]
+        return
+    for one in order.ingredients:
+        item = writing.fill({}, one, RXC)
+        put_preserved(item, one.preserved)
+        medication.setdefault("ingredient", []).append(item)
+    resource["medicationReference"] = {"reference": writing.put(medication)}
+    if order.drug and order.drug.label:
+        resource["medicationReference"]["display"] = order.drug.label
+
+
+def take(taking: Taking) -> None:
+    """All MedicationRequests as records. Raises Refused for what HL7v2 would turn into another order."""
+    for resource in taking.index.of_type("MedicationRequest"):
+        _take(taking, resource)
+
+
+def _take(taking: Taking, resource: Json) -> None:
+    _check(taking, resource)
+    values = taking.take(resource, ORC, TQ1, RXR, OBX)
+    values.setdefault("intent", FILLER)
+    values.update(taking.take(resource, tables_of(values["intent"])[0]))
+    _number(taking, resource, values)
+    values.update(_medication(taking, resource, values["intent"]))
+    order = Order(
+        key=order_key(values["placer"], values["filler"], values["intent"]),
+        notes=tuple(str(one["text"]) for one in resource.get("note", ()) if one.get("text")),
+        patient=taking.patient(resource), visit=taking.visit(resource), **values,
+    )  # fmt: skip
+    if taking.records.orders.setdefault(order.key, order) is not order:
+        raise _refused(
+            taking, resource, "identifier", "identity-collision", "two orders of one intent have one number"
+        )
+    for reference in resource.get("supportingInformation", ()):
+        found = taking.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == "Observation":
+            taking.told_with[id(found)] = order.key
+
+
+def _check(taking: Taking, resource: Json) -> None:
+    """What HL7v2 has no place for and would turn the order into another one."""
+    dosages = resource.get("dosageInstruction", ())
+    if resource.get("doNotPerform") is True:
+        raise _refused(
+            taking, resource, "doNotPerform", "order-prohibited", "HL7v2 has no order not to give a drug"
+        )
+    if any(one.get("modifierExtension") for one in (resource, *dosages)):
+        raise _refused(
+            taking, resource, "modifierExtension", "modifier-unknown", "a modifier that is not understood"
+        )
+    if len(dosages) > 1 or any(len(one.get("doseAndRate", ())) > 1 for one in dosages):
+        raise _refused(
+            taking, resource, "dosageInstruction", "dosage-several", "an RXE or RXO holds one dose and rate",
+            "send one request for each",
+        )  # fmt: skip
+
+
+def _number(taking: Taking, resource: Json, values: dict[str, Any]) -> None:
+    """Placer and filler number.
+
+    One that is not typed counts as filler's of a filler order, else as placer's; without any, the id of the
+    resource does. A filler order takes the placer number of the order it is based on.
+    """
+    values.setdefault("placer", None)
+    values.setdefault("filler", None)
+    if values["placer"] is None and values["filler"] is None:
+        listed = taking.identifiers(resource)
+        number = listed[0] if listed else Identifier(taking.local_key(resource))
+        role = "filler" if values["intent"] == FILLER else "placer"
+        values[role] = Identifier(number.value, number.system, "", number.authority)
+    if values["placer"] is None:
+        for reference in resource.get("basedOn", ()):
+            original = taking.resolve(reference, resource)
+            if original is not None and original.get("resourceType") == "MedicationRequest":
+                found = taking.tables.mapping(ORC).from_fhir(original, taking.c, ORC)
+                values["placer"] = values["placer"] or found.get("placer")
+
+
+def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
+    medication = _medication_resource(taking, resource)
+    values = taking.take(medication, tables_of(intent)[1])
+    values.pop("preserved", None)
+    values["ingredients"] = tuple(
+        _ingredient(taking, one, medication) for one in medication.get("ingredient", ())
+    )
+    if "drug" not in values:
+        additives = [one.drug for one in values["ingredients"] if one.kind != "base" and one.drug]
+        if len(additives) == 1:
+            values["drug"] = additives[0]
+    if not _understood(values.get("drug")):
+        raise _refused(
+            taking, resource, "medication[x]", "drug-unknown",
+            "the drug has neither a code with its system nor a text", "send medicationCodeableConcept", "103",
+        )  # fmt: skip
+    return values
+
+
+def _understood(drug: Coded | None) -> bool:
+    return drug is not None and bool(drug.text or any(one.system or one.display for one in drug.codings))
+
+
+def _medication_resource(taking: Taking, resource: Json) -> Json:
+    """The Medication: contained, in the Bundle, or made of the concept (or display) that the request has."""
+    concept = resource.get("medicationCodeableConcept")
+    if concept is None:
+        reference = resource.get("medicationReference") or {}
+        found = taking.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == "Medication":
+            return found
+        concept = {"text": str(reference["display"])} if reference.get("display") else {}
+    return {"resourceType": "Medication", "code": concept}
+
+
+def _ingredient(taking: Taking, json: Json, medication: Json) -> Ingredient:
+    values = taking.tables.mapping(RXC).from_fhir(json, taking.c, RXC)
+    if "drug" not in values and json.get("itemReference"):
+        found = taking.resolve(json["itemReference"], medication) or {}
+        code = found.get("code") or {"text": str(json["itemReference"].get("display", ""))}
+        values.update(taking.tables.mapping(RXC).from_fhir({"itemCodeableConcept": code}, taking.c, RXC))
+    return Ingredient(preserved=get_preserved(json), **values)
+
+
+def _refused(
+    taking: Taking, resource: Json, element: str, code: str, text: str, hint: str = "", hl7: str = "207"
+) -> Refused:
+    where = f"{resource['resourceType']}.{element}"
+    return Refused(*taking.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
