@@ -13,12 +13,15 @@ from ketafhir.therapy.records import Records
 
 
 class Composing:
-    """One HL7v2 message being written: `lines` are its segments below the MSH, in order; `newest` its newest event time."""
+    """One HL7v2 message being written: `lines` are its segments below the MSH, in order.
+
+    `used` are records written besides those the message is about (their times count for MSH-7).
+    """
 
     def __init__(self, records: Records, tables: Tables, c: Context) -> None:
         self.records, self.tables, self.c = records, tables, c
         self.lines: list[str] = []
-        self.newest = ""
+        self.used: list[Any] = []
 
     def cells(self, record: Any, *tables: str, preserved: Preserved | None = None) -> dict[int, str]:
         """The cells of one segment of a record, by field number."""

@@ -1,0 +1,150 @@
+"""`ketafhir tables lint`: what can be known of the tables without a message (design, Mapping tables, 9).
+
+Codecs, conditions and cells are checked when the tables load. This adds: each domain field is a field of its record, each
+FHIR path exists in R4 with the type stated, each v2 field exists in HL7 with the data type stated, no two rows that can
+hold together write one target. That every row is hit by a golden case is a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import combinations
+
+from ketafhir.errors import TableError
+from ketafhir.mapping.tables import Row, Table, Tables
+from ketafhir.therapy import records
+
+RECORDS: dict[str, type] = {
+    "Patient": records.Patient,
+    "Encounter": records.Visit,
+    "Provenance": records.Source,
+    "MedicationRequest": records.Order,
+    "Medication": records.Order,
+    "Ingredient": records.Ingredient,
+    "MedicationAdministration": records.Administration,
+    "Observation": records.Observation,
+    "DiagnosticReport": records.Report,
+    "QuestionnaireResponse": records.Response,
+    "ClinicalImpression": records.Decision,
+    "Waste": records.Waste,
+    "Annotation": records.Observation,
+}
+"""The record that a table of this resource fills."""
+_SPECIAL = {"RXA_to_Medication": records.Administration, "OBX_to_QuestionnaireItem": records.Item}
+_BACKBONE = {"Ingredient": "Medication.ingredient", "Waste": "MedicationAdministration"}
+
+
+def lint(tables: Tables) -> list[str]:
+    """All findings, each naming file, line and row; empty when there is nothing to mend."""
+    found: list[str] = []
+    for name in tables.names():
+        try:
+            table = tables.table(name)
+        except TableError as error:
+            found.append(str(error))
+            continue
+        kind = _SPECIAL.get(name) or RECORDS.get(table.resource)
+        known = {part.name for part in fields(kind)} if kind else None
+        for row in table.rows:
+            if row.domain and known is None:
+                found.append(f"{row.place}: no record is known for {table.resource}")
+            elif row.domain and known is not None and row.domain not in known:
+                found.append(f"{row.place}: {row.domain!r} is no field of {kind.__name__ if kind else ''}")
+            found += _fhir(row, table)
+            found += _v2(row)
+        found += _clashes(table)
+    found += _maps(tables)
+    return found
+
+
+def _fhir(row: Row, table: Table) -> list[str]:
+    """Whether the path exists in R4; what lies below an extension of ours is ours."""
+    if not row.fhir or row.fhir.startswith("extension["):
+        return []
+    from ketafhir.fhir.check import element_type
+
+    path = "".join(_plain(part) for part in row.fhir.replace("[x]", "{x}").split("["))
+    path = path.replace("{x}", "[x]").replace("]", "")
+    resource, _, prefix = _BACKBONE.get(table.resource, table.resource).partition(".")
+    path = f"{prefix}.{path}" if prefix else path
+    if path.endswith("[x]"):
+        return [] if _choice(resource, path[:-3]) else [f"{row.place}: {resource}.{path} is no choice of R4"]
+    kind = element_type(resource, path)
+    if kind is None:
+        return [f"{row.place}: {resource}.{path} does not exist in R4"]
+    if row.fhir_type and kind != row.fhir_type:
+        return [f"{row.place}: {resource}.{path} is of type {kind}, not {row.fhir_type}"]
+    return []
+
+
+def _plain(part: str) -> str:
+    """A path part without its slice or index."""
+    inside, bracket, rest = part.partition("]")
+    return rest if bracket else inside
+
+
+def _choice(resource: str, path: str) -> bool:
+    from ketafhir.fhir.check import element_type
+
+    kinds = ("Quantity", "Ratio", "Period", "DateTime", "CodeableConcept", "String", "Range")
+    return any(element_type(resource, path + kind) for kind in kinds)
+
+
+def _v2(row: Row) -> list[str]:
+    """Whether the first cell's field exists in some version of HL7, with the type stated."""
+    if not row.cells or row.cells[0].segment[0] == "Z":
+        return []
+    from ketafhir.hl7v2.strict import segment_types
+
+    known: dict[int, set[str]] = {}
+    for version in ("2.3.1", "2.5.1", "2.6", "2.8.2"):
+        try:
+            listed = segment_types(version, row.cells[0].segment)
+        except LookupError:
+            continue
+        for number, kind, *_ in listed:
+            known.setdefault(number, set()).add(kind)
+    found = [
+        f"{row.place}: there is no field {cell.segment}-{cell.field}" for cell in row.cells if cell.field not in known
+    ]
+    first = known.get(row.cells[0].field, set())
+    same = {"DTM": {"TS", "DTM"}, "CWE": {"CWE", "CE", "IS", "ID", "CNE"}}.get(row.v2_type, {row.v2_type})
+    if not found and row.v2_type and not row.cells[0].component and not same & first:
+        found.append(f"{row.place}: {row.v2.split()[0]} is of type {'/'.join(sorted(first))}, not {row.v2_type}")
+    return found
+
+
+def _clashes(table: Table) -> list[str]:
+    """Pairs of rows that could write one element or one field at once."""
+    found = []
+    for one, other in combinations(table.rows, 2):
+        if _exclusive(one, other):
+            continue
+        if one.fhir and one.fhir == other.fhir:
+            found.append(f"{other.place}: writes {other.fhir}, which {one.place} writes too")
+        if one.domain and one.domain == other.domain:
+            found.append(f"{other.place}: fills {other.domain}, which {one.place} fills too")
+    return found
+
+
+def _exclusive(one: Row, other: Row) -> bool:
+    """Whether the conditions of two rows cannot both be true."""
+    first, second = one.when, other.when
+    if first is None or second is None or first.cell != second.cell:
+        return False
+    if first.values == second.values:
+        return first.negated is not second.negated
+    if first.values is not None and second.values is not None and not first.negated and not second.negated:
+        return not first.values & second.values
+    return False
+
+
+def _maps(tables: Tables) -> list[str]:
+    found = []
+    for path in sorted((tables.root / "codesystems").glob("*.csv")):
+        if path.stem != "implied":
+            try:
+                tables.code_map(path.stem)
+            except TableError as error:
+                found.append(str(error))
+    return found

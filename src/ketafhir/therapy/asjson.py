@@ -1,0 +1,116 @@
+"""Records as JSON and back: what `--to therapy` prints and the store keeps.
+
+A dataclass is an object of its fields that say anything; a field of several types carries its type in `type`. Decimals and
+times are texts, exactly as in the record.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from ketafhir.therapy import records, values
+from ketafhir.therapy.fold import History
+
+_EMPTY = (None, "", (), [], {}, False)
+
+
+def dump(value: Any, *, typed: bool = False) -> Any:
+    """JSON of a record, value or container of these."""
+    if is_dataclass(value) and not isinstance(value, type):
+        json: dict[str, Any] = {"type": type(value).__name__} if typed else {}
+        for name, several, default in _plan(type(value)):
+            one = getattr(value, name)
+            if one != default or (one not in _EMPTY and default in _EMPTY):
+                json[name] = dump(one, typed=several)
+        return json
+    if isinstance(value, (tuple, list)):
+        return [dump(one) for one in value]
+    if isinstance(value, dict):
+        return {key: dump(one) for key, one in value.items()}
+    if isinstance(value, Decimal):
+        return str(value)
+    return value
+
+
+@cache
+def _plan(kind: type) -> tuple[tuple[str, bool, Any], ...]:
+    """Field names, whether the type must be told, and the default."""
+    hints = _hints(kind)
+    made = kind() if all(_optional(part) for part in fields(kind)) else None
+    return tuple(
+        (part.name, _several(hints[part.name]), getattr(made, part.name) if made is not None else _default(part))
+        for part in fields(kind)
+    )
+
+
+def _optional(part: Any) -> bool:
+    from dataclasses import MISSING
+
+    return part.default is not MISSING or part.default_factory is not MISSING
+
+
+def _default(part: Any) -> Any:
+    return part.default if _optional(part) else None
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, {**vars(values), **vars(records), **vars(sys.modules[kind.__module__])})
+
+
+def _classes(hint: Any) -> list[Any]:
+    """The types a hint allows, without None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return [one for one in get_args(hint) if one is not type(None)]
+    return [hint]
+
+
+def _several(hint: Any) -> bool:
+    return sum(1 for one in _classes(hint) if is_dataclass(one)) > 1
+
+
+def load(kind: Any, json: Any) -> Any:
+    """The value of type `kind` that `dump` wrote. Raises KeyError, TypeError or ValueError for what it did not write."""
+    if json is None:
+        return None
+    classes = _classes(kind)
+    if len(classes) > 1:
+        if isinstance(json, dict):
+            name = json.get("type")
+            found = [one for one in classes if is_dataclass(one)]
+            kind = next(one for one in found if len(found) == 1 or one.__name__ == name)
+        else:
+            return json
+    else:
+        kind = classes[0]
+    origin = get_origin(kind)
+    if origin is tuple:
+        inner = get_args(kind)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(load(inner[0], one) for one in json)
+        return tuple(load(hint, one) for hint, one in zip(inner, json, strict=True))
+    if origin is dict:
+        inner = get_args(kind)[1]
+        return {key: load(inner, one) for key, one in json.items()}
+    if kind is Decimal:
+        return Decimal(json)
+    if is_dataclass(kind):
+        hints = _hints(kind)  # type: ignore[arg-type]  # a class, not an instance
+        return kind(**{key: load(hints[key], one) for key, one in json.items() if key != "type"})  # type: ignore[operator]
+    return json
+
+
+def dump_history(history: History) -> Any:
+    """A history for the store."""
+    return dump(history)
+
+
+def load_history(json: Any) -> History:
+    """A history from the store."""
+    found: History = load(History, json)
+    return found

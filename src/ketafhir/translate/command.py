@@ -1,0 +1,231 @@
+"""`ketafhir translate`: HL7v2 or FHIR in, FHIR, HL7v2 or therapy records out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ketafhir.errors import ConfigError, Issue, Refused
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ketafhir.translate.settings import Settings
+
+_EPILOG = """\
+Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, or one resource).
+To fhir: one message gives one transaction Bundle; several are folded and give one Bundle a line (NDJSON), in input order.
+To hl7v2: ER7 with CR between segments; without --message, every message the Bundle carries.
+stderr holds one OperationOutcome. Exit code: 0 translated; 1 something was refused, or the input is neither; 2 usage.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.epilog = _EPILOG
+    parser.add_argument("file", metavar="FILE", help="the file to translate, or - for standard input")
+    parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
+    parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
+    parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
+    parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
+    parser.add_argument("--site", metavar="DIR", help="site overlay: a folder with segments/ or codesystems/, or its name")
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Translate a file; gives the exit code."""
+    from ketafhir.fhir import json
+    from ketafhir.fhir.outcome import operation_outcome
+
+    if args.message and args.to != "hl7v2":
+        print("ketafhir translate: --message goes with --to hl7v2", file=sys.stderr)
+        return 2
+    issues: list[Issue] = []
+    reports: list[Any] = []
+    try:
+        from ketafhir.translate.settings import default
+
+        settings = default(args.timezone, args.site)
+        source = _open(args.file)
+    except (ConfigError, OSError) as error:
+        print(f"ketafhir translate: {error}", file=sys.stderr)
+        return 2
+    try:
+        refused = _translate(args, settings, source, issues, reports)
+    except BrokenPipeError:
+        return 1
+    if args.report:
+        try:
+            with open(args.report, "wb") as file:
+                file.write(json.dumps(reports[0] if len(reports) == 1 else reports, indent=True) + b"\n")
+        except OSError as error:
+            print(f"ketafhir translate: {error}", file=sys.stderr)
+            return 2
+    sys.stderr.write(json.dumps(operation_outcome(issues)).decode() + "\n")
+    return 1 if refused else 0
+
+
+def _open(name: str) -> Iterator[bytes]:
+    """The input in chunks; opened at once, so that a missing file is a usage error."""
+    file = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115  # closed at the end of the process
+
+    def chunks() -> Iterator[bytes]:
+        while chunk := file.read(1 << 16):
+            yield chunk
+
+    return chunks()
+
+
+def _translate(
+    args: argparse.Namespace, settings: Settings, source: Iterator[bytes], issues: list[Issue], reports: list[Any]
+) -> bool:
+    """Read the first bytes to tell what the input is, and translate it. Gives whether anything was refused."""
+    first = b""
+    for chunk in source:
+        first += chunk
+        if first.lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x00"):
+            break
+    start = first.lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x00")[:1]
+    try:
+        if start in (b"{", b"["):
+            return _from_fhir(args, settings, first + b"".join(source), issues, reports)
+        if start in (b"M", b"F", b"B") or first[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return _from_hl7v2(args, settings, _chain(first, source), issues, reports)
+    except Refused as refusal:
+        issues.extend(refusal.issues)
+        return True
+    text = "the input is empty" if not start else "the input is neither HL7v2 (MSH...) nor JSON"
+    issues.append(
+        Issue("error", "input-unknown", text, where=args.file, hint="send HL7v2 messages or a FHIR resource", hl7="100")
+    )
+    return True
+
+
+def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _from_fhir(
+    args: argparse.Namespace, settings: Settings, data: bytes, issues: list[Issue], reports: list[Any]
+) -> bool:
+    from ketafhir.fhir import json
+    from ketafhir.translate import losses, outgoing
+
+    value = json.loads(data)
+    taking = outgoing.take(value, settings)
+    if args.to == "hl7v2":
+        out = "".join(outgoing.compose(taking, settings, args.message)).encode()
+        if args.strict:
+            _check_strict(out, issues)
+        sys.stdout.buffer.write(out)
+    elif args.to == "therapy":
+        _write_records(taking.records)
+    else:
+        sys.stdout.buffer.write(_folded(taking, settings) + b"\n")
+    issues.extend(taking.c.issues)
+    reports.append(losses.summary(losses.of_bundle(taking, settings)))
+    return False
+
+
+def _folded(taking: Any, settings: Settings) -> bytes:
+    """FHIR to FHIR: others' resources as our own Bundle, by way of HL7v2's records."""
+    from ketafhir.fhir import json
+    from ketafhir.translate.session import render_records
+
+    return json.dumps(render_records(taking, settings))
+
+
+def _from_hl7v2(
+    args: argparse.Namespace, settings: Settings, source: Iterator[bytes], issues: list[Issue], reports: list[Any]
+) -> bool:
+    from ketafhir.fhir import json
+    from ketafhir.hl7v2.stream import split_messages
+    from ketafhir.translate import losses
+    from ketafhir.translate.incoming import parse
+    from ketafhir.translate.session import Session
+
+    session = Session(settings)
+    refused = False
+    count = 0
+    steps = []
+    for count, data in enumerate(_progress(split_messages(source)), 1):
+        try:
+            message = parse(data)
+            if args.strict:
+                _strict(message)
+            step = session.take(message)
+        except Refused as refusal:
+            refused = True
+            issues.extend(_numbered(refusal.issues, count))
+            continue
+        steps.append((count, step.issues))
+        if args.report:
+            reports.append({"message": count, **losses.summary(losses.of_message(message, step.reading))})
+        issues.extend(_numbered(step.issues, count))
+        if args.to == "fhir":
+            sys.stdout.buffer.write(json.dumps(step.bundle) + b"\n")
+    if not count:
+        raise Refused(Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100"))
+    if count == 1:
+        issues[:] = [_unnumbered(issue) for issue in issues]
+    if args.to == "therapy" and steps:
+        from ketafhir.therapy.fold import settle
+
+        _write_records(settle(session.history))
+    elif args.to == "hl7v2" and steps:
+        from ketafhir.therapy.fold import settle
+        from ketafhir.translate.session import compose_records
+
+        sys.stdout.buffer.write("".join(compose_records(settle(session.history), session, args.message)).encode())
+    return refused
+
+
+def _numbered(issues: list[Issue], count: int) -> list[Issue]:
+    """Issues of one message among several name the message."""
+    from dataclasses import replace
+
+    return [replace(issue, where=f"message {count}: {issue.where}".rstrip(": ")) for issue in issues]
+
+
+def _unnumbered(issue: Issue) -> Issue:
+    from dataclasses import replace
+
+    return replace(issue, where=issue.where.removeprefix("message 1: ").removeprefix("message 1"))
+
+
+def _strict(message: Any) -> None:
+    from ketafhir.hl7v2.groups import walk
+    from ketafhir.hl7v2.strict import check
+
+    found = check(message, walk(message))
+    if any(issue.severity == "error" for issue in found):
+        raise Refused(*found)
+
+
+def _check_strict(out: bytes, issues: list[Issue]) -> None:
+    from ketafhir.hl7v2.groups import walk
+    from ketafhir.hl7v2.stream import split_messages
+    from ketafhir.hl7v2.strict import check
+    from ketafhir.translate.incoming import parse
+
+    for data in split_messages(out):
+        message = parse(data)
+        issues.extend(check(message, walk(message)))
+
+
+def _write_records(records: Any) -> None:
+    from ketafhir.fhir import json
+    from ketafhir.therapy.asjson import dump
+
+    sys.stdout.buffer.write(json.dumps(dump(records), indent=True) + b"\n")
+
+
+def _progress(messages: Iterator[bytes]) -> Iterator[bytes]:
+    """The messages, counted on a terminal where that takes long enough to be seen."""
+    if not sys.stderr.isatty():
+        return messages
+    from tqdm import tqdm
+
+    return iter(tqdm(messages, desc="translate", unit=" messages", delay=1, leave=False))

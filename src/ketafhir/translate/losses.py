@@ -1,0 +1,119 @@
+"""The loss report: every populated field or element ends as mapped, preserved, or dropped with a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+from ketafhir.hl7v2.er7 import Message
+from ketafhir.mapping.engine import Mapping
+from ketafhir.mapping.tables import Row
+from ketafhir.translate.reading import Account, Reading
+from ketafhir.translate.settings import Settings
+from ketafhir.translate.taking import Taking
+
+
+class Loss(NamedTuple):
+    """What became of one field: `fate` is mapped, preserved or dropped; `why` the reason, or what a mapped field loses."""
+
+    where: str
+    row: str
+    fate: str
+    why: str
+
+
+def of_message(message: Message, reading: Reading) -> list[Loss]:
+    """The account of one HL7v2 message, in order of its segments. A segment that nobody read would show as dropped."""
+    by_segment: dict[int, list[Account]] = {}
+    for account in reading.accounts:
+        by_segment.setdefault(id(account.segment), []).append(account)
+    found: list[Loss] = []
+    for segment in message.segments:
+        accounts = by_segment.get(id(segment), [Account(segment, None, "nothing reads this segment")])
+        for field in range(1, len(segment.fields)):
+            if segment.fields[field]:
+                where = message.where(segment, field)
+                found.append(_best([_fate(where, field, account) for account in accounts]))
+    return found
+
+
+def _best(fates: list[Loss]) -> Loss:
+    """A field that several tables read counts as mapped where one of them maps it."""
+    return min(fates, key=lambda loss: ("mapped", "preserved", "dropped").index(loss.fate))
+
+
+def _fate(where: str, field: int, account: Account) -> Loss:
+    if account.mapping is None or account.why:
+        return Loss(where, "", "dropped" if account.why else "preserved", account.why)
+    rows = _rows(account.mapping, field)
+    active = [row for row in rows if row.when is None or row.when.holds(account.segment.fields)]
+    if not active:
+        return Loss(where, rows[0].place if rows else "", "preserved", "")
+    row = next((row for row in active if row.codec), active[0])
+    if row.codec is None and row.loss.startswith("by code"):
+        return Loss(where, row.place, "mapped", row.loss)
+    return Loss(where, row.place, "mapped" if row.codec else "dropped", row.loss)
+
+
+def _rows(mapping: Mapping, field: int) -> list[Row]:
+    return [
+        row for table in mapping.tables.values() for row in table.rows if any(cell.field == field for cell in row.cells)
+    ]
+
+
+# Elements that the mapping modules read themselves, beside what the tables do.
+_BY_CODE = {
+    "*": {"resourceType", "id", "meta", "extension", "identifier", "status", "subject", "encounter", "context", "partOf",
+          "request", "text"},
+}  # fmt: skip
+
+
+def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
+    """The account of a Bundle: each top-level element of each resource that is read, and of the MSH that is new."""
+    tables = settings.tables
+    by_type: dict[str, set[str]] = {}
+    for name in tables.names():
+        table = tables.table(name)
+        for row in table.rows:
+            if row.path is not None:
+                by_type.setdefault(table.resource, set()).add(row.fhir.split(".")[0].split("[")[0])
+    found = [
+        Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"),
+    ]
+    for _, resource in taking.index.entries:
+        kind = str(resource["resourceType"])
+        name = f"{kind}/{resource['id']}" if "id" in resource else kind
+        known = by_type.get(kind, set())
+        for element, value in resource.items():
+            key = element.lstrip("_")
+            if value in (None, [], {}) or element.startswith("_") or element == "resourceType":
+                continue
+            read = key in _BY_CODE["*"] or key in settings_elements(kind) or any(key.startswith(one) for one in known)
+            reason = "" if read else "no row reads this element" if known else f"a {kind} is not read"
+            found.append(Loss(f"{name}.{element}", "", "mapped" if read else "dropped", reason))
+    return found
+
+
+def settings_elements(kind: str) -> set[str]:
+    """Elements of a resource type that its mapping module reads by code."""
+    return {
+        "MedicationAdministration": {"performer", "note", "medicationReference", "effectiveDateTime", "dosage"},
+        "MedicationRequest": {"note", "medicationReference", "supportingInformation", "basedOn", "intent"},
+        "Observation": {"component", "note", "focus", "derivedFrom", "dataAbsentReason", "category", "hasMember"},
+        "DiagnosticReport": {"result"},
+        "QuestionnaireResponse": {"item", "questionnaire", "authored"},
+        "ClinicalImpression": {"finding", "note", "supportingInfo", "code", "date"},
+        "Provenance": {"target", "agent", "recorded", "entity", "activity"},
+        "Encounter": {"class", "period"},
+    }.get(kind, set())
+
+
+def summary(found: list[Loss]) -> dict[str, Any]:
+    """The report as JSON: counts by fate, and each field that is not simply mapped."""
+    counts = Counter(loss.fate for loss in found)
+    return {
+        "mapped": counts["mapped"],
+        "preserved": counts["preserved"],
+        "dropped": counts["dropped"],
+        "fields": [loss._asdict() for loss in found],
+    }

@@ -1,0 +1,226 @@
+"""FHIR to HL7v2: resources to records, and records to the messages they make."""
+
+from __future__ import annotations
+
+from _sha1 import sha1
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.fhir.bundle import Index
+from ketafhir.hl7v2 import er7
+from ketafhir.mapping.codecs.base import escape
+from ketafhir.mapping.codecs.people import SENDER
+from ketafhir.mapping.codecs.times import write_dtm
+from ketafhir.mapping.context import Context
+from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.infusion import Course, course
+from ketafhir.therapy.records import Patient, Records, Visit
+from ketafhir.therapy.values import Time
+from ketafhir.translate import acts, observations, orders, patients, provenance
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.settings import Settings
+from ketafhir.translate.taking import Taking
+
+STRUCTURES = {
+    "ADT^A01": "ADT_A01",
+    "ADT^A04": "ADT_A01",
+    "ADT^A08": "ADT_A01",
+    "OMP^O09": "OMP_O09",
+    "RDE^O11": "RDE_O11",
+    "RAS^O17": "RAS_O17",
+    "ORU^R01": "ORU_R01",
+}
+"""The messages that are written, and their structures (MSH-9.3)."""
+VERSION = "2.5.1"
+
+
+def take(value: Any, settings: Settings) -> Taking:
+    """The records of a Bundle or resource. Raises Refused."""
+    index = Index(value)
+    taking = Taking(index, settings.tables, settings.context())
+    if not index.entries:
+        raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
+    provenance.take(taking)
+    for resource in index.of_type("Patient"):
+        patients.take_patient(taking, resource)
+    for resource in index.of_type("Encounter"):
+        patients.take_visit(taking, resource)
+    orders.take(taking)
+    acts.take(taking)
+    observations.take(taking)
+    return taking
+
+
+def compose(taking: Taking, settings: Settings, wanted: str | None = None) -> list[str]:
+    """The HL7v2 messages that the records make, or only those of the type `wanted` (`RAS^O17`). Raises Refused."""
+    if wanted is not None and wanted not in STRUCTURES:
+        raise Refused(
+            Issue(
+                "error", "unsupported-message", "this message is not written", value=wanted, hl7="200",
+                hint=f"written are {', '.join(STRUCTURES)}",
+            )
+        )  # fmt: skip
+    records = taking.records
+    courses = courses_of(records)
+    messages = []
+    for patient, visit in _subjects(records):
+        for kind in _kinds(taking, records, courses, patient, visit, wanted):
+            messages.append(_message(taking, settings, courses, patient, visit, kind))
+    if not messages:
+        text = f"the Bundle holds nothing that makes a {wanted}" if wanted else "the Bundle holds nothing to write"
+        raise Refused(Issue("error", "nothing-to-write", text, where="Bundle", hl7="101"))
+    return messages
+
+
+def courses_of(records: Records) -> list[Course]:
+    """The infusions of the acts, in order of start."""
+    told: dict[str, list[Any]] = {}
+    for act in records.administrations.values():
+        told.setdefault(act.infusion, []).append(act)
+    by_identity = {order_identity(order.placer, order.filler): order for order in records.orders.values()}
+    found = [course(key, some, by_identity.get(some[0].order)) for key, some in told.items()]
+    for waste in records.wastes.values():
+        if waste.infusion not in told:
+            raise Refused(
+                Issue("error", "waste-without-infusion", "waste without the administrations of its infusion",
+                      where="MedicationAdministration", value=waste.sub_id, hint="add the infusion to the Bundle")
+            )  # fmt: skip
+    return sorted(found, key=lambda one: (one.start.at if one.start else 0, one.key))
+
+
+def _subjects(records: Records) -> list[tuple[Patient, Visit | None]]:
+    """Each patient with each visit, and without one for what names no visit."""
+    found: list[tuple[Patient, Visit | None]] = []
+    for patient in records.patients.values():
+        found.append((patient, None))
+        found += [(patient, visit) for visit in records.visits.values() if visit.patient == patient.key]
+    return found
+
+
+def _of(records: dict[str, Any], patient: Patient, visit: Visit | None) -> list[Any]:
+    key = visit.key if visit else ""
+    return [one for one in records.values() if one.patient == patient.key and one.visit == key]
+
+
+def _kinds(
+    taking: Taking,
+    records: Records,
+    courses: list[Course],
+    patient: Patient,
+    visit: Visit | None,
+    wanted: str | None,
+) -> list[str]:
+    """The message types that the records of one patient and visit make."""
+    told = _of(records.orders, patient, visit)
+    found = []
+    if any(order.intent == "original" and not _encoded(order, told) for order in told):
+        found.append("OMP^O09")
+    if any(order.intent == "filler" for order in told):
+        found.append("RDE^O11")
+    if _courses(courses, patient, visit):
+        found.append("RAS^O17")
+    if observations.has_reports(records, patient.key, visit.key if visit else ""):
+        found.append("ORU^R01")
+    visits = [one for one in records.visits.values() if one.patient == patient.key]
+    alone = not any(getattr(records, kind) for kind in ("orders", "administrations", "reports", "observations",
+                                                        "responses", "decisions", "wastes"))  # fmt: skip
+    event = provenance.event_of(taking)
+    if wanted and wanted.startswith("ADT^"):
+        return [wanted] if visit is not None or not visits else []
+    if alone and (visit is not None or not visits):
+        found.append(event if event.startswith("ADT^") and event in STRUCTURES else "ADT^A08")
+    return [kind for kind in found if wanted in (None, kind)]
+
+
+def _encoded(order: Any, told: list[Any]) -> bool:
+    """Whether the pharmacy's encoding of an original order is here too: then one RDE^O11 carries both."""
+    identity = order_identity(order.placer, order.filler)
+    return any(one.intent == "filler" and order_identity(one.placer, one.filler) == identity for one in told)
+
+
+def _courses(courses: list[Course], patient: Patient, visit: Visit | None) -> list[Course]:
+    key = visit.key if visit else ""
+    return [one for one in courses if one.first.patient == patient.key and one.first.visit == key]
+
+
+def _message(
+    taking: Taking, settings: Settings, courses: list[Course], patient: Patient, visit: Visit | None, kind: str
+) -> str:
+    records = taking.records
+    composing = Composing(records, settings.tables, taking.c)
+    if kind.startswith("ADT^"):
+        composing.add("EVN", _evn(taking, kind))
+    patients.compose(composing, patient, visit)
+    key = visit.key if visit else ""
+    if kind in ("RDE^O11", "OMP^O09"):
+        orders.compose(composing, _of(records.orders, patient, visit), kind)
+        newest = _newest([_of(records.orders, patient, visit), composing.used])
+    elif kind == "RAS^O17":
+        own = _courses(courses, patient, visit)
+        acts.compose(composing, own)
+        newest = _newest([own, composing.used])
+    elif kind == "ORU^R01":
+        observations.compose(composing, patient.key, key)
+        newest = _newest([composing.used])
+    else:
+        patients.compose_rest(composing, patient)
+        newest = _newest([visit, list(records.sources.values())])
+    return _finished(taking.c, composing.lines, kind, newest, _sender(taking))
+
+
+def _evn(taking: Taking, kind: str) -> dict[int, str]:
+    """EVN-1 is the trigger; EVN-2 and EVN-6 as the newest Provenance told them."""
+    cells = {1: kind.partition("^")[2]}
+    sources = [one for one in taking.records.sources.values() if one.event.startswith("ADT^")]
+    if sources:
+        newest = max(sources, key=lambda one: one.sent.at if one.sent else 0)
+        cells |= {2: write_dtm(newest.recorded_at)} if newest.recorded_at else {}
+        cells |= {6: write_dtm(newest.occurred)} if newest.occurred else {}
+    return cells
+
+
+def _newest(parts: list[Any]) -> Time | None:
+    """The newest time of day among the records: MSH-7 is when the newest of them happened, not the clock."""
+    best: Time | None = None
+    stack = list(parts)
+    while stack:
+        one = stack.pop()
+        if isinstance(one, Time):
+            if len(one.iso) > 10 and (best is None or one.at > best.at):
+                best = one
+        elif isinstance(one, (list, tuple)):
+            stack.extend(one)
+        elif is_dataclass(one) and not isinstance(one, type):
+            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry"))
+    return best
+
+
+def _sender(taking: Taking) -> tuple[str, str]:
+    """Application and facility of the sender, as meta.source tells them."""
+    from urllib.parse import unquote
+
+    for _, resource in taking.index.entries:
+        source = resource.get("meta", {}).get("source", "")
+        if isinstance(source, str) and source.startswith(SENDER):
+            facility, _, application = source.removeprefix(SENDER).partition(":")
+            return unquote(application), unquote(facility)
+    return "", ""
+
+
+def _finished(c: Context, lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:
+    """The message with its MSH: MSH-10 is made from the content, so that the same records give the same message."""
+    body = "".join(line + "\r" for line in lines)
+    digest = sha1(f"{kind}\r{body}".encode(), usedforsecurity=False).hexdigest()
+    application, facility = sender
+    cells = {
+        3: escape(application),
+        4: escape(facility),
+        7: write_dtm(Time(newest.iso)) if newest else "",
+        9: f"{kind}^{STRUCTURES[kind]}",
+        10: digest[:20].upper(),
+        11: "P",
+        12: VERSION,
+        18: "UNICODE UTF-8",
+    }
+    return er7.encode_segment("MSH", cells) + "\r" + body

@@ -1,0 +1,122 @@
+"""What a translation gives, and the functions of the public API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.fhir import json
+from ketafhir.hl7v2.stream import split_messages
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Records
+from ketafhir.translate import incoming, losses, outgoing
+from ketafhir.translate.session import Session
+from ketafhir.translate.settings import Settings, default
+
+
+class Translation:
+    """One translation: `.bundle` (numbers as Decimal) or `.text`, `.json()`, `.issues`, and lazily `.records`, `.losses`
+    and `.resources()`.
+
+    `.bundle` is a transaction Bundle (of `to_fhir`), `.text` ER7 with CR between segments (of `to_hl7v2`).
+    """
+
+    def __init__(
+        self,
+        *,
+        bundle: Json | None = None,
+        text: str = "",
+        issues: list[Issue],
+        records: Callable[[], Records],
+        losses: Callable[[], list[losses.Loss]],
+    ) -> None:
+        self.bundle, self.text, self.issues = bundle, text, issues
+        self._records, self._losses = records, losses
+
+    def json(self) -> bytes:
+        """The Bundle as UTF-8 JSON, decimals as they were read. Raises ValueError of a translation to HL7v2."""
+        if self.bundle is None:
+            raise ValueError("a translation to HL7v2 has .text and no Bundle")
+        return json.dumps(self.bundle)
+
+    @cached_property
+    def records(self) -> Records:
+        """The therapy records in between."""
+        return self._records()
+
+    @cached_property
+    def losses(self) -> list[losses.Loss]:
+        """What became of each populated field or element: mapped, preserved, or dropped with a reason."""
+        return self._losses()
+
+    def resources(self) -> list[Any]:
+        """The resources of the Bundle as fhir.resources models (R4B), shape-checked; of `.text`, none."""
+        from ketafhir.fhir.check import typed
+
+        return [typed(entry["resource"]) for entry in (self.bundle or {}).get("entry", ())]
+
+
+def to_fhir(
+    message: str | bytes, *, timezone: str | None = None, site: str | None = None, settings: Settings | None = None
+) -> Translation:
+    """One HL7v2 message as a FHIR R4 transaction Bundle.
+
+    `timezone` is the IANA name of the sender's zone, needed where times come without offset; `site` the folder (or name) of a
+    site overlay. Raises Refused, with `.issues`, for a message that must not be guessed at, and for several messages.
+    """
+    settings = settings or default(timezone, site)
+    session = Session(settings)
+    return _translation(session, message)
+
+
+def iter_fhir(
+    stream: bytes | Iterable[bytes],
+    *,
+    timezone: str | None = None,
+    site: str | None = None,
+    settings: Settings | None = None,
+) -> Iterator[Translation | Refused]:
+    """Many messages, folded: one Translation each, in input order; a refused message gives its Refused and changes nothing."""
+    session = Session(settings or default(timezone, site))
+    for data in split_messages(stream):
+        try:
+            yield _translation(session, data)
+        except Refused as refusal:
+            yield refusal
+
+
+def _translation(session: Session, data: str | bytes) -> Translation:
+    message = incoming.parse(data)
+    step = session.take(message)
+    return Translation(
+        bundle=step.bundle,
+        issues=step.issues,
+        records=lambda: step.told,
+        losses=lambda: losses.of_message(message, step.reading),
+    )
+
+
+def to_hl7v2(
+    bundle: str | bytes | dict[str, Any],
+    *,
+    timezone: str | None = None,
+    message: str | None = None,
+    site: str | None = None,
+    settings: Settings | None = None,
+) -> Translation:
+    """A FHIR Bundle (of any type) or resource as HL7v2: `.text` holds every message it makes, one after another.
+
+    `message` picks one type (`RAS^O17`). Raises Refused.
+    """
+    settings = settings or default(timezone, site)
+    value = json.loads(bundle) if isinstance(bundle, (str, bytes)) else bundle
+    taking = outgoing.take(value, settings)
+    texts = outgoing.compose(taking, settings, message)
+    return Translation(
+        text="".join(texts),
+        issues=taking.c.issues,
+        records=lambda: taking.records,
+        losses=lambda: losses.of_bundle(taking, settings),
+    )
