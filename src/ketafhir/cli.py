@@ -1,0 +1,118 @@
+"""The command line: `ketafhir COMMAND ...`.
+
+The name of the command is read first, and only its own module is imported and only its own parser built: a
+short command must not pay for the start of a long one. A command module has `add_arguments(parser)` and
+`run(args)`, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from ketafhir.errors import KetafhirError
+
+COMMANDS = {
+    "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
+    "tables": ("ketafhir.mapping.command", "check, show or export the mapping tables"),
+    "serve": ("ketafhir.service.command", "take HL7v2 over MLLP and carry it to a FHIR server"),
+    "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
+    "queue": ("ketafhir.store.command", "list, show or retry the messages of the service"),
+    "config": ("ketafhir.config_command", "print an example configuration, or check one"),
+    "doctor": ("ketafhir.doctor", "say what is wrong with an installation and how to mend it"),
+    "fhir-server": ("ketafhir.hapi.command", "start, stop or show a local HAPI FHIR server"),
+    "demo": ("ketafhir.demo.command", "three patients over MLLP into a FHIR server and back"),
+}
+"""Each command with the module that does it and its line in `ketafhir --help`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command: its exit code, 1 for an error told on purpose, 130 after Ctrl-C, 2 for wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] not in COMMANDS:
+        return _without_command(words)
+    try:
+        status = _run(words[0], words[1:])
+        sys.stdout.flush()
+        return status
+    except KetafhirError as error:
+        sys.stderr.write(f"ketafhir {words[0]}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _reader_gone()
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    module, summary = COMMANDS[name]
+    command = import_module(module)
+    parser = argparse.ArgumentParser(
+        prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    command.add_arguments(parser)
+    args = parser.parse_args(words)
+    run: Callable[[argparse.Namespace], int] = _WIRED.get(name, command.run)
+    return run(args)
+
+
+def _send(args: argparse.Namespace) -> int:
+    from ketafhir.hl7v2.stream import split_messages
+    from ketafhir.mllp import command
+
+    return command.run(args, split_messages)
+
+
+def _queue(args: argparse.Namespace) -> int:
+    from ketafhir.store import command
+
+    if not args.store:
+        from ketafhir.config import find, load
+
+        file = find(args.config)
+        args.store = str(load(file).store.path) if file else None
+    return command.run(args)
+
+
+_WIRED = {"send": _send, "queue": _queue}
+"""Commands of rooms that must not know what they are given here."""
+
+
+def _without_command(words: Sequence[str]) -> int:
+    if words[:1] == ["--version"]:
+        from ketafhir import __version__
+
+        print(f"ketafhir {__version__}")
+        return 0
+    if words[:1] in (["-h"], ["--help"]):
+        print(_overview())
+        return 0
+    wrong = f"ketafhir: there is no command {words[0]!r}\n" if words else ""
+    sys.stderr.write(f"{wrong}{_overview()}\n")
+    return 2
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ketafhir COMMAND ...",
+            "",
+            "Ketamine infusion records between HL7v2 and FHIR R4, both ways.",
+            "",
+            *lines,
+            "",
+            "ketafhir COMMAND --help tells the options of a command, ketafhir --version the version.",
+        ]
+    )
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has closed it: nothing more can be told, also not at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
