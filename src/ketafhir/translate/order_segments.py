@@ -21,6 +21,7 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.observations import compose_results, read_results
 from ketafhir.translate.reading import Reading, note_texts
 
 ORC, TQ1, RXR, RXC = (
@@ -173,8 +174,6 @@ def _read_beside(reading: Reading, group: OrderGroup, order: Order) -> None:
         else:
             rest.append(result)
     if rest:
-        from ketafhir.translate.observations import read_results
-
         identity = order_identity(order.placer, order.filler)
         order.observations = read_results(reading, rest, order=order.key, scope_key=identity)
     seen: dict[str, int] = {}
@@ -317,15 +316,13 @@ def _compose_beside(composing: Composing, order: Order) -> None:
     _add_further(composing, "RXV", order.preserved, 1)
     told = composing.records.observations.values()
     found = [one for one in told if one.order == order.key or one.key in order.observations]
-    number = 0
+    number = 1
     if found:
-        from ketafhir.translate.observations import compose_results
-
         number = compose_results(composing, found)
         composing.used.append(found)
     if order.max_rate is not None:
         selector = write_cwe(Coded((of_name("keta.rate-max"),)))
-        cells = {1: str(number + 1), 2: "NM", 3: selector, 11: "F"}
+        cells = {1: str(number), 2: "NM", 3: selector, 11: "F"}
         composing.add("OBX", cells | composing.cells(order, OBX))
     names = dict.fromkeys(place.partition("-")[0].partition("[")[0] for place, _ in order.preserved)
     for name in names:

@@ -14,8 +14,10 @@ from ketafhir.errors import Issue, Refused
 from ketafhir.mapping.codecs.people import identifier_json
 from ketafhir.mapping.engine import get_preserved, put_preserved
 from ketafhir.mapping.paths import Json
+from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
+from ketafhir.translate import observations
 from ketafhir.translate.order_segments import (
     FILLER,
     OBX,
@@ -108,7 +110,7 @@ def render(writing: Writing, order: Order) -> None:
         if original in writing.records.orders:
             resource["basedOn"] = [writing.to("MedicationRequest", original)]
     if order.observations:
-        resource["supportingInformation"] = [writing.to("Observation", key) for key in order.observations]
+        resource["supportingInformation"] = observations.references(writing, order.observations)
     if order.notes:
         resource["note"] = [{"text": text} for text in order.notes]
     writing.put(resource, order.preserved)
@@ -151,10 +153,17 @@ def _take(taking: Taking, resource: Json) -> None:
         raise _refused(
             taking, resource, "identifier", "identity-collision", "two orders of one intent have one number"
         )
+    _take_observations(taking, resource, order)
+
+
+def _take_observations(taking: Taking, resource: Json, order: Order) -> None:
+    """The observations told with the order: the dosing weight, the steps of a titration."""
+    identity = order_identity(order.placer, order.filler)
     for reference in resource.get("supportingInformation", ()):
         found = taking.resolve(reference, resource)
-        if found is not None and found.get("resourceType") == "Observation":
-            taking.told_with[id(found)] = order.key
+        if found is None or found.get("resourceType") != "Observation" or id(found) in taking.taken:
+            continue
+        order.observations += observations.take(taking, found, scope_key=identity, order=order.key)
 
 
 def _check(taking: Taking, resource: Json) -> None:

@@ -19,15 +19,15 @@ class Taking:
     """One Bundle (or resource) on its way to records.
 
     A record taken from FHIR gets its key from the business identifiers of the resource, so that it meets the record that
-    HL7v2 told; a resource without any is known by its fullUrl or id. `told_with` is the key of the order that an
-    Observation was told with, by the `id()` of its resource.
+    HL7v2 told; a resource without any is known by its fullUrl or id. `taken` holds the
+    `id()` of resources that are taken with what refers to them.
     """
 
     def __init__(self, index: Index, tables: Tables, c: Context) -> None:
         self.index, self.tables, self.c = index, tables, c
         self.records = Records()
         self._within: Json = {}
-        self.told_with: dict[int, str] = {}
+        self.taken: set[int] = set()
         c.segment = None
         c.resolve = lambda reference: self.index.resolve(reference, self._within)
 
