@@ -257,13 +257,12 @@ def _compose_orc(composing: Composing, original: Order | None, last: Order) -> N
     cells = composing.cells(last, ORC)
     if original is not None and original is not last:
         other = composing.cells(original, ORC)
-        for field in sorted(other):
-            if other[field] != cells.get(field, ""):
-                composing.c.warn(
-                    "original-order-differs",
-                    f"original and filler order differ in ORC-{field}: the filler order counts",
-                    other[field],
-                )
+        differing = [f"ORC-{field}" for field in sorted(other) if other[field] != cells.get(field, "")]
+        if differing:
+            composing.c.warn(
+                "original-order-differs",
+                f"original and filler order differ in {', '.join(differing)}: the filler order counts",
+            )
     composing.add("ORC", cells)
 
 
