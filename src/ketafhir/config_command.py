@@ -1,0 +1,39 @@
+"""`ketafhir config example|check`: a configuration to start from, and whether one can be read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ketafhir import config
+from ketafhir.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="example|check")
+    actions.add_parser("example", help="print a commented configuration with every setting")
+    check = actions.add_parser("check", help="read a configuration; exit 1 if it makes no sense")
+    check.add_argument("file", nargs="?", metavar="FILE", help="default: KETAFHIR_CONFIG, else ketafhir.toml")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0. Raises ConfigError for a configuration that cannot be used."""
+    if args.action == "example":
+        sys.stdout.write(config.example())
+        return 0
+    path = required(args.file)
+    found = config.load(path)
+    ports = ", ".join(f"{one.name} on {one.host}:{one.port}" for one in found.listeners)
+    sys.stdout.write(f"{path} can be read: listeners {ports}; FHIR server {found.fhir.url}\n")
+    return 0
+
+
+def required(file: str | None) -> str:
+    """The configuration to use. Raises ConfigError where none is named and none lies here."""
+    found = config.find(file)
+    if found is None:
+        raise ConfigError(
+            "no configuration: name one with --config; `ketafhir config example` prints one to begin with"
+        )
+    return str(found)
