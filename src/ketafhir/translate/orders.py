@@ -163,7 +163,7 @@ def _take_observations(taking: Taking, resource: Json, order: Order) -> None:
         found = taking.resolve(reference, resource)
         if found is None or found.get("resourceType") != "Observation" or id(found) in taking.taken:
             continue
-        order.observations += observations.take(taking, found, scope_key=identity, order=order.key)
+        order.observations += observations.take_one(taking, found, scope_key=identity, order=order.key)
 
 
 def _check(taking: Taking, resource: Json) -> None:

@@ -20,14 +20,14 @@ class Taking:
 
     A record taken from FHIR gets its key from the business identifiers of the resource, so that it meets the record that
     HL7v2 told; a resource without any is known by its fullUrl or id. `taken` holds the
-    `id()` of resources that are taken with what refers to them.
+    keys of the records that an Observation has become, by the `id()` of its resource.
     """
 
     def __init__(self, index: Index, tables: Tables, c: Context) -> None:
         self.index, self.tables, self.c = index, tables, c
         self.records = Records()
         self._within: Json = {}
-        self.taken: set[int] = set()
+        self.taken: dict[int, tuple[str, ...]] = {}
         c.segment = None
         c.resolve = lambda reference: self.index.resolve(reference, self._within)
 

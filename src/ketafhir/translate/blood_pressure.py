@@ -1,0 +1,243 @@
+"""Blood pressure: systolic, diastolic and mean OBX of one reading <-> one panel (FHIR R4 profile `bp`).
+
+Halves are paired inside one OBR by equal OBX-4, else by equal time, device and method, never across OBRs; where two pairings
+are possible each half stays alone. A lone half is a panel whose other half has a dataAbsentReason, which gives no OBX back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.engine import NULL, get_preserved, put_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation
+from ketafhir.therapy.values import Coded
+from ketafhir.translate.kinds import kind_of
+from ketafhir.translate.observed import (
+    NOTE,
+    OBX,
+    absent_reason,
+    fits,
+    key_of,
+    moment,
+    resource_of,
+    take_values,
+)
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+COMPONENT = "OBX_to_Observation.component"
+PANEL = "vitals.bp-panel"
+HALVES = ("vitals.systolic", "vitals.diastolic")
+_ROLES = (*HALVES, "vitals.mean-bp")
+_SHARED = (
+    "sub_id",
+    "status",
+    "effective",
+    "performers",
+    "method",
+    "device",
+    "analysed",
+    "site",
+    "identifier",
+)
+_WITHDRAWN = ("entered-in-error", "deleted")
+_OWN = ("value", "code", "interpretation", "reference_range")
+
+
+def role_of(code: Coded | None) -> str:
+    """`vitals.systolic`, `vitals.diastolic`, `vitals.mean-bp`, or "" for what is no part of a blood pressure."""
+    kind = kind_of(code)
+    return kind.name if kind and kind.name in _ROLES else ""
+
+
+def pair(
+    observations: Iterable[Observation],
+    scope: str,
+    heading: Coded | None,
+    ambiguous: Callable[[Observation], None],
+) -> None:
+    """Give the halves (and means) among the observations of one group the key of their panel."""
+    parts = [one for one in observations if role_of(one.code)]
+    if not parts:
+        return
+    used: set[str] = set()
+    rest = []
+    for group in _grouped(parts, lambda one: (one.sub_id,) if one.sub_id else ("", id(one))):
+        if _is_pair(group):
+            join(group, scope, heading, used)
+        else:
+            rest += group
+    for group in _grouped(rest, _place):
+        if _is_single(group):
+            join(group, scope, heading, used)
+            continue
+        ambiguous(group[0])
+        for one in group:
+            join([one], scope, heading, used)
+
+
+def _place(one: Observation) -> tuple[Any, ...]:
+    device = one.device.identifier.key if one.device else ""
+    method = one.method.label if one.method else ""
+    return moment(one.effective or one.group_time), device, method, one.status in _WITHDRAWN
+
+
+def _grouped(
+    parts: list[Observation], by: Callable[[Observation], tuple[Any, ...]]
+) -> list[list[Observation]]:
+    found: dict[tuple[Any, ...], list[Observation]] = {}
+    for one in parts:
+        found.setdefault((*by(one), one.status in _WITHDRAWN), []).append(one)
+    return list(found.values())
+
+
+def _is_single(group: list[Observation]) -> bool:
+    roles = [role_of(one.code) for one in group]
+    return len(set(roles)) == len(roles)
+
+
+def _is_pair(group: list[Observation]) -> bool:
+    return _is_single(group) and set(HALVES) <= {role_of(one.code) for one in group}
+
+
+def join(group: list[Observation], scope: str, heading: Coded | None, used: set[str]) -> None:
+    """Give the parts of one blood pressure the key of their panel; a mean alone has none."""
+    if not group:
+        return
+    group = sorted(group, key=lambda one: _ROLES.index(role_of(one.code)))
+    first = group[0]
+    if role_of(first.code) not in HALVES:
+        return
+    key = key_of(scope, heading, Coded((of_name(PANEL),)), first.sub_id, first.effective or first.group_time)
+    if key in used:
+        key = f"{key}|{role_of(first.code)}"
+    while key in used:
+        key += "+"
+    used.add(key)
+    for one in group:
+        one.panel = key
+
+
+def render(writing: Writing, parts: list[Observation]) -> Json:
+    """The panel of these parts. What a part says otherwise than the first stands on its component."""
+    parts = sorted(parts, key=lambda one: (one.status in _WITHDRAWN, _ROLES.index(role_of(one.code))))
+    lead = parts[0]
+    panel = replace(
+        lead, code=Coded((of_name(PANEL),)), value=None, interpretation=(), reference_range="", preserved=()
+    )
+    resource = resource_of(writing, panel, lead.panel)
+    del resource["dataAbsentReason"]
+    kinds = [kind_of(one.code) for one in parts]
+    if not all(kind and fits(one, kind) for one, kind in zip(parts, kinds, strict=True)):
+        resource["meta"].pop("profile", None)
+    resource["component"] = [_component(writing, one, lead) for one in parts]
+    told = {role_of(one.code) for one in parts}
+    resource["component"] += [
+        {
+            "code": {"coding": [coding_json(of_name(name))]},
+            "dataAbsentReason": {"coding": [coding_json(of_name("absent.unknown"))]},
+        }
+        for name in HALVES
+        if name not in told
+    ]
+    return resource
+
+
+def _component(writing: Writing, part: Observation, lead: Observation) -> Json:
+    withdrawn = part.status in _WITHDRAWN and lead.status not in _WITHDRAWN
+    shown = replace(part, value=None) if withdrawn else part
+    component = writing.fill({}, shown, COMPONENT)
+    if shown.value is None:
+        error = {"coding": [coding_json(of_name("absent.error"))]}
+        component["dataAbsentReason"] = error if withdrawn else absent_reason(part)
+    if part is not lead:
+        put_preserved(component, _differences(writing, part, lead))
+        component.setdefault("extension", []).extend(
+            {"url": NOTE, "valueString": text} for text in part.notes
+        )
+        if not component["extension"]:
+            del component["extension"]
+    put_preserved(component, part.preserved)
+    return component
+
+
+def _differences(writing: Writing, part: Observation, lead: Observation) -> tuple[tuple[str, str], ...]:
+    """The cells of the shared fields in which a part differs from the first; "" where it has none."""
+    changed = [name for name in _SHARED if getattr(part, name) != getattr(lead, name)]
+    if not changed:
+        return ()
+    mapping = writing.tables.mapping(OBX)
+    cells = mapping.to_v2(part, writing.c, ())
+    places = {row.domain: row.cells[0].field for row in mapping.table(OBX).rows if row.domain}
+    return tuple((f"OBX-{places[name]}", cells.get(places[name], "")) for name in changed)
+
+
+def is_panel(resource: Json) -> bool:
+    """Whether an Observation is a blood pressure of several components."""
+    return any(_role(component) for component in resource.get("component", ()))
+
+
+def _role(component: Json) -> str:
+    known = [of_name(name) for name in _ROLES]
+    implied = component.get("code", {}).get("coding", ())
+    for name, one in zip(_ROLES, known, strict=True):
+        if any((c.get("system"), c.get("code")) == (one.system, one.code) for c in implied):
+            return name
+    return ""
+
+
+def take(taking: Taking, resource: Json) -> list[Observation]:
+    """The parts of a panel, one record each; without identity and place."""
+    values = take_values(taking, resource)
+    notes = values.pop("notes")
+    for name in (*_OWN, "preserved"):
+        values.pop(name, None)
+    found: list[Observation] = []
+    for component in resource.get("component", ()):
+        part = _take_part(taking, component, values)
+        if part is not None:
+            if not found:
+                part.notes = notes
+            found.append(part)
+    return found
+
+
+def _take_part(taking: Taking, component: Json, shared: dict[str, Any]) -> Observation | None:
+    mapping = taking.tables.mapping(COMPONENT)
+    values = {**shared, **mapping.from_fhir(component, taking.c, COMPONENT)}
+    fields = _shared_fields(taking)
+    told = get_preserved(component)
+    own = {place: text for place, text in told if place in fields and text != NULL}
+    if "value" not in values and not own and component.get("dataAbsentReason") and not told:
+        return None
+    for place, text in own.items():
+        values.pop(fields[place], None)
+        if text:
+            values.update(_read_cell(taking, int(place[4:]), text))
+    record = Observation(**values)
+    record.preserved += tuple(one for one in told if one[0] not in own)
+    record.notes = tuple(
+        str(one.get("valueString", "")) for one in component.get("extension", ()) if one.get("url") == NOTE
+    )
+    return record
+
+
+def _shared_fields(taking: Taking) -> dict[str, str]:
+    """Place (`OBX-16`) to the value of the record it holds, of the fields that the parts of a panel share."""
+    rows = taking.tables.mapping(OBX).table(OBX).rows
+    return {f"OBX-{row.cells[0].field}": row.domain for row in rows if row.domain in _SHARED}
+
+
+def _read_cell(taking: Taking, field: int, text: str) -> dict[str, Any]:
+    c = taking.c
+    values = taking.tables.mapping(OBX).from_v2(Segment("OBX", ["OBX", *[""] * (field - 1), text]), c)
+    c.segment = None
+    if c.preserved:
+        values["preserved"] = tuple(c.preserved)
+        c.preserved.clear()
+    return values

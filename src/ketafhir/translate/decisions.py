@@ -1,0 +1,186 @@
+"""A candidacy decision: OBX of our own codes <-> ClinicalImpression (accepted, review or refused, by which rules, by whom).
+
+ClinicalImpression.finding cannot refer to a DetectedIssue in R4: each rule is a finding with its code, what it rests on its
+basis. Conditions for evaluating again are Observations in supportingInfo.
+"""
+
+from __future__ import annotations
+
+from ketafhir.hl7v2.groups import Order as Group
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping.codecs.coded import of_name, read_cwe
+from ketafhir.mapping.engine import Preserved, get_preserved, put_back, put_preserved
+from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.therapy.records import Decision, Item
+from ketafhir.therapy.values import Coded
+from ketafhir.translate import headings, results
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.reading import Reading, note_texts
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+OBR, OBX, FINDING = (
+    "OBR_to_ClinicalImpression",
+    "OBX_to_ClinicalImpression",
+    "OBX_to_ClinicalImpression.finding",
+)
+TYPE = "ClinicalImpression"
+_CODE, _RULE = "keta.candidacy-decision", "keta.candidacy-rule"
+_ANSWERS = ("keta.accepted", "keta.review", "keta.refused")
+_INHERITED = (11, 14, 16)  # a rule is told with the status, time and observer of its decision
+
+
+def is_decision(reading: Reading, group: Group) -> bool:
+    """Whether an OBR reports a candidacy decision."""
+    return any(_is(reading, result, _CODE) for result in group.results)
+
+
+def _is(reading: Reading, result: Result, name: str) -> bool:
+    one, code = of_name(name), read_cwe(result.obx.get(3), reading.c)
+    return code is not None and code.has(one.system, one.code)
+
+
+def read(reading: Reading, group: Group) -> Decision:
+    """One decision with its rules; what else stands under its OBR are Observations. Raises Refused."""
+    assert group.obr is not None
+    values, notes = headings.read(reading, group, OBR)
+    chosen = next(result for result in group.results if _is(reading, result, _CODE))
+    said = reading.read(chosen.obx, OBX)
+    reading.nulls()
+    preserved: Preserved = values.pop("preserved") + said.pop("preserved", ())
+    preserved += _unlike(chosen, {2: "CWE", 3: group.obr.get(4)})
+    for number, other in enumerate(chosen.others, 1):
+        preserved += reading.keep(other, number)
+    decision = Decision(
+        patient=reading.patient, visit=reading.visit, heading_notes=notes, preserved=preserved, told=reading.told,
+        **values, **said,
+    )  # fmt: skip
+    decision.notes = note_texts(chosen.notes, reading)
+    scope = headings.scope_of(decision.placer, decision.filler, decision.patient)
+    key = headings.key_of(scope, decision.code, decision.start)
+    decision.key = headings.unused(key, reading.records.decisions)
+    rest = []
+    for result in group.results:
+        if result is chosen:
+            continue
+        if _is(reading, result, _RULE):
+            decision.rules += (_read_rule(reading, result, chosen),)
+        else:
+            rest.append(result)
+    decision.results = results.read_results(
+        reading, rest, scope_key=scope, heading=decision.code, start=decision.start, report=decision.key
+    )
+    reading.records.decisions[decision.key] = decision
+    return decision
+
+
+def _unlike(result: Result, usual: dict[int, str]) -> Preserved:
+    """The cells that are not as the way back writes them anyway."""
+    return tuple(
+        (f"OBX-{at}", result.obx.get(at)) for at, text in usual.items() if result.obx.get(at) != text
+    )
+
+
+def _read_rule(reading: Reading, result: Result, chosen: Result) -> Item:
+    item = Item(**reading.read(result.obx, FINDING))
+    reading.nulls()
+    item.notes = note_texts(result.notes, reading)
+    item.preserved += _unlike(result, {2: "CWE", **{at: chosen.obx.get(at) for at in _INHERITED}})
+    for number, other in enumerate(result.others, 1):
+        item.preserved += reading.keep(other, number)
+    return item
+
+
+def render(writing: Writing, decision: Decision) -> None:
+    """The ClinicalImpression; what supports it are entries of their own."""
+    resource = writing.fill(writing.start(TYPE, decision.key), decision, OBR, OBX)
+    resource.setdefault("status", "completed")
+    resource["subject"] = writing.patient(decision.patient)
+    visit = writing.visit(decision.visit)
+    if visit:
+        resource["encounter"] = visit
+    for item in decision.rules:
+        resource.setdefault("finding", []).append(_finding(writing, item))
+    if decision.results:
+        resource["supportingInfo"] = results.references(writing, decision.results)
+    if decision.notes:
+        resource["note"] = [{"text": text} for text in decision.notes]
+    if decision.heading_notes:
+        resource["extension"] = headings.note_extensions(decision.heading_notes)
+    writing.put(resource, decision.preserved)
+
+
+def _finding(writing: Writing, item: Item) -> Json:
+    json = writing.fill({}, item, FINDING)
+    if item.notes:
+        json["basis"] = item.notes[0]
+        more = headings.note_extensions(item.notes[1:])
+        if more:
+            json.setdefault("extension", []).extend(more)
+    put_preserved(json, item.preserved)
+    return json
+
+
+def take(taking: Taking, resource: Json) -> Decision:
+    """A ClinicalImpression and the Observations that support it. Raises Refused."""
+    findings = resource.get("finding", [])
+    chosen = next((one for one in findings if _is_answer(one)), None) or next(
+        (one for one in findings if not _has_question(one)), None
+    )
+    shown = {**resource, "finding": [chosen] if chosen else []}
+    values = taking.take(shown, OBR, OBX)
+    headings.numbers(taking, resource, values)
+    values.setdefault("code", Coded((of_name(_CODE),)))
+    decision = Decision(patient=taking.patient(resource), visit=taking.visit(resource), **values)
+    decision.notes = tuple(str(one["text"]) for one in resource.get("note", ()) if one.get("text"))
+    decision.heading_notes = headings.read_notes(resource)
+    decision.rules = tuple(_take_rule(taking, one) for one in findings if one is not chosen)
+    scope = headings.scope_of(decision.placer, decision.filler, decision.patient)
+    key = headings.key_of(scope, decision.code, decision.start)
+    decision.key = headings.unused(key, taking.records.decisions)
+    for reference in resource.get("supportingInfo", ()):
+        found = taking.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == "Observation":
+            decision.results += results.take_one(
+                taking, found, scope_key=scope, heading=decision.code, report=decision.key
+            )
+    taking.records.decisions[decision.key] = decision
+    return decision
+
+
+def _is_answer(finding: Json) -> bool:
+    told = finding.get("itemCodeableConcept", {}).get("coding", ())
+    known = [of_name(name) for name in _ANSWERS]
+    return any((one.get("system"), one.get("code")) == (k.system, k.code) for one in told for k in known)
+
+
+def _has_question(finding: Json) -> bool:
+    return any(one.get("url") == EXTENSION + "item-code" for one in finding.get("extension", ()))
+
+
+def _take_rule(taking: Taking, finding: Json) -> Item:
+    item = Item(**taking.tables.mapping(FINDING).from_fhir(finding, taking.c, FINDING))
+    if item.code is None:
+        item.code = Coded((of_name(_RULE),))
+    basis = (str(finding["basis"]),) if finding.get("basis") else ()
+    item.notes = (*basis, *headings.read_notes(finding))
+    item.preserved = get_preserved(finding)
+    return item
+
+
+def compose(composing: Composing, number: int, decision: Decision) -> None:
+    """OBR, the decision, its rules, and what supports it."""
+    headings.compose(composing, number, decision, OBR, decision.heading_notes)
+    heading = composing.cells(decision, OBR, preserved=())
+    cells = {2: "CWE", 3: heading.get(4, ""), 11: "F", **composing.cells(decision, OBX, preserved=())}
+    own = tuple(one for one in decision.preserved if one[0].startswith("OBX-"))
+    inherited = {at: cells.get(at, "") for at in _INHERITED}
+    put_back(cells, "OBX", own)
+    results.add_result(composing, 1, cells, decision.notes, own)
+    for set_id, item in enumerate(decision.rules, 2):
+        cells = {2: "CWE", **inherited, **composing.cells(item, FINDING, preserved=())}
+        put_back(cells, "OBX", item.preserved)
+        results.add_result(composing, set_id, cells, item.notes, item.preserved)
+    rest = results.listed(composing, decision.results)
+    results.compose_results(composing, rest, len(decision.rules) + 2)
+    headings.compose_rest(composing, decision.preserved)

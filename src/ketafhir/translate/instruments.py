@@ -1,0 +1,160 @@
+"""The screening forms: which codes make which form, what an answer counts, and what a total or level means.
+
+`mappings/instruments.csv`; bands and risk levels as published with the forms (docs/instruments.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+
+from ketafhir import data
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.coded import of_name
+from ketafhir.therapy.values import Coded, Coding, Quantity, Value
+
+QUESTIONNAIRE = "https://ketafhir.org/fhir/Questionnaire/"
+Pair = tuple[str, str]
+_YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
+
+
+@dataclass(slots=True)
+class Instrument:
+    """One form. All codes are names of the catalogue; `levels` and `raises` are of a form whose result is a risk level."""
+
+    name: str
+    panel: str = ""
+    total: str = ""
+    risk: str = ""
+    items: dict[Pair, str] = field(default_factory=dict)
+    others: dict[Pair, str] = field(default_factory=dict)
+    answers: dict[Pair, Decimal] = field(default_factory=dict)
+    bands: list[tuple[Decimal, str]] = field(default_factory=list)
+    raises: dict[str, str] = field(default_factory=dict)
+    levels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def single(self) -> bool:
+        """Whether the form is one question, whose answer is the score."""
+        return not self.items
+
+    @property
+    def result(self) -> str:
+        """The name of the code of its score or level."""
+        return self.total or self.risk
+
+    def item(self, code: Coded | None) -> str:
+        """The name of the question that a code asks, or ""."""
+        for coding in code.codings if code else ():
+            name = self.items.get((coding.system, coding.code))
+            if name:
+                return name
+        return ""
+
+    def asks(self, code: Coded | None) -> bool:
+        """Whether a code is one of the form's questions, counted or not."""
+        return bool(self.item(code)) or any(
+            (c.system, c.code) in self.others for c in (code.codings if code else ())
+        )
+
+    def is_result(self, code: Coded | None) -> bool:
+        """Whether a code is that of the form's score or level."""
+        one = of_name(self.result)
+        return code is not None and code.has(one.system, one.code)
+
+    def band(self, total: Decimal) -> str:
+        """The name of the severity band of a total, or ""."""
+        found = ""
+        for start, name in self.bands:
+            if total >= start:
+                found = name
+        return found
+
+    def points(self, answer: Value | None) -> Decimal | None:
+        """What an answer counts: the number sent, or the score of the answer's code. None for no such answer."""
+        if isinstance(answer, Quantity):
+            return answer.value
+        if isinstance(answer, Coded):
+            for coding in answer.codings:
+                if (coding.system, coding.code) in self.answers:
+                    return self.answers[coding.system, coding.code]
+        return None
+
+
+def agrees(answer: Value | None) -> bool | None:
+    """Whether a yes-or-no answer is yes; None where it is neither."""
+    if isinstance(answer, Quantity):
+        return answer.value > 0
+    said = answer if isinstance(answer, str) else ""
+    if isinstance(answer, Coded):
+        for coding in answer.codings:
+            known = codes.find(coding.system, coding.code)
+            if known and known.name in ("answer.yes", "answer.no"):
+                return known.name == "answer.yes"
+        first: Coding | None = answer.codings[0] if answer.codings else None
+        said = (first.display or first.code) if first else answer.text
+    said = said.strip().lower()
+    return True if said in _YES else False if said in _NO else None
+
+
+@cache
+def instruments() -> dict[str, Instrument]:
+    """All forms by name."""
+    import csv
+
+    found: dict[str, Instrument] = {}
+    with data.path("mappings/instruments.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            one = found.setdefault(row["instrument"], Instrument(row["instrument"]))
+            coding = codes.code(row["code"])
+            pair = (coding.system, coding.code)
+            role, value = row["role"], row["value"]
+            if role in ("panel", "total", "risk"):
+                setattr(one, role, row["code"])
+            elif role == "item":
+                one.items[pair] = row["code"]
+                if value:
+                    one.raises[row["code"]] = value
+            elif role == "other":
+                one.others[pair] = row["code"]
+            elif role == "answer":
+                one.answers[pair] = Decimal(value)
+            elif role == "band":
+                one.bands.append((Decimal(value), row["code"]))
+            elif role == "level":
+                one.levels[value] = row["code"]
+    return found
+
+
+def of_panel(code: Coded | None) -> Instrument | None:
+    """The form whose panel a code is."""
+    for one in instruments().values():
+        panel = of_name(one.panel)
+        if code is not None and code.has(panel.system, panel.code):
+            return one
+    return None
+
+
+def of_result(code: Coded | None) -> Instrument | None:
+    """The form whose score or level a code is."""
+    return next((one for one in instruments().values() if one.is_result(code)), None)
+
+
+def of_questions(asked: Iterable[Coded | None]) -> Instrument | None:
+    """The form that asks at least two of these questions; where the panel's own code is not known."""
+    listed = list(asked)
+    for one in instruments().values():
+        if len({one.item(code) for code in listed} - {""}) >= 2:
+            return one
+    return None
+
+
+def of_questionnaire(canonical: str) -> Instrument | None:
+    """The form of a Questionnaire canonical: ours, or one that ends in the code of the panel (`http://loinc.org/q/...`)."""
+    last = canonical.partition("|")[0].rstrip("/").rpartition("/")[2]
+    for one in instruments().values():
+        if last in (one.name, codes.code(one.panel).code):
+            return one
+    return None

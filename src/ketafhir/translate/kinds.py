@@ -1,0 +1,62 @@
+"""What kind of thing an observation is, by its code: `mappings/observation-kinds.csv`."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from ketafhir import data
+from ketafhir.mapping import codemaps, codes
+from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.values import Coded
+
+_PROFILE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+class Kind(NamedTuple):
+    """One kind: its name in the catalogue, its FHIR R4 vital-signs profile or "", its category, the units expected (UCUM)."""
+
+    name: str
+    profile: str
+    category: str
+    units: frozenset[str]
+
+    @property
+    def category_json(self) -> list[Json]:
+        """Observation.category."""
+        return [{"coding": [coding_json(of_name(self.category))]}]
+
+
+def kind_of(code: Coded | None) -> Kind | None:
+    """The kind of a code by any of its codings, or by what its first coding implies (an MDC term its LOINC); None if unknown."""
+    if code is None or not code.codings:
+        return None
+    for coding in code.codings:
+        found = _of_coding(coding.system, coding.code)
+        if found is not None:
+            return found
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _of_coding(system: str, code: str) -> Kind | None:
+    known = codes.find(system, code)
+    if known is None:
+        return None
+    found = _kinds().get(known.name)
+    if found is None:
+        found = next((_kinds()[name] for name in codemaps.implied(system, code) if name in _kinds()), None)
+    return found
+
+
+@cache
+def _kinds() -> dict[str, Kind]:
+    import csv
+
+    found = {}
+    with data.path("mappings/observation-kinds.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            profile = _PROFILE + row["profile"] if row["profile"] else ""
+            found[row["code"]] = Kind(row["code"], profile, row["category"], frozenset(row["units"].split()))
+    return found

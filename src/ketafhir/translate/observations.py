@@ -1,0 +1,151 @@
+"""ORU^R01 <-> reports, filled forms, decisions and their observations: which OBR is which, and what belongs together."""
+
+from __future__ import annotations
+
+from ketafhir.fhir.ids import uuid5
+from ketafhir.hl7v2.groups import Patient as PatientGroup
+from ketafhir.mapping.codecs.coded import of_name
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation, Records, Report
+from ketafhir.therapy.values import Coded, Period
+from ketafhir.translate import decisions, reports, results, screening
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.reading import Reading
+from ketafhir.translate.results import compose_results, read_results, references, take_one
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+__all__ = [
+    "compose",
+    "compose_results",
+    "has_reports",
+    "read",
+    "read_results",
+    "references",
+    "render",
+    "take",
+    "take_one",
+]
+
+_ADMINISTRATION = "MedicationAdministration"
+
+
+def read(reading: Reading, group: PatientGroup) -> None:
+    """All OBR of one patient group. Raises Refused."""
+    for order in group.orders:
+        if order.obr is None:
+            continue
+        if decisions.is_decision(reading, order):
+            decisions.read(reading, order)
+            continue
+        form = screening.form_of(reading, order)
+        if form is not None:
+            screening.read(reading, order, form)
+        else:
+            reports.read(reading, order)
+
+
+def render(writing: Writing, new: Records, records: Records) -> None:
+    """The entries of all that `new` tells, as it stands in `records`."""
+    told = [records.observations[key] for key in new.observations if key in records.observations]
+    results.expect(writing, told)
+    for key in new.responses:
+        writing.expect(screening.TYPE, key)
+    results.render(writing, told)
+    for key in new.responses:
+        screening.render(writing, records.responses[key])
+    for key in new.decisions:
+        decisions.render(writing, records.decisions[key])
+    for key in new.reports:
+        reports.render(writing, records.reports[key])
+
+
+def take(taking: Taking) -> None:
+    """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
+    for resource in taking.index.of_type(decisions.TYPE):
+        decisions.take(taking, resource)
+    for resource in taking.index.of_type(screening.TYPE):
+        screening.take(taking, resource)
+    for resource in taking.index.of_type(reports.TYPE):
+        reports.take(taking, resource)
+    for resource in taking.index.of_type("Observation"):
+        if id(resource) not in taking.taken and not _is_waste(resource):
+            _take_alone(taking, resource)
+
+
+def _is_waste(resource: Json) -> bool:
+    waste = of_name("keta.waste")
+    tags = resource.get("meta", {}).get("tag", ())
+    return any((one.get("system"), one.get("code")) == (waste.system, waste.code) for one in tags)
+
+
+def _take_alone(taking: Taking, resource: Json) -> None:
+    """An Observation of an administration, or one that stands for itself."""
+    for reference in resource.get("partOf", ()):
+        found = taking.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == _ADMINISTRATION:
+            part_of, scope = _administration(taking, found)
+            if part_of:
+                take_one(taking, resource, part_of=part_of, scope_key=scope)
+                return
+    take_one(taking, resource)
+
+
+def _administration(taking: Taking, resource: Json) -> tuple[str, str]:
+    """The key of the act or infusion that a resource became, and what identities below it are made under."""
+    known = str(resource.get("_act") or resource.get("_infusion") or "")
+    for act in taking.records.administrations.values():
+        for key, scope in ((act.key, act.key), (act.infusion, act.order)):
+            if key == known or uuid5(f"{_ADMINISTRATION}|{key}") == resource.get("id"):
+                return key, scope
+    return "", ""
+
+
+def has_reports(records: Records, patient: str, visit: str) -> bool:
+    """Whether there is something that an ORU^R01 of this patient and visit tells."""
+    kinds = (records.reports, records.responses, records.decisions)
+    if any(one.patient == patient and one.visit == visit for kind in kinds for one in kind.values()):
+        return True
+    return bool(_alone(records, patient, visit))
+
+
+def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
+    return [
+        one
+        for one in records.observations.values()
+        if (one.patient, one.visit) == (patient, visit)
+        and not (one.report or one.order or one.part_of or one.derived)
+    ]
+
+
+def compose(composing: Composing, patient: str, visit: str) -> None:
+    """The ORDER_OBSERVATION groups of one patient and visit; observations without a report share an OBR of vital signs."""
+    records = composing.records
+    number = 0
+    for report in records.reports.values():
+        if (report.patient, report.visit) == (patient, visit):
+            number += 1
+            reports.compose(composing, number, report)
+    for response in records.responses.values():
+        if (response.patient, response.visit) == (patient, visit):
+            number += 1
+            screening.compose(composing, number, response)
+    for decision in records.decisions.values():
+        if (decision.patient, decision.visit) == (patient, visit):
+            number += 1
+            decisions.compose(composing, number, decision)
+    alone = _alone(records, patient, visit)
+    if alone:
+        reports.compose(composing, number + 1, _collected(composing, alone))
+
+
+def _collected(composing: Composing, alone: list[Observation]) -> Report:
+    """A report for observations that have none."""
+    times = [one.effective for one in alone if one.effective]
+    start = min(times, key=lambda one: one.at, default=None)
+    return Report(
+        code=Coded((of_name("vitals.panel"),)),
+        period=Period(start) if start else None,
+        status="final" if all(one.status == "final" for one in alone) else "",
+        results=tuple(one.key for one in alone),
+    )

@@ -1,0 +1,84 @@
+"""OBR with its OBX <-> DiagnosticReport with its Observations (ORU^R01, chapter 7.3.1; v2-to-FHIR guide, OBR[DiagnosticReport])."""
+
+from __future__ import annotations
+
+from ketafhir.hl7v2.groups import Order as Group
+from ketafhir.mapping.engine import put_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Report
+from ketafhir.translate import headings, results
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.observed import coding_of_unknown
+from ketafhir.translate.reading import Reading
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+OBR = "OBR_to_DiagnosticReport"
+TYPE = "DiagnosticReport"
+
+
+def read(reading: Reading, group: Group) -> Report:
+    """One OBR as a report of its observations. Raises Refused."""
+    values, notes = headings.read(reading, group, OBR)
+    report = Report(patient=reading.patient, visit=reading.visit, notes=notes, told=reading.told, **values)
+    scope = headings.scope_of(report.placer, report.filler, report.patient)
+    start = report.period.start if report.period else None
+    report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
+    report.results = results.read_results(
+        reading, group.results, scope_key=scope, heading=report.code, start=start, report=report.key
+    )
+    reading.records.reports[report.key] = report
+    return report
+
+
+def render(writing: Writing, report: Report) -> None:
+    """The DiagnosticReport; its Observations are entries of their own."""
+    resource = writing.fill(writing.start(TYPE, report.key), report, OBR)
+    resource.setdefault("status", "unknown")
+    resource.setdefault("code", coding_of_unknown())
+    resource["subject"] = writing.patient(report.patient)
+    visit = writing.visit(report.visit)
+    if visit:
+        resource["encounter"] = visit
+    if report.results:
+        resource["result"] = results.references(writing, report.results)
+    if report.notes:
+        resource["extension"] = headings.note_extensions(report.notes)
+    put_preserved(resource, report.preserved)
+    writing.put(resource)
+
+
+def take(taking: Taking, resource: Json) -> Report:
+    """A DiagnosticReport and the Observations it names. Raises Refused."""
+    values = taking.take(resource, OBR)
+    if values.get("status") == "unknown":
+        del values["status"]
+    headings.numbers(taking, resource, values)
+    report = Report(patient=taking.patient(resource), visit=taking.visit(resource), **values)
+    report.notes = headings.read_notes(resource)
+    numbered = report.placer or report.filler
+    scope = headings.scope_of(report.placer, report.filler, report.patient)
+    start = report.period.start if report.period else None
+    key = headings.key_of(scope, report.code, start) if numbered or start else taking.local_key(resource)
+    report.key = headings.unused(key, taking.records.reports)
+    for reference in resource.get("result", ()):
+        found = taking.resolve(reference, resource)
+        if found is None or found.get("resourceType") != "Observation":
+            taking.c.warn(
+                "result-missing",
+                "a result of the report is not in the Bundle",
+                str(reference.get("reference")),
+            )
+            continue
+        report.results += results.take_one(
+            taking, found, scope_key=scope, heading=report.code, report=report.key
+        )
+    taking.records.reports[report.key] = report
+    return report
+
+
+def compose(composing: Composing, number: int, report: Report) -> None:
+    """OBR and its OBX."""
+    headings.compose(composing, number, report, OBR, report.notes)
+    results.compose_results(composing, results.listed(composing, report.results))
+    headings.compose_rest(composing, report.preserved)

@@ -1,0 +1,208 @@
+"""OBX under an OBR, an order or an administration <-> Observation: ORU^R01, RDE^O11, RAS^O17 (chapters 4A and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation
+from ketafhir.therapy.values import Coded, Time
+from ketafhir.translate import blood_pressure
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.observed import cells_of, is_derived, key_of, read_one, resource_of, take_values
+from ketafhir.translate.reading import Reading
+from ketafhir.translate.scores import interpret
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+
+def read_results(
+    reading: Reading,
+    results: Sequence[Result],
+    *,
+    scope_key: str = "",
+    heading: Coded | None = None,
+    start: Time | None = None,
+    report: str = "",
+    order: str = "",
+    part_of: str = "",
+) -> tuple[str, ...]:
+    """Records of the OBX of one group; gives their keys in the order told. Raises Refused.
+
+    `report`, `order`, `part_of` are the keys of what the observations belong to. `scope_key` is what their identities are
+    made under (OBR-3, else OBR-2, or the number of an order), by default the order or administration, else the patient;
+    `heading` is OBR-4, and `start` the time that holds where OBX-14 is empty (OBR-7).
+    """
+    scope = scope_key or order or part_of or reading.patient
+    found = []
+    for result in results:
+        one = read_one(reading, result)
+        one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
+        one.key = _identity(one, scope, heading)
+        if one.key in reading.records.observations:
+            reading.warn(
+                "identity-repeated",
+                "two observations cannot be told apart: numbered in the order sent",
+                result.obx,
+                3,
+                one.code.label if one.code else "",
+                "send different OBX-4, or OBX-21",
+            )
+            one.key = _numbered(one.key, reading.records.observations)
+        reading.records.observations[one.key] = one
+        found.append((one, result))
+
+    def ambiguous(one: Observation) -> None:
+        segment = next(result.obx for record, result in found if record is one)
+        reading.warn(
+            "bp-ambiguous",
+            "several blood pressures could be paired here: each value stays alone",
+            segment,
+            4,
+            hint="send one OBX-4 for each pair",
+        )
+
+    blood_pressure.pair([one for one, _ in found], scope, heading, ambiguous)
+    return tuple(one.key for one, _ in found)
+
+
+def _identity(one: Observation, scope: str, heading: Coded | None) -> str:
+    return key_of(scope, heading, one.code, one.sub_id, one.effective or one.group_time, one.identifier)
+
+
+def _numbered(key: str, known: dict[str, Any]) -> str:
+    number = 2
+    while f"{key}|#{number}" in known:
+        number += 1
+    return f"{key}|#{number}"
+
+
+def expect(writing: Writing, observations: Iterable[Observation]) -> None:
+    """Say which Observations will be in the Bundle, before anything refers to them."""
+    for one in observations:
+        writing.expect("Observation", one.panel or one.key)
+
+
+def reference(writing: Writing, key: str) -> Json:
+    """The Reference to the resource that holds an observation: its own, or that of its panel."""
+    one = writing.records.observations.get(key)
+    return writing.to("Observation", (one.panel or one.key) if one else key)
+
+
+def references(writing: Writing, keys: Iterable[str]) -> list[Json]:
+    """References to the resources of these observations, a panel once."""
+    found: list[Json] = []
+    for key in keys:
+        one = reference(writing, key)
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def render(writing: Writing, observations: Iterable[Observation]) -> None:
+    """Observations as entries; the parts of a panel (all that the records have of it) as one."""
+    listed = list(observations)
+    expect(writing, listed)
+    panels: dict[str, list[Observation]] = {}
+    for one in writing.records.observations.values():
+        if one.panel:
+            panels.setdefault(one.panel, []).append(one)
+    for one in listed:
+        if not one.panel:
+            writing.put(interpret(writing, one, resource_of(writing, one, one.key)), one.preserved)
+        elif one.panel in panels:
+            writing.put(blood_pressure.render(writing, panels.pop(one.panel)))
+
+
+def take_one(
+    taking: Taking,
+    resource: Json,
+    *,
+    scope_key: str = "",
+    heading: Coded | None = None,
+    report: str = "",
+    order: str = "",
+    part_of: str = "",
+    response: str = "",
+) -> tuple[str, ...]:
+    """An Observation resource as records; gives their keys (of a panel: of each part). Raises Refused.
+
+    Identities are made as from HL7v2, under the same `scope_key` and `heading`. A resource is taken once: what more it is
+    found to belong to is added to its records.
+    """
+    if id(resource) in taking.taken:
+        return _belonging(taking, taking.taken[id(resource)], report, order, part_of, response)
+    patient, visit = taking.patient(resource), taking.visit(resource)
+    scope = scope_key or order or part_of or patient
+    parts = _parts(taking, resource)
+    keys = []
+    for one in parts:
+        one.patient, one.visit = patient, visit
+        one.report, one.order, one.part_of, one.response = report, order, part_of, response
+        one.key = _identity(one, scope, heading)
+        if one.key in taking.records.observations:
+            one.key = _numbered(one.key, taking.records.observations)
+        taking.records.observations[one.key] = one
+        keys.append(one.key)
+    used = {one.panel for one in taking.records.observations.values()}
+    blood_pressure.join([one for one in parts if blood_pressure.role_of(one.code)], scope, heading, used)
+    taking.taken[id(resource)] = tuple(keys)
+    return tuple(keys)
+
+
+def _belonging(
+    taking: Taking, keys: tuple[str, ...], report: str, order: str, part_of: str, response: str
+) -> tuple[str, ...]:
+    for key in keys:
+        one = taking.records.observations[key]
+        one.report, one.order = one.report or report, one.order or order
+        one.part_of, one.response = one.part_of or part_of, one.response or response
+    return keys
+
+
+def _parts(taking: Taking, resource: Json) -> list[Observation]:
+    if blood_pressure.is_panel(resource):
+        return blood_pressure.take(taking, resource)
+    components = [one for one in resource.get("component", ()) if not is_derived(one)]
+    own = Observation(**take_values(taking, resource))
+    if not components:
+        return [own]
+    told = own.code.label if own.code else ""
+    taking.c.warn("components-separate", "components become observations of their own", told)
+    parts = blood_pressure.take(taking, {**resource, "component": components})
+    return [own, *parts] if own.value is not None else parts
+
+
+def listed(composing: Composing, keys: Iterable[str]) -> list[Observation]:
+    """The records of these keys, as far as they are known."""
+    known = composing.records.observations
+    return [known[key] for key in keys if key in known]
+
+
+def compose_results(composing: Composing, observations: Iterable[Observation], first_set_id: int = 1) -> int:
+    """OBX (each with its NTE and what was preserved below it); gives the next set ID. What was derived is not sent."""
+    number = first_set_id
+    for one in observations:
+        if one.derived:
+            continue
+        add_result(composing, number, cells_of(composing, one), one.notes, one.preserved)
+        composing.used.append(one)
+        number += 1
+    return number
+
+
+def add_result(
+    composing: Composing,
+    number: int,
+    cells: dict[int, str],
+    notes: tuple[str, ...],
+    preserved: tuple[tuple[str, str], ...],
+) -> None:
+    """One OBX, its NTE, and the segments that were preserved below it."""
+    composing.add("OBX", {1: str(number), **cells})
+    composing.notes(notes)
+    for name in dict.fromkeys(place[:3] for place, _ in preserved):
+        if name != "OBX":
+            composing.add_preserved(name, preserved)

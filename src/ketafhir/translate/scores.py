@@ -1,0 +1,137 @@
+"""What follows from a filled form: totals, risk levels, bands and flags. All of it is derived and never sent back.
+
+A total that was sent is checked against the answers and never repaired; a form that is not complete gives no total.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ketafhir.mapping.codecs.coded import coding_json, concept_json, of_name
+from ketafhir.mapping.codecs.numbers import number_text
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation, Response
+from ketafhir.therapy.values import Coded, Quantity, Value
+from ketafhir.translate import instruments
+from ketafhir.translate.instruments import Instrument
+from ketafhir.translate.observed import DERIVED
+from ketafhir.translate.writing import Writing
+
+SUICIDE_ITEM, EVALUATE = "keta.suicide-item-positive", "keta.immediate-evaluation"
+_ORDER = ("none", "low", "moderate", "high")
+_SCORE = "{score}"
+
+
+def total_of(form: Instrument, response: Response) -> Decimal | None:
+    """The sum of all answers; None while one is missing, and for a form that is never summed."""
+    if not form.answers or not form.items:
+        return None
+    points = {}
+    for item in response.items:
+        name, counts = form.item(item.code), form.points(item.answer)
+        if name and counts is not None:
+            points[name] = counts
+    return sum(points.values(), Decimal(0)) if len(points) == len(form.items) else None
+
+
+def level_of(form: Instrument, response: Response) -> str:
+    """The risk level that the answers give; "" while they do not settle it.
+
+    Questions 1 and 2 are always asked, 3 to 5 after a yes to 2, and 6 always. A high risk stands whatever is missing.
+    """
+    said = {form.item(item.code): instruments.agrees(item.answer) for item in response.items}
+    raised = {form.raises[name] for name, yes in said.items() if yes and name in form.raises}
+    if not form.levels:
+        return ""
+    level = max(raised, key=_ORDER.index, default="none")
+    if level == "high" or _is_complete(form, said):
+        return level
+    return ""
+
+
+def _is_complete(form: Instrument, said: dict[str, bool | None]) -> bool:
+    first, second, *conditional, lifetime, recent = form.items.values()
+    needed = [first, second, lifetime]
+    if said.get(second):
+        needed += conditional
+    if said.get(lifetime):
+        needed.append(recent)
+    return all(said.get(name) is not None for name in needed)
+
+
+def reasons(form: Instrument, response: Response) -> list[Coded]:
+    """The questions answered yes, which a risk level rests on."""
+    return [
+        item.code
+        for item in response.items
+        if item.code and form.item(item.code) and instruments.agrees(item.answer)
+    ]
+
+
+def flags(form: Instrument, response: Response) -> list[str]:
+    """The flags that answers raise: a positive suicide question, a risk that needs evaluation at once."""
+    found = []
+    for item in response.items:
+        name = form.item(item.code)
+        if form.raises.get(name) == "suicide" and (form.points(item.answer) or 0) > 0:
+            found.append(SUICIDE_ITEM)
+    if level_of(form, response) == "high":
+        found.append(EVALUATE)
+    return found
+
+
+def said_level(form: Instrument, value: Value | None) -> str:
+    """The word of a risk level as sent, by its code or its name; "" where it is none."""
+    if not isinstance(value, Coded):
+        return ""
+    for word, name in form.levels.items():
+        one = of_name(name)
+        if value.has(one.system, one.code):
+            return word
+    said = (value.label, *(coding.display for coding in value.codings))
+    return next((word for word in form.levels if any(word == text.strip().lower() for text in said)), "")
+
+
+def derived_result(form: Instrument, response: Response) -> Value | None:
+    """The total or level of a complete form."""
+    total = total_of(form, response)
+    if total is not None:
+        return Quantity(total, _SCORE)
+    level = level_of(form, response)
+    return Coded((of_name(form.levels[level]),)) if level else None
+
+
+def disagreement(form: Instrument, response: Response, sent: Value | None) -> tuple[str, str] | None:
+    """What was sent and what the answers give, where both are known and differ."""
+    total = total_of(form, response)
+    if total is not None and isinstance(sent, Quantity):
+        return (number_text(sent.value), number_text(total)) if sent.value != total else None
+    level, said = level_of(form, response), said_level(form, sent)
+    return (said, level) if level and said and level != said else None
+
+
+def interpret(writing: Writing, one: Observation, resource: Json) -> Json:
+    """Band, flags and reasons of a score, added to its resource and marked derived."""
+    form = instruments.of_result(one.code)
+    if form is None:
+        return resource
+    response = writing.records.responses.get(one.response)
+    names = flags(form, response) if response else []
+    if isinstance(one.value, Quantity):
+        band = form.band(one.value.value)
+        names = [band, *names] if band else names
+    elif said_level(form, one.value) == "high" and EVALUATE not in names:
+        names.append(EVALUATE)
+    for name in dict.fromkeys(names):
+        resource.setdefault("interpretation", []).append({**_mark(), "coding": [coding_json(of_name(name))]})
+    if response is not None and form.risk:
+        for code in reasons(form, response):
+            answer = {"coding": [coding_json(of_name("answer.yes"))]}
+            resource.setdefault("component", []).append(
+                {**_mark(), "code": concept_json(code), "valueCodeableConcept": answer}
+            )
+    return resource
+
+
+def _mark() -> Json:
+    return {"extension": [{"url": DERIVED, "valueBoolean": True}]}

@@ -1,0 +1,366 @@
+"""A screening OBR with its answers <-> QuestionnaireResponse and score Observation: PHQ-9, GAD-7, C-SSRS screener, pain NRS.
+
+QuestionnaireResponse has no place for status and time of one answer: the worst status and the latest time are those of the
+form, and an answer that was told otherwise keeps its own cell beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Order as Group
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.coded import coding_json, of_name, read_cwe
+from ketafhir.mapping.codecs.statuses import ExactCode
+from ketafhir.mapping.codecs.times import dtm_beside, read_iso, write_dtm
+from ketafhir.mapping.codecs.values import as_sent
+from ketafhir.mapping.engine import get_preserved, put_back, put_preserved
+from ketafhir.mapping.paths import Json
+from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.records import Item, Observation, Response
+from ketafhir.therapy.values import Coded, Coding, Quantity, Time
+from ketafhir.translate import headings, instruments, results, scores
+from ketafhir.translate.composing import Composing
+from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument
+from ketafhir.translate.observed import (
+    DERIVED,
+    is_derived,
+    is_derived_time,
+    key_of,
+    put_time,
+)
+from ketafhir.translate.reading import Reading, note_texts
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import Writing
+
+OBR, ITEM = "OBR_to_QuestionnaireResponse", "OBX_to_QuestionnaireResponse.item"
+TYPE = "QuestionnaireResponse"
+_WORST = ("completed", "amended", "in-progress", "entered-in-error")
+_KEPT = {"OBX-11": "status", "OBX-14": "effective"}
+
+
+def form_of(reading: Reading, group: Group) -> Instrument | None:
+    """The form that an OBR reports, or None. A score that comes without its answers is a plain report."""
+    assert group.obr is not None
+    code = read_cwe(group.obr.get(4), reading.c)
+    asked = [read_cwe(result.obx.get(3), reading.c) for result in group.results]
+    form = instruments.of_panel(code)
+    if form is None:
+        known = code is not None and any(codes.find(one.system, one.code) for one in code.codings)
+        return None if known else instruments.of_questions(asked)
+    if form.single:
+        return form if any(form.is_result(one) for one in asked) else None
+    return form if any(form.item(one) for one in asked) else None
+
+
+def read(reading: Reading, group: Group, form: Instrument) -> Response:
+    """One filled form: its answers, and its score as an Observation. Raises Refused."""
+    values, notes = headings.read(reading, group, OBR)
+    response = Response(
+        patient=reading.patient,
+        visit=reading.visit,
+        instrument=form.name,
+        notes=notes,
+        told=reading.told,
+        **values,
+    )
+    scope = headings.scope_of(response.placer, response.filler, response.patient)
+    response.key = headings.unused(
+        headings.key_of(scope, response.code, response.start), reading.records.responses
+    )
+    told = []
+    for result in group.results:
+        if form.is_result(read_cwe(result.obx.get(3), reading.c)):
+            told.append(result)
+        else:
+            response.items += (_read_item(reading, result, form),)
+    response.results = results.read_results(
+        reading, told, scope_key=scope, heading=response.code, start=response.start, report=response.key
+    )
+    sent = [reading.records.observations[key] for key in response.results]
+    for one in sent:
+        one.response = response.key
+    reading.records.responses[response.key] = response
+    if not form.single:
+        _check(reading, form, response, sent, told, scope)
+    return response
+
+
+def _read_item(reading: Reading, result: Result, form: Instrument) -> Item:
+    values = reading.read(result.obx, ITEM)
+    reading.nulls()
+    item = Item(**values)
+    item.notes = note_texts(result.notes, reading)
+    numbers: dict[str, int] = {}
+    for other in result.others:
+        numbers[other.name] = numbers.get(other.name, 0) + 1
+        item.preserved += reading.keep(other, numbers[other.name])
+    if not form.asks(item.code):
+        told = item.code.label if item.code else ""
+        reading.warn(
+            "item-unexpected", f"not a question of {form.name}: kept as an answer", result.obx, 3, told
+        )
+    elif form.item(item.code) and item.answer is not None:
+        read = form.points(item.answer) if form.answers else instruments.agrees(item.answer)
+        if read is None:
+            reading.warn("answer-unknown", f"not an answer of {form.name}: it counts nothing", result.obx, 5)
+    return item
+
+
+def _check(
+    reading: Reading,
+    form: Instrument,
+    response: Response,
+    sent: list[Observation],
+    told: list[Result],
+    scope: str,
+) -> None:
+    """Compare the score sent with the answers, or derive it where none was sent."""
+    for one, result in zip(sent, told, strict=True):
+        found = scores.disagreement(form, response, one.value)
+        if found:
+            reading.warn(
+                "score-mismatch",
+                f"{found[0]} was sent, the answers give {found[1]}: kept as sent",
+                result.obx,
+                5,
+                found[0],
+            )
+    if sent:
+        return
+    value = scores.derived_result(form, response)
+    if value is None:
+        assert reading.message is not None
+        text = f"{form.name} is not complete: no score is made"
+        reading.warn("form-incomplete", text, reading.message.segments[0])
+        return
+    code, time = Coded((of_name(form.result),)), authored_of(response)
+    one = Observation(
+        key=key_of(scope, response.code, code, "", time or response.start), patient=response.patient,
+        visit=response.visit, report=response.key, response=response.key, code=code, value=value, status="final",
+        effective=time, group_time=response.start, derived=True, told=reading.told,
+    )  # fmt: skip
+    reading.records.observations[one.key] = one
+    response.results = (one.key,)
+
+
+def authored_of(response: Response) -> Time | None:
+    """The latest time among the answers."""
+    return max(
+        (item.effective for item in response.items if item.effective), key=lambda one: one.at, default=None
+    )
+
+
+def _status(tables: Tables) -> ExactCode:
+    return ExactCode("response-status", tables.code_map)
+
+
+def _worst(response: Response, codec: ExactCode, scored: list[Observation]) -> str:
+    words = [item.status for item in response.items if item.status] or [
+        one.status for one in scored if one.status
+    ]
+    known = codec.map.domain_to_fhir
+    return max(words, key=lambda word: _WORST.index(known.get(word, "completed")), default="final")
+
+
+def render(writing: Writing, response: Response) -> None:
+    """The QuestionnaireResponse; its scores are entries of their own."""
+    form = instruments.instruments().get(response.instrument)
+    tags = tuple(
+        coding_json(of_name(name)) for name in dict.fromkeys(scores.flags(form, response) if form else ())
+    )
+    resource = writing.fill(writing.start(TYPE, response.key, tags=tags), response, OBR)
+    if response.instrument:
+        resource["questionnaire"] = QUESTIONNAIRE + response.instrument
+    codec = _status(writing.tables)
+    scored = [one for key in response.results if (one := writing.records.observations.get(key)) is not None]
+    status = _worst(response, codec, scored)
+    resource["status"] = codec.to_fhir(writing.c, status) or "completed"
+    beside = codec.beside(status)
+    if beside:
+        resource["_status"] = beside
+    resource["subject"] = writing.patient(response.patient)
+    visit = writing.visit(response.visit)
+    if visit:
+        resource["encounter"] = visit
+    authored = authored_of(response) or next((one.effective for one in scored if not response.items), None)
+    if authored:
+        resource["authored"] = authored.iso
+        sent = dtm_beside(authored)
+        if sent:
+            resource["_authored"] = sent
+    else:
+        put_time(resource, "authored", None, response.start)
+    items = [_item(writing, item, status, authored) for item in response.items]
+    if form and form.single:
+        items += [_score_item(one) for one in scored]
+    if items:
+        resource["item"] = items
+    if response.notes:
+        resource.setdefault("extension", []).extend(headings.note_extensions(response.notes))
+    writing.put(resource, response.preserved)
+
+
+def _item(writing: Writing, item: Item, status: str, authored: Time | None) -> Json:
+    json: Json = {"linkId": _link(item.code)}
+    if item.code and item.code.label:
+        json["text"] = item.code.label
+    writing.fill(json, item, ITEM)
+    own: list[tuple[str, str]] = []
+    if item.status != status:
+        own.append(
+            ("OBX-11", writing.tables.code_map("observation-status").domain_to_v2.get(item.status, ""))
+        )
+    if item.effective != authored:
+        own.append(("OBX-14", write_dtm(item.effective) if item.effective else ""))
+    if item.notes:
+        json.setdefault("extension", []).extend(headings.note_extensions(item.notes))
+    put_preserved(json, (*own, *item.preserved))
+    return json
+
+
+def _score_item(one: Observation) -> Json:
+    """The one question of a form whose answer is its score: said again in the form, derived from the Observation."""
+    json: Json = {"linkId": _link(one.code), "extension": [{"url": DERIVED, "valueBoolean": True}]}
+    if one.code and one.code.label:
+        json["text"] = one.code.label
+    if isinstance(one.value, Quantity):
+        whole = one.value.value == one.value.value.to_integral_value()
+        number = {"valueInteger": int(one.value.value)} if whole else {"valueDecimal": one.value.value}
+        json["answer"] = [number]
+    return json
+
+
+def _link(code: Coded | None) -> str:
+    return (code.codings[0].code if code.codings else code.text) if code else "unknown"
+
+
+def take(taking: Taking, resource: Json) -> Response:
+    """A QuestionnaireResponse and the Observations derived from it. Raises Refused."""
+    values = taking.take(resource, OBR)
+    asked = _items(resource)
+    canonical = str(resource.get("questionnaire", ""))
+    links = [Coded(tuple(_named(str(one.get("linkId", ""))))) for one in asked]
+    form = instruments.of_questionnaire(canonical) or instruments.of_questions(links)
+    if "code" not in values:
+        values["code"] = Coded((of_name(form.panel),)) if form else Coded((), canonical or "Questionnaire")
+    headings.numbers(taking, resource, values)
+    response = Response(patient=taking.patient(resource), visit=taking.visit(resource), **values)
+    response.instrument = form.name if form else ""
+    response.notes = headings.read_notes(resource)
+    told = (
+        read_iso(resource["authored"], resource.get("_authored"), taking.c)
+        if "authored" in resource
+        else None
+    )
+    authored = None if is_derived_time(resource, "authored") else told
+    if response.start is None and "extension" not in resource:
+        response.start = told
+    status = _status(taking.tables).from_fhir(taking.c, (resource.get("status"), resource.get("_status")))
+    scope = headings.scope_of(response.placer, response.filler, response.patient)
+    response.key = headings.unused(
+        headings.key_of(scope, response.code, response.start), taking.records.responses
+    )
+    _take_scores(taking, resource, response, scope)
+    for json in asked:
+        item = _take_item(taking, json, form, status, authored)
+        if is_derived(json) or (form and form.single and form.is_result(item.code)):
+            _score_again(taking, response, item, scope)
+        else:
+            response.items += (item,)
+    taking.records.responses[response.key] = response
+    return response
+
+
+def _items(resource: Json) -> list[Json]:
+    """All questions with an answer or none below them, groups opened."""
+    found: list[Json] = []
+    for one in resource.get("item", ()):
+        below = [*_items(one), *(inner for answer in one.get("answer", ()) for inner in _items(answer))]
+        if "answer" in one or not below:
+            found.append(one)
+        found += below
+    return found
+
+
+def _named(link: str) -> list[Coding]:
+    """The codings of a linkId of a form we know: the code itself, or as a path ends in it (`/44250-9`)."""
+    code = link.rstrip("/").rpartition("/")[2]
+    for form in instruments.instruments().values():
+        for system, known in (
+            *form.items,
+            *form.others,
+            *((c.system, c.code) for c in [of_name(form.result)]),
+        ):
+            if known == code:
+                one = codes.find(system, known)
+                return [Coding(known, system, one.display if one else "")]
+    return []
+
+
+def _take_item(
+    taking: Taking, json: Json, form: Instrument | None, status: str, authored: Time | None
+) -> Item:
+    values: dict[str, Any] = taking.tables.mapping(ITEM).from_fhir(json, taking.c, ITEM)
+    link = str(json.get("linkId", ""))
+    if _link(values.get("code")) != link:
+        values["code"] = Coded(tuple(_named(link)) or (Coding(link, "", str(json.get("text", ""))),))
+    if len(json.get("answer", ())) > 1:
+        taking.c.warn("answers-dropped", "HL7v2 holds one answer to a question: the first", link)
+    values |= {"status": status, "effective": authored}
+    told = get_preserved(json)
+    for place, text in told:
+        if place in _KEPT:
+            values.pop(_KEPT[place])
+            if text:
+                fields = ["OBX", *[""] * (int(place[4:]) - 1), text]
+                values |= taking.tables.mapping(ITEM).from_v2(Segment("OBX", fields), taking.c)
+                taking.c.segment = None
+    item = Item(**values)
+    item.preserved = tuple(one for one in told if one[0] not in _KEPT)
+    item.notes = headings.read_notes(json)
+    return item
+
+
+def _take_scores(taking: Taking, resource: Json, response: Response, scope: str) -> None:
+    for one in taking.index.of_type("Observation"):
+        if any(taking.resolve(reference, one) is resource for reference in one.get("derivedFrom", ())):
+            response.results += results.take_one(
+                taking,
+                one,
+                scope_key=scope,
+                heading=response.code,
+                report=response.key,
+                response=response.key,
+            )
+
+
+def _score_again(taking: Taking, response: Response, item: Item, scope: str) -> None:
+    """The answer of a form of one question, where the Bundle has no Observation of it."""
+    if response.results or item.answer is None:
+        return
+    value = item.answer
+    if isinstance(value, Quantity) and not value.unit:
+        value = Quantity(value.value, "{score}")
+    one = Observation(
+        key=key_of(scope, response.code, item.code, "", item.effective or response.start), patient=response.patient,
+        visit=response.visit, report=response.key, response=response.key, code=item.code, value=value,
+        status=item.status, effective=item.effective, group_time=response.start,
+    )  # fmt: skip
+    taking.records.observations[one.key] = one
+    response.results = (one.key,)
+
+
+def compose(composing: Composing, number: int, response: Response) -> None:
+    """OBR, the answers as OBX, and the scores."""
+    headings.compose(composing, number, response, OBR, response.notes)
+    set_id = 1
+    for item in response.items:
+        cells = composing.cells(item, ITEM, preserved=())
+        put_back(cells, "OBX", as_sent(cells, item.answer, item.preserved))
+        results.add_result(composing, set_id, cells, item.notes, item.preserved)
+        set_id += 1
+    results.compose_results(composing, results.listed(composing, response.results), set_id)
+    headings.compose_rest(composing, response.preserved)
