@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser("show", help="list the tables, or the rows of one")
     show.add_argument("table", nargs="?", metavar="TABLE", help="such as RXA_to_MedicationAdministration")
     export = verbs.add_parser("export", help="write the code maps and tables as FHIR ConceptMaps")
-    export.add_argument("--out", metavar="DIR", help="one file each in this folder (default: NDJSON to standard output)")
+    export.add_argument(
+        "--out", metavar="DIR", help="one file each in this folder (default: NDJSON to standard output)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
         from ketafhir import data
         from ketafhir.errors import ConfigError
 
-        site = next((one for one in (Path(args.site), data.path("mappings/sites") / args.site) if one.is_dir()), None)
+        site = next(
+            (one for one in (Path(args.site), data.path("mappings/sites") / args.site) if one.is_dir()), None
+        )
         if site is None:
             raise ConfigError(f"there is no site overlay {args.site}")
     tables = Tables(site)
@@ -62,7 +66,9 @@ def _show(tables: Tables, args: argparse.Namespace) -> int:
         if not args.table:
             sys.stdout.write(f"{name:40} {len(table.rows):3} rows\n")
             continue
-        width = [max(len(str(text)) for text in column) for column in zip(*map(_columns, table.rows), strict=True)]
+        width = [
+            max(len(str(text)) for text in column) for column in zip(*map(_columns, table.rows), strict=True)
+        ]
         for row in table.rows:
             cells = [text.ljust(size) for text, size in zip(_columns(row), width, strict=True)]
             sys.stdout.write("  ".join(cells).rstrip() + (f"  ({row.loss})" if row.loss else "") + "\n")
@@ -121,7 +127,9 @@ def concept_map(tables: Tables, name: str) -> dict[str, Any]:
             elements.setdefault(entry.v2, []).append(target)
     json = _head(name, f"Code map {name}")
     if elements:
-        json["group"] = [{"element": [{"code": code, "target": targets} for code, targets in elements.items()]}]
+        json["group"] = [
+            {"element": [{"code": code, "target": targets} for code, targets in elements.items()]}
+        ]
     return json
 
 
@@ -133,10 +141,15 @@ def table_map(tables: Tables, name: str) -> dict[str, Any]:
         for cell in row.cells:
             target: dict[str, Any] = {"equivalence": "unmatched"}
             if row.fhir:
-                target = {"code": f"{table.resource}.{row.fhir}", "equivalence": "wider" if row.loss else "equivalent"}
+                target = {
+                    "code": f"{table.resource}.{row.fhir}",
+                    "equivalence": "wider" if row.loss else "equivalent",
+                }
             if row.loss or row.comment:
                 target["comment"] = "; ".join(part for part in (row.loss, row.comment) if part)
             elif not row.fhir:
                 target["comment"] = "read by code"
-            elements.append({"code": f"{cell.segment}-{cell.text}", "display": row.v2_name, "target": [target]})
+            elements.append(
+                {"code": f"{cell.segment}-{cell.text}", "display": row.v2_name, "target": [target]}
+            )
     return {**_head(name, f"Segment {table.segment} to {table.resource}"), "group": [{"element": elements}]}

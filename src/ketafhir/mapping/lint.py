@@ -105,12 +105,16 @@ def _v2(row: Row) -> list[str]:
         for number, kind, *_ in listed:
             known.setdefault(number, set()).add(kind)
     found = [
-        f"{row.place}: there is no field {cell.segment}-{cell.field}" for cell in row.cells if cell.field not in known
+        f"{row.place}: there is no field {cell.segment}-{cell.field}"
+        for cell in row.cells
+        if cell.field not in known
     ]
     first = known.get(row.cells[0].field, set())
     same = {"DTM": {"TS", "DTM"}, "CWE": {"CWE", "CE", "IS", "ID", "CNE"}}.get(row.v2_type, {row.v2_type})
     if not found and row.v2_type and not row.cells[0].component and not same & first:
-        found.append(f"{row.place}: {row.v2.split()[0]} is of type {'/'.join(sorted(first))}, not {row.v2_type}")
+        found.append(
+            f"{row.place}: {row.v2.split()[0]} is of type {'/'.join(sorted(first))}, not {row.v2_type}"
+        )
     return found
 
 

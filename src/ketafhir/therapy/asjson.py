@@ -43,7 +43,11 @@ def _plan(kind: type) -> tuple[tuple[str, bool, Any], ...]:
     hints = _hints(kind)
     made = kind() if all(_optional(part) for part in fields(kind)) else None
     return tuple(
-        (part.name, _several(hints[part.name]), getattr(made, part.name) if made is not None else _default(part))
+        (
+            part.name,
+            _several(hints[part.name]),
+            getattr(made, part.name) if made is not None else _default(part),
+        )
         for part in fields(kind)
     )
 

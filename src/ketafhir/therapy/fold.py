@@ -77,7 +77,9 @@ class History:
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
-        out = History(**{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"})
+        out = History(
+            **{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"}
+        )
         out.others = Records(**{kind: dict(getattr(self.others, kind)) for kind in KINDS})
         return out
 
@@ -110,10 +112,14 @@ def _weight(record: Any) -> tuple[Any, ...]:
 
 def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
     """Two acts told as new under one key must be one act; a correction of what is not known is kept, with a warning."""
-    where = f"RXA-2 of {record.key}"
     if record.action in ("add", ""):
         for other in known:
-            if other.action in ("add", "") and other.start and record.start and other.start.at != record.start.at:
+            if (
+                other.action in ("add", "")
+                and other.start
+                and record.start
+                and other.start.at != record.start.at
+            ):
                 raise refused(
                     "identity-collision",
                     f"two administrations with different starts ({other.start.iso}, {record.start.iso}) have one number",
@@ -123,8 +129,9 @@ def _check(record: Administration, known: tuple[Administration, ...]) -> list[Is
         return []
     if any(other.action in ("add", "") for other in known):
         return []
-    word = "delete" if record.action == "delete" else "update"
-    return [Issue("warning", "target-unknown", f"an {word} of an administration not told before: kept as told", where=where)]
+    word = "deletion" if record.action == "delete" else "correction"
+    text = f"a {word} of an administration not told before: kept as told"
+    return [Issue("warning", "target-unknown", text, where="RXA-21", value="/".join(record.counters))]
 
 
 def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records) -> Records:
@@ -246,7 +253,12 @@ def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]
             name = part.name
             if name in _KEPT or name in deleted or name in changes:
                 continue
-            if getattr(newest, name) in (None, "", (), ("", "")) and getattr(one, name) not in (None, "", (), ("", "")):
+            if getattr(newest, name) in (None, "", (), ("", "")) and getattr(one, name) not in (
+                None,
+                "",
+                (),
+                ("", ""),
+            ):
                 changes[name] = getattr(one, name)
         deleted.update(nulls(one))
     return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are dataclasses

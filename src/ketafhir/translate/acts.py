@@ -22,7 +22,12 @@ from ketafhir.translate.courses import DERIVED_END
 from ketafhir.translate.observations import compose_results
 from ketafhir.translate.taking import Taking
 
-_STATUS_OF_PARENT = {"held": "held", "stopped": "discontinued", "completed": "completed", "running": "running"}
+_STATUS_OF_PARENT = {
+    "held": "held",
+    "stopped": "discontinued",
+    "completed": "completed",
+    "running": "running",
+}
 
 
 def take(taking: Taking) -> None:
@@ -68,14 +73,18 @@ def _number(resource: Json, name: str) -> str:
     return ""
 
 
-def _orders(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[Identifier | None, Identifier | None]:
+def _orders(
+    taking: Taking, resource: Json, values: dict[str, Any]
+) -> tuple[Identifier | None, Identifier | None]:
     """Placer and filler number: of the administration, else of the order it refers to, else its own number as filler's."""
     placer, filler = values.get("placer"), values.get("filler")
     request = resource.get("request")
     if placer is None and filler is None and request:
         order = taking.resolve(request, resource)
         if order is not None:
-            found = taking.tables.mapping("ORC_to_MedicationRequest").from_fhir(order, taking.c, "ORC_to_MedicationRequest")
+            found = taking.tables.mapping("ORC_to_MedicationRequest").from_fhir(
+                order, taking.c, "ORC_to_MedicationRequest"
+            )
             placer, filler = found.get("placer"), found.get("filler")
         if placer is None and filler is None:
             filler = read_identifier(request.get("identifier"))
@@ -175,7 +184,9 @@ def _take_closers(taking: Taking, parent: Json) -> None:
         values = taking.tables.mapping(RXA, MEDICATION).from_v2(Segment("RXA", fields, 0, number), taking.c)
         taking.c.preserved.clear()
         taking.c.segment = None
-        values.update(zip(("placer", "filler"), _orders(taking, parent, taking.take(parent, ORC)), strict=True))
+        values.update(
+            zip(("placer", "filler"), _orders(taking, parent, taking.take(parent, ORC)), strict=True)
+        )
         act = Administration(**values)
         act.preserved = tuple((f"RXA-{field}", text) for field, text in sorted(cells.items()))
         act.patient, act.visit = taking.patient(parent), taking.visit(parent, "context")
@@ -228,7 +239,9 @@ def _take_waste(taking: Taking, resource: Json) -> None:
             else:
                 waste.performers += (person,)
     for observation in taking.index.of_type("Observation"):
-        if any(taking.resolve(reference, observation) is resource for reference in observation.get("focus", ())):
+        if any(
+            taking.resolve(reference, observation) is resource for reference in observation.get("focus", ())
+        ):
             value = read_quantity(observation.get("valueQuantity"))
             if codes.code("keta.waste-amount").code in _codes(observation):
                 waste.amount = value
@@ -255,11 +268,11 @@ def _compose_order(composing: Composing, courses: list[Course]) -> None:
     acts.sort(key=lambda act: (act.start.at if act.start else 0, act.counters))
     last = acts[-1]
     status = courses[-1].status
-    words = {"running": "running", "held": "held", "stopped": "discontinued", "completed": "completed"}
+    words = {"running": "running", "held": "held", "stopped": "discontinued", "unknown": ""}
     head = replace(
         last,
         order_control=last.order_control or codes.code("v2-0119.RE").code,
-        order_status=words.get(status, ""),
+        order_status=words.get(status, "completed"),
     )
     composing.add("ORC", composing.cells(head, ORC))
     for act in acts:
@@ -311,7 +324,7 @@ def _in_order(results: list[Observation]) -> list[Observation]:
 
 def _compose_waste(composing: Composing, waste: Waste, number: int) -> int:
     """The OBX of one waste; gives the next set ID."""
-    shared = composing.cells(waste, "OBX_to_Waste")
+    shared = composing.cells(waste, "OBX_to_Waste", preserved=())
     shared.setdefault(11, codes.code("v2-0085.F").code)
     rows = [
         ("NM", "keta.waste-amount", waste.amount),

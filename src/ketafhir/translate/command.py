@@ -25,12 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE", help="the file to translate, or - for standard input")
-    parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
-    parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
+    parser.add_argument(
+        "--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it"
+    )
+    parser.add_argument(
+        "--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17"
+    )
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
-    parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
-    parser.add_argument("--site", metavar="DIR", help="site overlay: a folder with segments/ or codesystems/, or its name")
-    parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
+    parser.add_argument(
+        "--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse"
+    )
+    parser.add_argument(
+        "--site", metavar="DIR", help="site overlay: a folder with segments/ or codesystems/, or its name"
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +88,11 @@ def _open(name: str) -> Iterator[bytes]:
 
 
 def _translate(
-    args: argparse.Namespace, settings: Settings, source: Iterator[bytes], issues: list[Issue], reports: list[Any]
+    args: argparse.Namespace,
+    settings: Settings,
+    source: Iterator[bytes],
+    issues: list[Issue],
+    reports: list[Any],
 ) -> bool:
     """Read the first bytes to tell what the input is, and translate it. Gives whether anything was refused."""
     first = b""
@@ -97,7 +111,14 @@ def _translate(
         return True
     text = "the input is empty" if not start else "the input is neither HL7v2 (MSH...) nor JSON"
     issues.append(
-        Issue("error", "input-unknown", text, where=args.file, hint="send HL7v2 messages or a FHIR resource", hl7="100")
+        Issue(
+            "error",
+            "input-unknown",
+            text,
+            where=args.file,
+            hint="send HL7v2 messages or a FHIR resource",
+            hl7="100",
+        )
     )
     return True
 
@@ -112,33 +133,35 @@ def _from_fhir(
 ) -> bool:
     from ketafhir.fhir import json
     from ketafhir.translate import losses, outgoing
+    from ketafhir.translate.writing import sender_urn
 
     value = json.loads(data)
     taking = outgoing.take(value, settings)
     if args.to == "hl7v2":
-        out = "".join(outgoing.compose(taking, settings, args.message)).encode()
+        out = "".join(outgoing.compose(outgoing.outbound(taking), settings, args.message)).encode()
         if args.strict:
             _check_strict(out, issues)
         sys.stdout.buffer.write(out)
     elif args.to == "therapy":
         _write_records(taking.records)
     else:
-        sys.stdout.buffer.write(_folded(taking, settings) + b"\n")
+        from ketafhir.translate.session import render_records
+
+        source = sender_urn(*outgoing.outbound(taking).sender)
+        sys.stdout.buffer.write(
+            json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n"
+        )
     issues.extend(taking.c.issues)
     reports.append(losses.summary(losses.of_bundle(taking, settings)))
     return False
 
 
-def _folded(taking: Any, settings: Settings) -> bytes:
-    """FHIR to FHIR: others' resources as our own Bundle, by way of HL7v2's records."""
-    from ketafhir.fhir import json
-    from ketafhir.translate.session import render_records
-
-    return json.dumps(render_records(taking, settings))
-
-
 def _from_hl7v2(
-    args: argparse.Namespace, settings: Settings, source: Iterator[bytes], issues: list[Issue], reports: list[Any]
+    args: argparse.Namespace,
+    settings: Settings,
+    source: Iterator[bytes],
+    issues: list[Issue],
+    reports: list[Any],
 ) -> bool:
     from ketafhir.fhir import json
     from ketafhir.hl7v2.stream import split_messages
@@ -167,7 +190,11 @@ def _from_hl7v2(
         if args.to == "fhir":
             sys.stdout.buffer.write(json.dumps(step.bundle) + b"\n")
     if not count:
-        raise Refused(Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100"))
+        raise Refused(
+            Issue(
+                "error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100"
+            )
+        )
     if count == 1:
         issues[:] = [_unnumbered(issue) for issue in issues]
     if args.to == "therapy" and steps:
@@ -176,9 +203,11 @@ def _from_hl7v2(
         _write_records(settle(session.history))
     elif args.to == "hl7v2" and steps:
         from ketafhir.therapy.fold import settle
-        from ketafhir.translate.session import compose_records
+        from ketafhir.translate import outgoing
 
-        sys.stdout.buffer.write("".join(compose_records(settle(session.history), session, args.message)).encode())
+        records = settle(session.history)
+        out = outgoing.Outbound(records, settings.context(), message.sender, outgoing.event_of(records))
+        sys.stdout.buffer.write("".join(outgoing.compose(out, settings, args.message)).encode())
     return refused
 
 

@@ -194,7 +194,11 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     resource["identifier"] = [
         _infusion_number(waste.infusion, told),
         *_order_numbers(told),
-        {"type": {"coding": [tag("keta.waste")]}, "system": _number_system(told), "value": f"waste-{waste.sub_id}"},
+        {
+            "type": {"coding": [tag("keta.waste")]},
+            "system": _number_system(told),
+            "value": f"waste-{waste.sub_id}",
+        },
     ]
     resource["status"] = codes_of(writing)["deleted" if waste.deleted else "refused"]
     resource["statusReason"] = [{"coding": [tag("keta.wasted")]}]

@@ -132,5 +132,3 @@ def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
     for _, note in walked.notes:
         reading.accounts.append(Account(note, None, "a note on the message as a whole has no place"))
     return reading
-
-

@@ -57,7 +57,10 @@ def _fate(where: str, field: int, account: Account) -> Loss:
 
 def _rows(mapping: Mapping, field: int) -> list[Row]:
     return [
-        row for table in mapping.tables.values() for row in table.rows if any(cell.field == field for cell in row.cells)
+        row
+        for table in mapping.tables.values()
+        for row in table.rows
+        if any(cell.field == field for cell in row.cells)
     ]
 
 
@@ -78,7 +81,9 @@ def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
             if row.path is not None:
                 by_type.setdefault(table.resource, set()).add(row.fhir.split(".")[0].split("[")[0])
     found = [
-        Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"),
+        Loss(
+            "MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"
+        ),
     ]
     for _, resource in taking.index.entries:
         kind = str(resource["resourceType"])
@@ -88,7 +93,11 @@ def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
             key = element.lstrip("_")
             if value in (None, [], {}) or element.startswith("_") or element == "resourceType":
                 continue
-            read = key in _BY_CODE["*"] or key in settings_elements(kind) or any(key.startswith(one) for one in known)
+            read = (
+                key in _BY_CODE["*"]
+                or key in settings_elements(kind)
+                or any(key.startswith(one) for one in known)
+            )
             reason = "" if read else "no row reads this element" if known else f"a {kind} is not read"
             found.append(Loss(f"{name}.{element}", "", "mapped" if read else "dropped", reason))
     return found
@@ -97,9 +106,23 @@ def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
 def settings_elements(kind: str) -> set[str]:
     """Elements of a resource type that its mapping module reads by code."""
     return {
-        "MedicationAdministration": {"performer", "note", "medicationReference", "effectiveDateTime", "dosage"},
+        "MedicationAdministration": {
+            "performer",
+            "note",
+            "medicationReference",
+            "effectiveDateTime",
+            "dosage",
+        },
         "MedicationRequest": {"note", "medicationReference", "supportingInformation", "basedOn", "intent"},
-        "Observation": {"component", "note", "focus", "derivedFrom", "dataAbsentReason", "category", "hasMember"},
+        "Observation": {
+            "component",
+            "note",
+            "focus",
+            "derivedFrom",
+            "dataAbsentReason",
+            "category",
+            "hasMember",
+        },
         "DiagnosticReport": {"result"},
         "QuestionnaireResponse": {"item", "questionnaire", "authored"},
         "ClinicalImpression": {"finding", "note", "supportingInfo", "code", "date"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _sha1 import sha1
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.bundle import Index
@@ -17,7 +17,9 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Patient, Records, Visit
 from ketafhir.therapy.values import Time
-from ketafhir.translate import acts, observations, orders, patients, provenance
+from ketafhir.translate import acts, observations, orders, patients
+from ketafhir.translate import provenance
+from ketafhir.translate.provenance import event_of
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
@@ -35,12 +37,28 @@ STRUCTURES = {
 VERSION = "2.5.1"
 
 
+class Outbound(NamedTuple):
+    """Records to be written as HL7v2: with their sender (application, facility) and the event they were told by."""
+
+    records: Records
+    c: Context
+    sender: tuple[str, str]
+    event: str = ""
+
+
+def outbound(taking: Taking) -> Outbound:
+    """What was taken from FHIR, ready to be written."""
+    return Outbound(taking.records, taking.c, _sender(taking), event_of(taking.records))
+
+
 def take(value: Any, settings: Settings) -> Taking:
     """The records of a Bundle or resource. Raises Refused."""
     index = Index(value)
     taking = Taking(index, settings.tables, settings.context())
     if not index.entries:
-        raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
+        raise Refused(
+            Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101")
+        )
     provenance.take(taking)
     for resource in index.of_type("Patient"):
         patients.take_patient(taking, resource)
@@ -52,7 +70,7 @@ def take(value: Any, settings: Settings) -> Taking:
     return taking
 
 
-def compose(taking: Taking, settings: Settings, wanted: str | None = None) -> list[str]:
+def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> list[str]:
     """The HL7v2 messages that the records make, or only those of the type `wanted` (`RAS^O17`). Raises Refused."""
     if wanted is not None and wanted not in STRUCTURES:
         raise Refused(
@@ -61,14 +79,17 @@ def compose(taking: Taking, settings: Settings, wanted: str | None = None) -> li
                 hint=f"written are {', '.join(STRUCTURES)}",
             )
         )  # fmt: skip
-    records = taking.records
-    courses = courses_of(records)
+    courses = courses_of(out.records)
     messages = []
-    for patient, visit in _subjects(records):
-        for kind in _kinds(taking, records, courses, patient, visit, wanted):
-            messages.append(_message(taking, settings, courses, patient, visit, kind))
+    for patient, visit in _subjects(out.records):
+        for kind in _kinds(out, courses, patient, visit, wanted):
+            messages.append(_message(out, settings, courses, patient, visit, kind))
     if not messages:
-        text = f"the Bundle holds nothing that makes a {wanted}" if wanted else "the Bundle holds nothing to write"
+        text = (
+            f"the Bundle holds nothing that makes a {wanted}"
+            if wanted
+            else "the Bundle holds nothing to write"
+        )
         raise Refused(Issue("error", "nothing-to-write", text, where="Bundle", hl7="101"))
     return messages
 
@@ -104,14 +125,10 @@ def _of(records: dict[str, Any], patient: Patient, visit: Visit | None) -> list[
 
 
 def _kinds(
-    taking: Taking,
-    records: Records,
-    courses: list[Course],
-    patient: Patient,
-    visit: Visit | None,
-    wanted: str | None,
+    out: Outbound, courses: list[Course], patient: Patient, visit: Visit | None, wanted: str | None
 ) -> list[str]:
     """The message types that the records of one patient and visit make."""
+    records = out.records
     told = _of(records.orders, patient, visit)
     found = []
     if any(order.intent == "original" and not _encoded(order, told) for order in told):
@@ -125,7 +142,7 @@ def _kinds(
     visits = [one for one in records.visits.values() if one.patient == patient.key]
     alone = not any(getattr(records, kind) for kind in ("orders", "administrations", "reports", "observations",
                                                         "responses", "decisions", "wastes"))  # fmt: skip
-    event = provenance.event_of(taking)
+    event = out.event
     if wanted and wanted.startswith("ADT^"):
         return [wanted] if visit is not None or not visits else []
     if alone and (visit is not None or not visits):
@@ -145,12 +162,12 @@ def _courses(courses: list[Course], patient: Patient, visit: Visit | None) -> li
 
 
 def _message(
-    taking: Taking, settings: Settings, courses: list[Course], patient: Patient, visit: Visit | None, kind: str
+    out: Outbound, settings: Settings, courses: list[Course], patient: Patient, visit: Visit | None, kind: str
 ) -> str:
-    records = taking.records
-    composing = Composing(records, settings.tables, taking.c)
+    records = out.records
+    composing = Composing(records, settings.tables, out.c)
     if kind.startswith("ADT^"):
-        composing.add("EVN", _evn(taking, kind))
+        composing.add("EVN", _evn(records, kind))
     patients.compose(composing, patient, visit)
     key = visit.key if visit else ""
     if kind in ("RDE^O11", "OMP^O09"):
@@ -166,13 +183,13 @@ def _message(
     else:
         patients.compose_rest(composing, patient)
         newest = _newest([visit, list(records.sources.values())])
-    return _finished(taking.c, composing.lines, kind, newest, _sender(taking))
+    return _finished(composing.lines, kind, newest, out.sender)
 
 
-def _evn(taking: Taking, kind: str) -> dict[int, str]:
+def _evn(records: Records, kind: str) -> dict[int, str]:
     """EVN-1 is the trigger; EVN-2 and EVN-6 as the newest Provenance told them."""
     cells = {1: kind.partition("^")[2]}
-    sources = [one for one in taking.records.sources.values() if one.event.startswith("ADT^")]
+    sources = [one for one in records.sources.values() if one.event.startswith("ADT^")]
     if sources:
         newest = max(sources, key=lambda one: one.sent.at if one.sent else 0)
         cells |= {2: write_dtm(newest.recorded_at)} if newest.recorded_at else {}
@@ -192,7 +209,9 @@ def _newest(parts: list[Any]) -> Time | None:
         elif isinstance(one, (list, tuple)):
             stack.extend(one)
         elif is_dataclass(one) and not isinstance(one, type):
-            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry"))
+            stack.extend(
+                getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry")
+            )
     return best
 
 
@@ -208,7 +227,7 @@ def _sender(taking: Taking) -> tuple[str, str]:
     return "", ""
 
 
-def _finished(c: Context, lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:
+def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:
     """The message with its MSH: MSH-10 is made from the content, so that the same records give the same message."""
     body = "".join(line + "\r" for line in lines)
     digest = sha1(f"{kind}\r{body}".encode(), usedforsecurity=False).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Source
+from ketafhir.therapy.records import Records, Source
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
@@ -21,7 +21,9 @@ def render(writing: Writing, source: Source, settings: Settings) -> None:
     resource["target"] = [{"reference": target} for target in writing.targets]
     writing.fill(resource, source, MSH, EVN)
     resource["agent"] = [
-        _agent("provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}),
+        _agent(
+            "provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}
+        ),
         _agent("provenance-agent.assembler", _tables(settings)),
     ]
     for entity in resource.get("entity", ()):
@@ -52,10 +54,8 @@ def take(taking: Taking) -> None:
         taking.records.sources[source.key] = source
 
 
-def event_of(taking: Taking) -> str:
-    """The message type that the newest Provenance tells (`ADT^A04`), or ""."""
-    sources = [one for one in taking.records.sources.values() if one.event]
+def event_of(records: Records) -> str:
+    """The message type that the newest source was (`ADT^A04`), or ""."""
+    sources = [one for one in records.sources.values() if one.event]
     newest = max(sources, key=lambda one: one.sent.at if one.sent else 0, default=None)
     return "^".join(newest.event.split("^")[:2]) if newest else ""
-
-

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping import codes
+from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import History, completed
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.infusion import Act, Course, course
-from ketafhir.therapy.records import KINDS, Observation, Order, Records
+from ketafhir.therapy.records import KINDS, Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate import incoming, observations, orders, patients, provenance
 from ketafhir.translate.courses import TYPE, render_act, render_parent, render_waste
@@ -43,14 +44,35 @@ class Session:
         reading = incoming.read(message, self.settings)
         new, numbers, warnings = self.history.prepare(reading.records)
         reading.c.issues += warnings
+        source = reading.source
+        writing_from = sender_urn(source.application, source.facility)
+        reading.c.segment = None
+        bundle, after = self.fold(new, numbers, reading.c, writing_from, source)
+        return Step(bundle, reading.c.issues, new, reading, after)
+
+    def fold(
+        self,
+        new: Records,
+        numbers: dict[str, tuple[str, str]],
+        c: Context,
+        sender: str,
+        source: Source | None,
+    ) -> tuple[Json, dict[str, Course]]:
+        """Add prepared records and render what they changed; gives the Bundle and the infusions they touched."""
         affected = _affected(self.history, new)
         before = {key: self._course(key) for key in affected if key in self.history.infusions}
-        known = {order: self._orders(order) for order in {key.split("|@")[0].rpartition("|")[0] for key in affected}}
+        identities = {act.order for found in before.values() for act in (found.first,)}
+        known = {identity: bool(self._orders(identity)) for identity in identities}
         self.history.add(new, numbers)
         after = {key: self._course(key) for key in affected}
-        relinked = {order for order, had in known.items() if bool(had) != bool(self._orders(order))}
-        bundle = self._render(reading, new, before, after, relinked)
-        return Step(bundle, reading.c.issues, new, reading, after)
+        relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
+        writing = Writing(self._neighbourhood(new, after), self.settings.tables, c, sender)
+        self._render(writing, new, before, after, relinked)
+        if source is not None:
+            provenance.render(writing, source, self.settings)
+        for found in after.values():
+            _findings(c, found)
+        return writing.entries.transaction(), after
 
     def _orders(self, identity: str) -> list[Order]:
         """The orders known under an identity."""
@@ -68,28 +90,28 @@ class Session:
         keys = {order.key for order in found}
         if not keys:
             return None
-        told = [one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)]
+        told = [
+            one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)
+        ]
         newest = max(told, key=lambda one: one.told, default=None)
         return newest.value if newest and isinstance(newest.value, Quantity) else None
 
     def _render(
         self,
-        reading: Reading,
+        writing: Writing,
         new: Records,
         before: dict[str, Course],
         after: dict[str, Course],
         relinked: set[str],
-    ) -> Json:
-        c = reading.c
-        c.segment = None
-        records = self._neighbourhood(new, after)
-        source = reading.source
-        writing = Writing(records, self.settings.tables, c, sender_urn(source.application, source.facility))
+    ) -> None:
+        records = writing.records
         acts = [
             (found, act)
             for key, found in after.items()
             for act in found.acts
-            if act.told.key in new.administrations or found.first.order in relinked or _changed(act, before.get(key))
+            if act.told.key in new.administrations
+            or found.first.order in relinked
+            or _changed(act, before.get(key))
         ]
         parents = [
             found
@@ -110,14 +132,11 @@ class Session:
             orders.render(writing, records.orders[key])
         for found in parents:
             writing.put(render_parent(writing, found))
-            _findings(reading, found)
         for found, act in acts:
             writing.put(render_act(writing, found, act))
         for key in new.wastes:
             render_waste(writing, records.wastes[key])
         observations.render(writing, new, records)
-        provenance.render(writing, source, self.settings)
-        return writing.entries.transaction()
 
     def _neighbourhood(self, new: Records, after: dict[str, Course]) -> Records:
         """The settled records that this Bundle renders or refers to."""
@@ -169,10 +188,16 @@ def _summary(found: Course) -> tuple[object, ...]:
     return found.status, found.start, found.end, found.total, keys, found.first.route
 
 
-def _findings(reading: Reading, found: Course) -> None:
+def _findings(c: Context, found: Course) -> None:
     for finding in found.findings:
         issue = Issue("warning", finding.code, finding.text, where="RXA-20", value=finding.act)
-        if issue not in reading.c.issues:
-            reading.c.issues.append(issue)
+        if issue not in c.issues:
+            c.issues.append(issue)
 
 
+def render_records(records: Records, settings: Settings, c: Context, sender: str) -> Json:
+    """Records from elsewhere (another's FHIR) as our own Bundle. Raises Refused."""
+    session = Session(settings)
+    new, numbers, warnings = session.history.prepare(records)
+    c.issues += warnings
+    return session.fold(new, numbers, c, sender, None)[0]

@@ -59,7 +59,11 @@ class Translation:
 
 
 def to_fhir(
-    message: str | bytes, *, timezone: str | None = None, site: str | None = None, settings: Settings | None = None
+    message: str | bytes,
+    *,
+    timezone: str | None = None,
+    site: str | None = None,
+    settings: Settings | None = None,
 ) -> Translation:
     """One HL7v2 message as a FHIR R4 transaction Bundle.
 
@@ -113,7 +117,7 @@ def to_hl7v2(
     settings = settings or default(timezone, site)
     value = json.loads(bundle) if isinstance(bundle, (str, bytes)) else bundle
     taking = outgoing.take(value, settings)
-    texts = outgoing.compose(taking, settings, message)
+    texts = outgoing.compose(outgoing.outbound(taking), settings, message)
     return Translation(
         text="".join(texts),
         issues=taking.c.issues,

@@ -223,15 +223,17 @@ class CompoundRate(Amount):
 
 
 def whole_rate(rate: Rate) -> Quantity:
-    """A rate per one unit of time as one quantity: 20 mL per 1 h is 20 mL/h. Raises Unreadable for any other."""
+    """A rate as one quantity: 20 mL per 1 h is 20 mL/h, 36 mg per 40 min is 0.9 mg/min. Raises Unreadable where
+    that is no finite decimal: a rate is not rounded."""
     if rate.per is None:
         return rate.amount
     text = f"{rate.amount.unit}/{rate.per.unit}"
-    if rate.per.value != 1 or units.find(text) is None:
+    value = rate.amount.value if rate.per.value == 1 else rate.amount.value / rate.per.value
+    if value * rate.per.value != rate.amount.value or units.find(text) is None:
         raise Unreadable(
             "rate-unreadable", "not a rate per one unit of time", f"{number_text(rate.per.value)} {text}"
         )
-    return Quantity(rate.amount.value, text)
+    return Quantity(value, text)
 
 
 def read_ratio(kind: str, json: Any) -> Rate:

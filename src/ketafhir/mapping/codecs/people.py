@@ -31,15 +31,26 @@ SENDER = "urn:ketafhir:sender:"
 _QUALIFIER = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier"
 
 
-def _parts(text: str, count: int, c: Context, separator: str = "^") -> list[str]:
-    """`count` components, unescaped; those beyond are preserved where they stand."""
-    parts = text.split(separator)
-    if len(parts) > count:
-        for place in range(count, len(parts)):
-            if parts[place]:
-                c.keep(f".{place + 1}", parts[place])
-        del parts[count:]
-    return [unescape(part) for part in parts] + [""] * (count - len(parts))
+def _parts(text: str, count: int, c: Context) -> list[str]:
+    """`count` components, unescaped: the first subcomponent of each; what lies beyond is preserved where it stands."""
+    parts = text.split("^")
+    for place in range(count, len(parts)):
+        if parts[place]:
+            c.keep(f".{place + 1}", parts[place])
+    del parts[count:]
+    found = []
+    for place, part in enumerate(parts, 1):
+        own, _, rest = part.partition("&")
+        if rest:
+            c.keep(f".{place}.2", rest)
+        found.append(unescape(own))
+    return found + [""] * (count - len(found))
+
+
+def _hd(text: str) -> tuple[str, str, str]:
+    """An HD inside a component: name, universal id, its type."""
+    name, universal, kind = [*(unescape(part) for part in text.split("&")), "", "", ""][:3]
+    return name, universal, kind
 
 
 def authority_system(name: str, universal: str, kind: str, c: Context) -> str:
@@ -135,7 +146,7 @@ class CheckedIdentifier(Codec):
             c.keep(".2", parts[1])
         if scheme:
             c.keep(".3", parts[2])
-        hd = _parts(parts[3], 3, c, "&") if len(parts) > 3 else ["", "", ""]
+        hd = _hd(parts[3] if len(parts) > 3 else "")
         for place in range(5, len(parts)):
             if parts[place]:
                 c.keep(f".{place + 1}", parts[place])
@@ -180,7 +191,6 @@ class PersonName(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Name | None:
         family, given, more, suffix, prefix, degree, use = _parts(cells[0], 7, c)
-        family = _family(family, c)
         names = (*([given] if given else ()), *(more.split() if more else ()))
         if not (family or names or prefix or suffix or degree):
             return None
@@ -212,13 +222,6 @@ class PersonName(Codec):
         domain = self.uses.fhir_to_domain.get(json.get("use", ""), "")
         name.use = self.uses.domain_to_v2.get(domain, "")
         return name
-
-
-def _family(text: str, c: Context) -> str:
-    own, _, rest = text.partition("&")
-    if rest:
-        c.keep(".1.2", rest)
-    return own
 
 
 def name_json(value: Name) -> dict[str, Any]:
@@ -276,10 +279,7 @@ class PostalAddress(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Address | None:
         street, other, city, state, postal, country, use = _parts(cells[0], 7, c)
-        own, _, rest = street.partition("&")
-        if rest:
-            c.keep(".1.2", rest)
-        lines = tuple(line for line in (own, other) if line)
+        lines = tuple(line for line in (street, other) if line)
         value = Address(lines, city, state, postal, country, use)
         return value if value != Address() else None
 
@@ -409,12 +409,12 @@ def read_xcn(text: str, c: Context) -> Practitioner | None:
     """XCN.1-.7 and the authority XCN.9, as number and name."""
     parts = text.split("^")
     number, family, given, more, suffix, prefix, degree = _parts("^".join(parts[:7]), 7, c)
-    hd = _parts(parts[8], 3, c, "&") if len(parts) > 8 else ["", "", ""]
+    hd = _hd(parts[8] if len(parts) > 8 else "")
     for place in (7, *range(9, len(parts))):
         if place < len(parts) and parts[place]:
             c.keep(f".{place + 1}", parts[place])
     names = (*([given] if given else ()), *(more.split() if more else ()))
-    name = Name(_family(family, c), names, prefix, suffix, degree)
+    name = Name(family, names, prefix, suffix, degree)
     identifier = None
     if number:
         system = authority_system(hd[0], hd[1], hd[2], c) or c.local

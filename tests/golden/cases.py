@@ -1,0 +1,98 @@
+"""Golden cases: one folder each, in.hl7 or in.json with what must come of it.
+
+`therapy.json` (the settled records), `bundle.json` (one Bundle, or NDJSON of several), `out.hl7` (the last state written
+back) and `issues.json` (the OperationOutcome). `GOLDEN_UPDATE=1 make test` writes what comes out now: read the difference
+before you commit it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.fhir import json
+from ketafhir.fhir.outcome import operation_outcome
+from ketafhir.hl7v2.stream import split_messages
+from ketafhir.therapy.asjson import dump
+from ketafhir.therapy.fold import settle
+from ketafhir.translate import losses, outgoing
+from ketafhir.translate.incoming import parse
+from ketafhir.translate.provenance import event_of
+from ketafhir.translate.session import Session
+from ketafhir.translate.settings import default
+from ketafhir.translate.translation import to_hl7v2
+
+ROOT = Path(__file__).parent
+ZONE = None
+
+
+def folders() -> list[Path]:
+    """All cases."""
+    return sorted(path.parent for path in ROOT.rglob("in.*"))
+
+
+class Outcome:
+    """What a case gives now; `accounts` are the loss reports of its messages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, bytes] = {}
+        self.accounts: list[list[losses.Loss]] = []
+        self.bundles: list[dict[str, Any]] = []
+        self.refused = 0
+        if (folder / "in.json").is_file():
+            self._from_fhir((folder / "in.json").read_bytes())
+        else:
+            self._from_hl7v2((folder / "in.hl7").read_bytes())
+
+    def _from_hl7v2(self, data: bytes) -> None:
+        settings = default(ZONE)
+        session = Session(settings)
+        issues: list[Issue] = []
+        for one in split_messages(data):
+            try:
+                message = parse(one)
+                step = session.take(message)
+            except Refused as refusal:
+                issues += refusal.issues
+                self.refused += 1
+                continue
+            issues += step.issues
+            self.bundles.append(step.bundle)
+            self.accounts.append(losses.of_message(message, step.reading))
+        self.files["issues.json"] = json.dumps(operation_outcome(issues), indent=True) + b"\n"
+        if not self.bundles:
+            return
+        records = settle(session.history)
+        self.files["therapy.json"] = json.dumps(dump(records), indent=True) + b"\n"
+        if len(self.bundles) == 1:
+            self.files["bundle.json"] = json.dumps(self.bundles[0], indent=True) + b"\n"
+        else:
+            self.files["bundle.json"] = b"".join(json.dumps(one) + b"\n" for one in self.bundles)
+        # The way back is from FHIR: the last state of each resource, as a server would hold it.
+        self.files["out.hl7"] = to_hl7v2(last_state(self.bundles)).text.replace("\r", "\n").encode()
+        assert event_of(records)
+
+    def _from_fhir(self, data: bytes) -> None:
+        settings = default(ZONE)
+        try:
+            taking = outgoing.take(json.loads(data), settings)
+            text = "".join(outgoing.compose(outgoing.outbound(taking), settings))
+        except Refused as refusal:
+            self.refused = 1
+            self.files["issues.json"] = json.dumps(operation_outcome(refusal.issues), indent=True) + b"\n"
+            return
+        self.files["issues.json"] = json.dumps(operation_outcome(taking.c.issues), indent=True) + b"\n"
+        self.files["therapy.json"] = json.dumps(dump(taking.records), indent=True) + b"\n"
+        self.files["out.hl7"] = text.replace("\r", "\n").encode()
+
+
+def last_state(bundles: list[dict[str, Any]]) -> dict[str, Any]:
+    """The Bundles of a feed as one collection: the last writing of each resource; a POST never replaces what is there."""
+    held: dict[str, dict[str, Any]] = {}
+    for bundle in bundles:
+        for entry in bundle.get("entry", ()):
+            if entry["request"]["method"] != "POST" or entry["fullUrl"] not in held:
+                held[entry["fullUrl"]] = {"fullUrl": entry["fullUrl"], "resource": entry["resource"]}
+    return {"resourceType": "Bundle", "type": "collection", "entry": list(held.values())}
