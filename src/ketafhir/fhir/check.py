@@ -23,10 +23,24 @@ def shape(resource: dict[str, Any]) -> list[Issue]:
     if model is None:
         return [Issue("error", "fhir-type-unknown", "not a resource type of FHIR R4", value=resource_type)]
     try:
-        model.model_validate(resource)
+        model.model_validate(_known(resource))
     except ValidationError as error:
         return [_issue(resource_type, one) for one in error.errors(include_url=False)]
     return []
+
+
+def _known(element: Any) -> Any:
+    """Without the extensions beside the value of an Extension (`_valueDateTime`): FHIR has them, fhir.resources
+    does not."""
+    if isinstance(element, list):
+        return [_known(one) for one in element]
+    if not isinstance(element, dict):
+        return element
+    return {
+        key: _known(part)
+        for key, part in element.items()
+        if not (key.startswith("_value") and "url" in element)
+    }
 
 
 def typed(resource: dict[str, Any]) -> Any:
@@ -35,7 +49,7 @@ def typed(resource: dict[str, Any]) -> Any:
     issues = shape(resource)
     if issues:
         raise Refused(*issues)
-    return _model(resource["resourceType"]).model_validate(resource)
+    return _model(resource["resourceType"]).model_validate(_known(resource))
 
 
 def element_type(resource_type: str, path: str) -> str | None:
