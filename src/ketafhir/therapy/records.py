@@ -223,7 +223,10 @@ class Waste:
 
 @dataclass(slots=True)
 class Report:
-    """A set of observations told under one heading (an OBR); `results` are their keys, in the order told."""
+    """A set of observations told under one heading (an OBR); `results` are their keys, in the order told.
+
+    `place` is that of the heading among all of its message, here as in a filled form and a decision.
+    """
 
     key: str = ""
     patient: str = ""
@@ -236,6 +239,7 @@ class Report:
     status: str = ""
     results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    place: int = 0
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
@@ -304,6 +308,7 @@ class Response:
     items: tuple[Item, ...] = ()
     results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    place: int = 0
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
@@ -331,6 +336,7 @@ class Decision:
     results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     heading_notes: tuple[str, ...] = ()
+    place: int = 0
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 

@@ -58,6 +58,7 @@ def read(reading: Reading, group: Group) -> Decision:
     decision.notes = note_texts(chosen.notes, reading)
     scope = headings.scope_of(decision.placer, decision.filler, decision.patient)
     key = headings.key_of(scope, decision.code, decision.start)
+    decision.place = group.obr.occurrence if group.obr else 0
     decision.key = headings.unused(key, reading.records.decisions)
     rest = []
     for result in group.results:

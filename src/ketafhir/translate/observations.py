@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ketafhir.fhir.ids import uuid5
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Observation, Records, Report
+from ketafhir.therapy.records import Decision, Observation, Records, Report, Response
 from ketafhir.therapy.values import Coded, Period
 from ketafhir.translate import decisions, reports, results, screening
 from ketafhir.translate.composing import Composing
@@ -27,6 +29,7 @@ __all__ = [
     "take_one",
 ]
 
+Headed = Report | Response | Decision
 _ADMINISTRATION = "MedicationAdministration"
 
 
@@ -52,22 +55,32 @@ def render(writing: Writing, new: Records, records: Records) -> None:
     for key in new.responses:
         writing.expect(screening.TYPE, key)
     results.render(writing, told)
-    for key in new.responses:
-        screening.render(writing, records.responses[key])
-    for key in new.decisions:
-        decisions.render(writing, records.decisions[key])
-    for key in new.reports:
-        reports.render(writing, records.reports[key])
+    headed: list[Headed] = [records.reports[key] for key in new.reports]
+    headed += [records.responses[key] for key in new.responses]
+    headed += [records.decisions[key] for key in new.decisions]
+    for one in sorted(headed, key=_place):
+        if isinstance(one, Report):
+            reports.render(writing, one)
+        elif isinstance(one, Response):
+            screening.render(writing, one)
+        else:
+            decisions.render(writing, one)
+
+
+def _place(one: Headed) -> int:
+    return one.place
 
 
 def take(taking: Taking) -> None:
     """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
-    for resource in taking.index.of_type(decisions.TYPE):
-        decisions.take(taking, resource)
-    for resource in taking.index.of_type(screening.TYPE):
-        screening.take(taking, resource)
-    for resource in taking.index.of_type(reports.TYPE):
-        reports.take(taking, resource)
+    taken: dict[str, Callable[[Taking, Json], Headed]] = {
+        decisions.TYPE: decisions.take,
+        screening.TYPE: screening.take,
+        reports.TYPE: reports.take,
+    }
+    for place, (_, resource) in enumerate(taking.index.entries, 1):
+        if resource["resourceType"] in taken:
+            taken[resource["resourceType"]](taking, resource).place = place
     for resource in taking.index.of_type("Observation"):
         if id(resource) not in taking.taken and not _is_waste(resource):
             _take_alone(taking, resource)
@@ -103,10 +116,14 @@ def _administration(taking: Taking, resource: Json) -> tuple[str, str]:
 
 def has_reports(records: Records, patient: str, visit: str) -> bool:
     """Whether there is something that an ORU^R01 of this patient and visit tells."""
-    kinds = (records.reports, records.responses, records.decisions)
-    if any(one.patient == patient and one.visit == visit for kind in kinds for one in kind.values()):
-        return True
-    return bool(_alone(records, patient, visit))
+    return bool(_headed(records, patient, visit) or _alone(records, patient, visit))
+
+
+def _headed(records: Records, patient: str, visit: str) -> list[Headed]:
+    """What has an OBR of its own, in the order told."""
+    kinds = (records.reports.values(), records.responses.values(), records.decisions.values())
+    found = [one for kind in kinds for one in kind if (one.patient, one.visit) == (patient, visit)]
+    return sorted(found, key=_place)
 
 
 def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
@@ -120,26 +137,20 @@ def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
 
 def compose(composing: Composing, patient: str, visit: str) -> None:
     """The ORDER_OBSERVATION groups of one patient and visit; observations without a report share an OBR of vital signs."""
-    records = composing.records
     number = 0
-    for report in records.reports.values():
-        if (report.patient, report.visit) == (patient, visit):
-            number += 1
-            reports.compose(composing, number, report)
-    for response in records.responses.values():
-        if (response.patient, response.visit) == (patient, visit):
-            number += 1
-            screening.compose(composing, number, response)
-    for decision in records.decisions.values():
-        if (decision.patient, decision.visit) == (patient, visit):
-            number += 1
-            decisions.compose(composing, number, decision)
-    alone = _alone(records, patient, visit)
+    for number, one in enumerate(_headed(composing.records, patient, visit), 1):
+        if isinstance(one, Report):
+            reports.compose(composing, number, one)
+        elif isinstance(one, Response):
+            screening.compose(composing, number, one)
+        else:
+            decisions.compose(composing, number, one)
+    alone = _alone(composing.records, patient, visit)
     if alone:
-        reports.compose(composing, number + 1, _collected(composing, alone))
+        reports.compose(composing, number + 1, _collected(alone))
 
 
-def _collected(composing: Composing, alone: list[Observation]) -> Report:
+def _collected(alone: list[Observation]) -> Report:
     """A report for observations that have none."""
     times = [one.effective for one in alone if one.effective]
     start = min(times, key=lambda one: one.at, default=None)

@@ -23,6 +23,7 @@ def read(reading: Reading, group: Group) -> Report:
     report = Report(patient=reading.patient, visit=reading.visit, notes=notes, told=reading.told, **values)
     scope = headings.scope_of(report.placer, report.filler, report.patient)
     start = report.period.start if report.period else None
+    report.place = group.obr.occurrence if group.obr else 0
     report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
     report.results = results.read_results(
         reading, group.results, scope_key=scope, heading=report.code, start=start, report=report.key

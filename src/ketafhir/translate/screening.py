@@ -67,6 +67,7 @@ def read(reading: Reading, group: Group, form: Instrument) -> Response:
         **values,
     )
     scope = headings.scope_of(response.placer, response.filler, response.patient)
+    response.place = group.obr.occurrence if group.obr else 0
     response.key = headings.unused(
         headings.key_of(scope, response.code, response.start), reading.records.responses
     )
