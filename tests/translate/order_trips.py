@@ -14,7 +14,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Order, Source
 from ketafhir.therapy.values import Time
-from ketafhir.translate import observations, orders, patients
+from ketafhir.translate import orders, patients, results
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.taking import Taking
@@ -62,10 +62,10 @@ def render(reading: Reading) -> dict[str, Any]:
     patients.render(writing, records.patients[reading.patient], records.visits.get(reading.visit))
     for order in records.orders.values():
         orders.expect(writing, order)
-    observations.expect(writing, records.observations.values())
+    results.expect(writing, records.observations.values())
     for order in records.orders.values():
         orders.render(writing, order)
-    observations.render(writing, records.observations.values())
+    results.render(writing, records.observations.values())
     bundle: dict[str, Any] = json.loads(json.dumps(writing.entries.transaction()))
     return bundle
 

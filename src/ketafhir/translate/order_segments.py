@@ -21,8 +21,8 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.observations import compose_results, read_results
 from ketafhir.translate.reading import Reading, note_texts
+from ketafhir.translate.results import compose_results, read_results
 
 ORC, TQ1, RXR, RXC = (
     "ORC_to_MedicationRequest", "TQ1_to_MedicationRequest", "RXR_to_MedicationRequest", "RXC_to_Ingredient",
@@ -318,7 +318,6 @@ def _compose_beside(composing: Composing, order: Order) -> None:
     number = 1
     if found:
         number = compose_results(composing, found)
-        composing.used.append(found)
     if order.max_rate is not None:
         selector = write_cwe(Coded((of_name("keta.rate-max"),)))
         cells = {1: str(number), 2: "NM", 3: selector, 11: "F"}

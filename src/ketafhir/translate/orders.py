@@ -17,7 +17,7 @@ from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
-from ketafhir.translate import observations
+from ketafhir.translate import results
 from ketafhir.translate.order_segments import (
     FILLER,
     OBX,
@@ -110,7 +110,7 @@ def render(writing: Writing, order: Order) -> None:
         if original in writing.records.orders:
             resource["basedOn"] = [writing.to("MedicationRequest", original)]
     if order.observations:
-        resource["supportingInformation"] = observations.references(writing, order.observations)
+        resource["supportingInformation"] = results.references(writing, order.observations)
     if order.notes:
         resource["note"] = [{"text": text} for text in order.notes]
     writing.put(resource, order.preserved)
@@ -161,9 +161,9 @@ def _take_observations(taking: Taking, resource: Json, order: Order) -> None:
     identity = order_identity(order.placer, order.filler)
     for reference in resource.get("supportingInformation", ()):
         found = taking.resolve(reference, resource)
-        if found is None or found.get("resourceType") != "Observation" or id(found) in taking.taken:
+        if found is None or found.get("resourceType") != "Observation":
             continue
-        order.observations += observations.take_one(taking, found, scope_key=identity, order=order.key)
+        order.observations += results.take_one(taking, found, scope_key=identity, order=order.key)
 
 
 def _check(taking: Taking, resource: Json) -> None:
@@ -210,7 +210,7 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
     values = taking.take(medication, tables_of(intent)[1])
     values.pop("preserved", None)
     values["ingredients"] = tuple(
-        _ingredient(taking, one, medication) for one in medication.get("ingredient", ())
+        _ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
     )
     if "drug" not in values:
         additives = [one.drug for one in values["ingredients"] if one.kind != "base" and one.drug]
@@ -240,11 +240,12 @@ def _medication_resource(taking: Taking, resource: Json) -> Json:
     return {"resourceType": "Medication", "code": concept}
 
 
-def _ingredient(taking: Taking, json: Json, medication: Json) -> Ingredient:
+def _ingredient(taking: Taking, json: Json, medication: Json, resource: Json) -> Ingredient:
     values = taking.tables.mapping(RXC).from_fhir(json, taking.c, RXC)
     if "drug" not in values and json.get("itemReference"):
-        found = taking.resolve(json["itemReference"], medication) or {}
-        code = found.get("code") or {"text": str(json["itemReference"].get("display", ""))}
+        item = json["itemReference"]
+        found = taking.resolve(item, medication) or taking.resolve(item, resource) or {}
+        code = found.get("code") or {"text": str(item.get("display", ""))}
         values.update(taking.tables.mapping(RXC).from_fhir({"itemCodeableConcept": code}, taking.c, RXC))
     return Ingredient(preserved=get_preserved(json), **values)
 
