@@ -320,7 +320,10 @@ def preserved_json(preserved: Preserved) -> list[Json]:
     return [
         {
             "url": PRESERVED,
-            "extension": [{"url": "place", "valueString": place}, {"url": "value", "valueString": text}],
+            "extension": [
+                {"url": "place", "valueString": place},
+                *([{"url": "value", "valueString": text}] if text else []),
+            ],
         }
         for place, text in preserved
     ]

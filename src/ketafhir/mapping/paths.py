@@ -16,6 +16,9 @@ from ketafhir.errors import TableError
 
 Json = dict[str, Any]
 EXTENSION = "https://ketafhir.org/fhir/StructureDefinition/"
+DERIVED = EXTENSION + "derived"
+"""Marks what was not told but worked out: on a time, the time it was taken from; on anything else, true. It is never
+sent back."""
 
 
 class Slice(NamedTuple):

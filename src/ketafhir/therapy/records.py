@@ -287,6 +287,7 @@ class Item:
 
     code: Coded | None = None
     answer: Value | None = None
+    sub_id: str = ""
     status: str = ""
     effective: Time | None = None
     notes: tuple[str, ...] = ()

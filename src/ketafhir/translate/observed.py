@@ -9,7 +9,7 @@ from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.codecs.values import as_sent
 from ketafhir.mapping.engine import NULL, Preserved, put_back
-from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded, Identifier, Quantity, Time, instant
 from ketafhir.translate.composing import Composing
@@ -19,8 +19,6 @@ from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
 OBX = "OBX_to_Observation"
-DERIVED = EXTENSION + "derived"
-"""What was not told but worked out: on a time, the time it was taken from; on anything else, true. It is never sent back."""
 NOTE = EXTENSION + "note"
 _ABSENT = {
     "not-asked": "absent.not-asked",

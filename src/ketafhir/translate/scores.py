@@ -9,12 +9,11 @@ from decimal import Decimal
 
 from ketafhir.mapping.codecs.coded import coding_json, concept_json, of_name
 from ketafhir.mapping.codecs.numbers import number_text
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import DERIVED, Json
 from ketafhir.therapy.records import Observation, Response
 from ketafhir.therapy.values import Coded, Quantity, Value
 from ketafhir.translate import instruments
 from ketafhir.translate.instruments import Instrument
-from ketafhir.translate.observed import DERIVED
 from ketafhir.translate.writing import Writing
 
 SUICIDE_ITEM, EVALUATE = "keta.suicide-item-positive", "keta.immediate-evaluation"

@@ -17,7 +17,7 @@ from ketafhir.mapping.codecs.statuses import ExactCode
 from ketafhir.mapping.codecs.times import dtm_beside, read_iso, write_dtm
 from ketafhir.mapping.codecs.values import as_sent
 from ketafhir.mapping.engine import get_preserved, put_back, put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import DERIVED, Json
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Item, Observation, Response
 from ketafhir.therapy.values import Coded, Coding, Quantity, Time
@@ -25,7 +25,6 @@ from ketafhir.translate import headings, instruments, results, scores
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument
 from ketafhir.translate.observed import (
-    DERIVED,
     is_derived,
     is_derived_time,
     key_of,

@@ -7,8 +7,10 @@ from typing import Any
 from ketafhir.mapping import codemaps, codes
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
 from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.mapping.paths import DERIVED
 from ketafhir.therapy.values import Coded, Coding
 
+_CODINGS = 2  # that a CWE has room for
 _PARTS = 9  # CWE.1 to CWE.9; the second alternate (10 and on) has no reader yet and is preserved
 
 
@@ -128,8 +130,8 @@ def of_name(name: str) -> Coding:
 class Concept(Codec):
     """CWE <-> CodeableConcept. `vocab` is the system (v2 name) of a code that comes without any.
 
-    Codings that the first coding implies (mappings/codesystems/implied.csv: an MDC term its LOINC, a route of table 0162
-    its SNOMED) are added in FHIR and taken away again on the way back, so that what was sent is what returns.
+    Codings that the first coding implies (mappings/codesystems/implied.csv: an MDC term its LOINC, a route of
+    table 0162 its SNOMED) are added in FHIR, marked derived, and taken away again on the way back.
     """
 
     fhir_type = "CodeableConcept"
@@ -152,29 +154,34 @@ class Concept(Codec):
         if value.codings:
             first = value.codings[0]
             for name in codemaps.implied(first.system, first.code):
-                one = codes.code(name)
+                one = of_name(name)
                 if not value.has(one.system, one.code):
-                    json["coding"].append(coding_json(of_name(name)))
+                    mark = {"extension": [{"url": DERIVED, "valueBoolean": True}]}
+                    json["coding"].append({**mark, **coding_json(one)})
         return json
 
     def from_fhir(self, c: Context, json: Any) -> Coded | None:
+        if isinstance(json, dict) and any("extension" in one for one in json.get("coding", ())):
+            json = {**json, "coding": [one for one in json["coding"] if not _is_derived(one)]}
         value = read_concept(json)
-        if value is None or len(value.codings) < 2:
+        if value is None or len(value.codings) <= _CODINGS:
             return value
-        first = value.codings[0]
-        added = {
-            (codes.code(name).system, codes.code(name).code)
-            for name in codemaps.implied(first.system, first.code)
-        }
-        kept = tuple(one for one in value.codings[1:] if (one.system, one.code) not in added)
-        if len(kept) > 1:
+        first, *rest = value.codings
+        known = [of_name(name) for name in codemaps.implied(first.system, first.code)]
+        kept = [one for one in rest if not any((one.system, one.code) == (k.system, k.code) for k in known)]
+        if len(kept) >= _CODINGS:
             c.warn(
                 "codings-dropped",
                 "HL7v2 holds two codings of a concept; the others are left out",
                 value.label,
             )
-            kept = kept[:1]
-        return Coded((first, *kept), value.text)
+        return Coded((first, *(kept or rest)[: _CODINGS - 1]), value.text)
+
+
+def _is_derived(coding: Any) -> bool:
+    return any(
+        one.get("url") == DERIVED and one.get("valueBoolean") is True for one in coding.get("extension", ())
+    )
 
 
 class Drug(Concept):
