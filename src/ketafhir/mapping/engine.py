@@ -124,6 +124,8 @@ class Mapping:
                 text = parts[cell.component - 1] if cell.component <= len(parts) else ""
             cells.append("" if text == NULL and not row.each else text)
         if not any(cells):
+            if any(cell.field < len(fields) and fields[cell.field] == NULL for cell in row.cells):
+                c.nulls.append(row.domain)
             return
         c.row = row
         assert row.codec is not None
@@ -140,6 +142,17 @@ class Mapping:
             raise _refusal(error, c) from None
         if any_value(value):
             values[row.domain] = value
+        else:
+            self._keep_silent(row, cells, c)
+
+    @staticmethod
+    def _keep_silent(row: Row, cells: list[str], c: Context) -> None:
+        """Cells of which the codec makes no value (a unit without number, 999 for an unknown amount): preserved."""
+        held = {place for place, _ in c.preserved}
+        for cell, text in zip(row.cells, cells, strict=True):
+            place = f"{cell.segment}-{cell.text}"
+            if text and text != NULL and place not in held:
+                c.preserved.append((place, text))
 
     def _keep_idle(self, idle: list[Row], fields: list[str], c: Context) -> None:
         """Fields that no row reads because the condition of the one that would is not true: preserved."""

@@ -8,7 +8,7 @@ from typing import Any
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
-from ketafhir.mapping.codecs.numbers import number_text, read_quantity, write_unit
+from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, read_quantity, write_unit
 from ketafhir.mapping.codecs.people import SENDER, read_identifier, read_staff, write_xcn
 from ketafhir.mapping.engine import get_preserved, put_back
 from ketafhir.mapping.paths import Json
@@ -314,7 +314,7 @@ def _rxa_cells(composing: Composing, act: Administration) -> dict[int, str]:
     if act.end is None:
         cells[4] = '""'  # chapter 4A, RXA-4: required, and null means RXA-3
     if act.amount is None and act.rate is None:
-        cells.setdefault(6, "0")
+        cells.setdefault(6, UNKNOWN_AMOUNT)
     return cells
 
 

@@ -183,6 +183,7 @@ def _message(
     else:
         patients.compose_rest(composing, patient)
         newest = _newest([visit, list(records.sources.values())])
+    newest = newest or _newest([list(records.sources.values())])
     return _finished(composing.lines, kind, newest, out.sender)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ketafhir.fhir.ids import urn, uuid5
 from ketafhir.fhir.transaction import Entries, conditional_full_url
-from ketafhir.mapping.codecs.people import SENDER, identifier_json, name_json
+from ketafhir.mapping.codecs.people import SENDER, authority_system, identifier_json, name_json
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json
@@ -103,7 +103,7 @@ class Writing:
         number = "^".join((value.unit, value.room, value.bed)).rstrip("^")
         if not number:
             return {"display": value.description or value.facility}
-        system = _facility_system(value.facility) or self.c.local
+        system = _facility_system(value.facility, self.c) or self.c.local
         label = " ".join(part for part in (value.unit, value.room, value.bed) if part)
         identifier = Identifier(number, system)
         json: Json = {"resourceType": "Location", "identifier": [identifier_json(identifier)], "name": label}
@@ -126,13 +126,10 @@ class Writing:
         return full_url
 
 
-def _facility_system(facility: str) -> str:
+def _facility_system(facility: str, c: Context) -> str:
     """The system of a PL's facility (an HD with & between its parts)."""
-    name, _, rest = facility.partition("&")
-    universal, _, kind = rest.partition("&")
-    if universal and kind == "ISO":
-        return "urn:oid:" + universal
-    return "urn:id:" + name.replace(" ", "%20") if name else ""
+    name, universal, kind = [*facility.split("&"), "", ""][:3]
+    return authority_system(name, universal, kind, c)
 
 
 def sender_urn(application: str, facility: str) -> str:

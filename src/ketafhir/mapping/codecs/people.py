@@ -54,14 +54,34 @@ def _hd(text: str) -> tuple[str, str, str]:
 
 
 def authority_system(name: str, universal: str, kind: str, c: Context) -> str:
-    """The FHIR system of an assigning authority: as configured, else by its OID or URI, else `urn:id:<name>`."""
+    """The FHIR system of an assigning authority: as configured, else by its OID or URI, else `urn:id:<name>`.
+
+    A universal id of another type (DNS, EUI-64, ...) is `urn:id:<type>:<id>`.
+    """
     if name in c.authorities:
         return c.authorities[name]
     if universal:
         if kind == "ISO":
             return _OID + universal
-        return universal if ":" in universal else f"urn:id:{universal}"
-    return _NAMED + name.replace(" ", "%20") if name else ""
+        return universal if kind == "URI" else f"{_NAMED}{_quoted(kind)}:{_quoted(universal)}"
+    return _NAMED + _quoted(name) if name else ""
+
+
+def _quoted(text: str) -> str:
+    """Text as part of a URN; nearly all names of authorities need no change."""
+    if text.isalnum():
+        return text
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
 
 
 def authority_parts(identifier: Identifier, c: Context) -> tuple[str, str, str]:
@@ -74,7 +94,10 @@ def authority_parts(identifier: Identifier, c: Context) -> tuple[str, str, str]:
     if system.startswith(_OID):
         return identifier.authority, system[len(_OID) :], "ISO"
     if system.startswith(_NAMED):
-        return system[len(_NAMED) :].replace("%20", " "), "", ""
+        kind, colon, universal = system[len(_NAMED) :].partition(":")
+        if colon:
+            return identifier.authority, _unquoted(universal), _unquoted(kind)
+        return _unquoted(kind), "", ""
     return identifier.authority, system, "URI"
 
 
@@ -383,6 +406,8 @@ class Telecom(Codec):
             domain = "mobile" if use == "mobile" else self.kinds.fhir_to_domain.get(kind, "")
             equipment = self.kinds.domain_to_v2.get(domain, "")
             purpose = self.uses.domain_to_v2.get(self.uses.fhir_to_domain.get(use, ""), "")
+            if kind == "email" and not purpose:
+                purpose = self.uses.domain_to_v2["network"]  # table 0201: NET is what an e-mail address is for
             found.append(Contact(str(one["value"]), purpose, equipment))
         return tuple(found)
 
