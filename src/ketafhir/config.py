@@ -94,6 +94,16 @@ def find(file: str | Path | None = None) -> Path | None:
     return _DEFAULT_FILE if _DEFAULT_FILE.exists() else None
 
 
+def required(file: str | Path | None = None) -> Path:
+    """As `find`. Raises ConfigError where there is none."""
+    found = find(file)
+    if found is None:
+        raise ConfigError(
+            "no configuration: name one with --config; `ketafhir config example` prints one to begin with"
+        )
+    return found
+
+
 def load(file: str | Path, environment: Mapping[str, str] | None = None) -> Config:
     """The settings of a file and the environment (default: `os.environ`). Raises ConfigError."""
     path = Path(file)

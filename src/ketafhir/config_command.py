@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from ketafhir import config
-from ketafhir.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +21,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "example":
         sys.stdout.write(config.example())
         return 0
-    path = required(args.file)
+    path = config.required(args.file)
     found = config.load(path)
     ports = ", ".join(f"{one.name} on {one.host}:{one.port}" for one in found.listeners)
     sys.stdout.write(f"{path} can be read: listeners {ports}; FHIR server {found.fhir.url}\n")
     return 0
-
-
-def required(file: str | None) -> str:
-    """The configuration to use. Raises ConfigError where none is named and none lies here."""
-    found = config.find(file)
-    if found is None:
-        raise ConfigError(
-            "no configuration: name one with --config; `ketafhir config example` prints one to begin with"
-        )
-    return str(found)

@@ -1,0 +1,170 @@
+"""The service put together, in one place: listeners -> intake -> store -> worker -> FHIR server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from ketafhir.config import TOKEN_VARIABLE, Config, ListenerSettings
+from ketafhir.errors import StoreError, Transient
+from ketafhir.mllp.listener import Listener
+from ketafhir.service.admission import Policy
+from ketafhir.service.answers import Answers
+from ketafhir.service.intake import Channel, Intake
+from ketafhir.service.legs import Legs
+from ketafhir.service.receiver import Receiver
+from ketafhir.service.translating import FHIR
+from ketafhir.store.sqlite import SqliteStore
+from ketafhir.store.states import RECEIVED
+from ketafhir.sync.client import FhirClient
+from ketafhir.sync.token import read_token
+from ketafhir.sync.worker import Worker
+from ketafhir.translate import settings as translate_settings
+
+_REVIEW_SECONDS = 1.0  # between two looks for messages to translate again
+_log = logging.getLogger("ketafhir.service")
+
+
+class App:
+    """The service in this process; `async with` starts and stops it.
+
+    Raises ConfigError (a port that is taken, a site overlay or token that is not there), StoreError and
+    TableError from `start`. A FHIR server that does not answer is no error: messages are kept for it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._thread = ThreadPoolExecutor(1, "ketafhir-intake")
+        self._stack = contextlib.AsyncExitStack()
+        self.store: SqliteStore
+        self.worker: Worker
+        self.intake: Intake
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports listened on, in the order of the configuration."""
+        return [listener.port for listener in self._listeners]
+
+    async def start(self) -> None:
+        """Open the store, take up what it holds, and listen."""
+        async with contextlib.AsyncExitStack() as stack:
+            channels = {one.name: _channel(one, self._config) for one in self._config.listeners}
+            self.store = await asyncio.to_thread(SqliteStore, self._config.store.path)
+            stack.push_async_callback(self._close_store)
+            self._start_worker(stack)
+            self.intake = Intake(self.store, channels)
+            self._legs = Legs(self.store)
+            stack.push_async_callback(self._close_intake)
+            await self._review()
+            for one in self._config.listeners:
+                await self._listen(one, channels[one.name])
+                stack.push_async_callback(self._listeners[-1].close)
+            self._tasks.append(asyncio.create_task(self._review_forever(), name="review"))
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Stop listening, answer what has come, let deliveries under way end, close the store."""
+        await self._stack.aclose()
+        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.intake.counts.items()))
+        _log.info("stopped: %s", counts or "nothing received")
+
+    async def drain(self, timeout: float = 60.0) -> None:
+        """Wait until all that was accepted is translated and delivered.
+
+        Raises Permanent as soon as something is parked or dead, and Transient after `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while (await asyncio.to_thread(self.store.counts)).outcomes[RECEIVED]:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Transient(f"messages wait for their translation after {timeout:g} s") from None
+        await self.worker.drain(timeout)
+
+    async def __aenter__(self) -> App:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _start_worker(self, stack: contextlib.AsyncExitStack) -> None:
+        fhir = self._config.fhir
+        variable = TOKEN_VARIABLE if os.environ.get(TOKEN_VARIABLE) else None
+        client = FhirClient(fhir.url, token=read_token(variable=variable, file=fhir.token_file))
+        stack.push_async_callback(client.aclose)
+        self.worker = Worker(self.store, client, FHIR, parallel=fhir.parallel)
+        running = asyncio.create_task(self.worker.run(), name="worker")
+        running.add_done_callback(_ended)
+
+        async def end() -> None:
+            self.worker.stop()
+            await asyncio.wait([running])
+
+        stack.push_async_callback(end)
+
+    async def _listen(self, listener: ListenerSettings, channel: Channel) -> None:
+        limits = self._config.limits
+        receiver = Receiver(channel, self.intake, self._thread, self._legs, self.worker.wake)
+        listening = Listener(
+            listener.host,
+            listener.port,
+            receiver,
+            max_bytes=limits.max_message_bytes,
+            idle_timeout=limits.idle_timeout or None,
+            frame_timeout=limits.frame_timeout,
+            max_connections=limits.max_connections,
+            on_event=receiver.tell,
+        )
+        await listening.start()
+        self._listeners.append(listening)
+
+    async def _review_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_REVIEW_SECONDS)
+            await self._review()
+
+    async def _review(self) -> None:
+        """Translate what waits for it, and write which acknowledgments have left."""
+        loop = asyncio.get_running_loop()
+        try:
+            if await loop.run_in_executor(self._thread, self.intake.finish):
+                self.worker.wake()
+            await asyncio.to_thread(self._legs.flush)
+        except StoreError as error:
+            _log.error("the store does not answer: %s", error)
+
+    async def _close_intake(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._thread.shutdown)
+        await asyncio.to_thread(self._legs.flush)
+
+    async def _close_store(self) -> None:
+        await asyncio.to_thread(self.store.close)
+
+
+def _channel(listener: ListenerSettings, config: Config) -> Channel:
+    """What is particular to one listener. Raises ConfigError, TableError."""
+    zone = translate_settings.zone(listener.timezone) if listener.timezone else None
+    tables = translate_settings.default(None, listener.site or None).tables
+    settings = translate_settings.Settings(tables, zone, dict(config.authorities), config.default_authority)
+    policy = Policy(
+        frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending
+    )
+    return Channel(listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset)
+
+
+def _ended(worker: asyncio.Task[None]) -> None:
+    error = None if worker.cancelled() else worker.exception()
+    if error is not None:
+        _log.critical("nothing is delivered any more: %s; restart the service", type(error).__name__)

@@ -1,0 +1,57 @@
+"""Acknowledgments as the bytes that go back: new MSH-10, MSH-7 of now, in the charset of the message."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from typing import cast
+
+from ketafhir.errors import Issue
+from ketafhir.hl7v2 import ack, er7
+
+_MOST_ISSUES = 20  # of one acknowledgment; the store keeps them all
+_UNSPECIFIC = "207"
+
+
+class Answers:
+    """Writes acknowledgments for one listener: its charset, and its zone for MSH-7 (UTC without one)."""
+
+    def __init__(self, charset: str = "", zone: tzinfo | None = None) -> None:
+        self._charset = charset or None
+        self._zone = zone or UTC
+
+    def accept(self, received: bytes, code: str, issues: Sequence[Issue] = ()) -> bytes:
+        """An ACK: of the original mode, or the accept acknowledgment of the enhanced one."""
+        told = _told(issues)
+        text = ack.acknowledge(received, cast(ack.Code, code), told, charset=self._charset, **self._new())
+        return er7.to_bytes(text, self._charset)
+
+    def application(self, received: er7.Message | bytes, code: str, issues: Sequence[Issue] = ()) -> bytes:
+        """The application answer of the enhanced mode, RRA^O18 to RAS^O17; to what is no message an ACK."""
+        if isinstance(received, bytes):
+            return self.accept(received, code, issues)
+        told = _told(issues)
+        text = ack.application_response(
+            received, cast(ack.Code, code), told, charset=self._charset, **self._new()
+        )
+        return er7.to_bytes(text, self._charset)
+
+    def _new(self) -> dict[str, str]:
+        now = datetime.now(self._zone)
+        return {"control_id": secrets.token_hex(10), "timestamp": now.strftime("%Y%m%d%H%M%S%z")}
+
+
+def _told(issues: Sequence[Issue]) -> list[Issue]:
+    """The errors and then the warnings, as many as a sender will read.
+
+    A warning without a code of its own is about a message that was accepted (table 0357), not an internal error.
+    """
+    errors = [issue for issue in issues if issue.severity == "error"]
+    warnings = [
+        replace(issue, hl7="0") if issue.hl7 == _UNSPECIFIC else issue
+        for issue in issues
+        if issue.severity == "warning"
+    ]
+    return (errors + warnings)[:_MOST_ISSUES]

@@ -1,0 +1,86 @@
+"""`ketafhir serve`: the service in the foreground, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ketafhir.config import Config, find, load, required
+from ketafhir.errors import ConfigError
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--config", metavar="FILE", help="default: KETAFHIR_CONFIG, else ketafhir.toml")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="in place of the first listener's; port 0: any")
+    parser.add_argument("--fhir", metavar="URL", help="in place of [fhir] url")
+    parser.add_argument("--store", metavar="PATH", help="in place of [store] path")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; 0 after an orderly end. Prints one line for each listener when it is ready."""
+    import asyncio
+
+    _log_to_stderr()
+    asyncio.run(_serve(settings(args)))
+    return 0
+
+
+def settings(args: argparse.Namespace) -> Config:
+    """The configuration with what the command line puts in place. Raises ConfigError."""
+    from pathlib import Path
+
+    file = find(args.config) if args.listen else required(args.config)
+    config = load(file) if file else Config()
+    if args.listen:
+        host, port = _address(args.listen)
+        first = replace(config.listeners[0], host=host, port=port)
+        config = replace(config, listeners=(first, *config.listeners[1:]))
+    if args.fhir:
+        config = replace(config, fhir=replace(config.fhir, url=args.fhir))
+    if args.store:
+        config = replace(config, store=replace(config.store, path=Path(args.store)))
+    return config
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.removeprefix("mllp://").rstrip("/").rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port[:6]) <= 65535):
+        raise ConfigError(f"--listen {text!r} is no HOST:PORT, such as 127.0.0.1:2575")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+async def _serve(config: Config) -> None:
+    import asyncio
+
+    from ketafhir.app import App
+    from ketafhir.mllp.address import Address
+
+    stopping = asyncio.Event()
+    _on_signals(asyncio.get_running_loop(), stopping)
+    async with App(config) as app:
+        for listener, port in zip(config.listeners, app.ports, strict=True):
+            sys.stdout.write(f"listening on {Address(listener.host, port)}\n")
+        sys.stdout.flush()
+        await stopping.wait()
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request

@@ -1,0 +1,342 @@
+"""One message from its bytes to its acknowledgments: known already? taken here? understood? stored?
+
+Everything here blocks and runs in one thread, one message at a time: what a message does to the records of
+its patients is decided on what the one before has done. Nothing waits for the FHIR server.
+
+In the original mode a message is translated and then stored with its outcome in one transaction, before it is
+acknowledged. In enhanced mode (MSH-15, -16) it is stored as it came, and then translated: a crash in between
+leaves it to `finish`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from ketafhir.errors import Issue, Refused, StoreError
+from ketafhir.hl7v2.choreography import Outcome, choreography
+from ketafhir.hl7v2.er7 import Message, Segment, Separators
+from ketafhir.hl7v2.header import read_header
+from ketafhir.service import translating
+from ketafhir.service.admission import Policy, admit, by_header, supported
+from ketafhir.service.answers import Answers
+from ketafhir.service.histories import Histories
+from ketafhir.service.translating import Verdict
+from ketafhir.store import states
+from ketafhir.store.protocol import Accepted, Inbound, Leg, RecordsChanged, Result, Store, Unfinished
+from ketafhir.translate import incoming
+from ketafhir.translate.settings import Settings
+
+_RACES = 5  # a record that others write more often than this in the time of one message is a fault
+_log = logging.getLogger("ketafhir.service")
+
+
+@dataclass(slots=True)
+class Channel:
+    """What is particular to one listener. `name` is what the store knows it by."""
+
+    name: str
+    settings: Settings
+    policy: Policy
+    answers: Answers
+    charset: str = ""
+
+
+@dataclass(slots=True)
+class Answered:
+    """The acknowledgments of one message, and what each of them is; `message_id` 0 where it is not stored."""
+
+    message_id: int = 0
+    answers: list[bytes] = field(default_factory=list, repr=False)
+    legs: list[Leg] = field(default_factory=list)
+    queued: bool = False
+
+    def add(self, leg: Leg, answer: bytes | None) -> None:
+        """One more, where there is one."""
+        if answer is not None:
+            self.answers.append(answer)
+            self.legs.append(leg)
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """A message with what its header says, read from the bytes: it may be none."""
+
+    channel: Channel
+    raw: bytes = field(repr=False)
+    peer: str
+    message: Message | None = None
+    noted: list[Issue] = field(default_factory=list)
+
+    msh: Segment = field(init=False, repr=False)
+    separators: Separators = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.msh, self.separators = read_header(self.raw)
+
+    @property
+    def modes(self) -> tuple[str, str]:
+        return self.msh.get(15).strip(), self.msh.get(16).strip()
+
+    def inbound(self, ack: bytes | None = None, result: Result | None = None) -> Inbound:
+        msh = self.msh
+        return Inbound(
+            self.raw,
+            sha256(self.raw).digest(),
+            self.channel.name,
+            self.peer,
+            f"{msh.get(3)}|{msh.get(4)}",
+            msh.get(10),
+            "^".join(msh.get(9).split(self.separators.component)[:2]),
+            ack,
+            result,
+        )
+
+
+class Intake:
+    """Takes messages of all listeners; `counts` tells how many came to what."""
+
+    def __init__(self, store: Store, channels: Mapping[str, Channel]) -> None:
+        self._store = store
+        self._channels = channels
+        self._histories = Histories(store)
+        self.counts: Counter[str] = Counter()
+
+    def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
+        """Answer one message. Never raises: what cannot be stored is answered AR or CE, to be sent again."""
+        self.counts["received"] += 1
+        arrived = _Arrived(channel, raw, peer)
+        if arrived.msh.get(9).startswith("ACK"):
+            self.counts["acknowledgment"] += 1  # answering it would begin an endless exchange
+            return Answered()
+        try:
+            known = self._known(arrived)
+            return known if known is not None else self._new(arrived)
+        except StoreError as error:
+            _log.error("a message from %s is not stored: %s", peer, error)
+            self.counts["not-stored"] += 1
+            text, hint = "the message could not be stored", "send it again later"
+            issue = Issue("error", "not-stored", text, where="MSH", hint=hint, reject=True)
+            return self.rejected(channel, raw, issue)
+
+    def rejected(self, channel: Channel, head: bytes, issue: Issue) -> Answered:
+        """AR, or CE in enhanced mode, to a message that is not stored; `head` holds its MSH."""
+        arrived = _Arrived(channel, head, "")
+        ack, answer = self._codes(arrived, "failed")
+        answered = Answered()
+        answered.add("ack", channel.answers.accept(head, ack, [issue]) if ack else None)
+        answered.add("answer", channel.answers.accept(head, answer, [issue]) if answer else None)
+        return answered
+
+    def finish(self) -> int:
+        """Translate what was stored and not translated: after a crash, or when an operator asks; how many."""
+        waiting = self._store.unfinished()
+        for one in waiting:
+            self._finish(one)
+        return len(waiting)
+
+    # --- a message that came before
+
+    def _known(self, arrived: _Arrived) -> Answered | None:
+        inbound = arrived.inbound()
+        before = self._store.seen(inbound.sender, inbound.control_id, inbound.sha256)
+        if before is None:
+            return None
+        if before.duplicate:
+            return self._again(self._store.accept(inbound))
+        text = "the same MSH-10 came before with another content: it is taken as a message of its own"
+        arrived.noted.append(Issue("warning", "control-id-reused", text, where="MSH-10", hl7="205"))
+        return None
+
+    def _again(self, before: Accepted) -> Answered:
+        """The acknowledgments that it got the first time."""
+        self.counts["duplicate"] += 1
+        answered = Answered(before.message_id)
+        answered.add("ack", before.ack)
+        answered.add("answer", before.answer)
+        return answered
+
+    # --- a new message
+
+    def _new(self, arrived: _Arrived) -> Answered:
+        refusal = self._judge(arrived)
+        if arrived.modes == ("", ""):
+            return self._original(arrived, refusal)
+        told = _told(refusal)
+        if refusal is not None and told != "refused":
+            return self._turned_away(arrived, translating.refused(refusal, told, arrived.noted))
+        return self._enhanced(arrived, refusal)
+
+    def _judge(self, arrived: _Arrived) -> Refused | None:
+        """Read it and judge its header; why it is not to be translated."""
+        channel = arrived.channel
+        try:
+            arrived.message = incoming.parse(arrived.raw, channel.charset or None)
+            admit(arrived.message, channel.policy)
+        except Refused as refusal:
+            return refusal
+        return None
+
+    def _original(self, arrived: _Arrived, refusal: Refused | None) -> Answered:
+        """One transaction, then AA, AE or AR."""
+        answers = arrived.channel.answers
+
+        def store(verdict: Verdict) -> Accepted:
+            code = self._codes(arrived, verdict.told)[0]
+            ack = answers.accept(arrived.raw, code, _shown(verdict)) if code else None
+            return self._store.accept(arrived.inbound(ack, verdict.result))
+
+        accepted, verdict = self._settled(arrived, refusal, store)
+        answered = Answered(accepted.message_id, queued=bool(verdict.result.deliveries))
+        answered.add("ack", accepted.ack)
+        return answered
+
+    def _turned_away(self, arrived: _Arrived, verdict: Verdict) -> Answered:
+        """Enhanced mode: CR or CE; only a sender that wants none of these gets an application answer."""
+        answers = arrived.channel.answers
+        code, application = self._codes(arrived, verdict.told)
+        ack = answers.accept(arrived.raw, code, verdict.issues) if code else None
+        received = arrived.message or arrived.raw
+        answer = answers.application(received, application, verdict.issues) if application else None
+        accepted = self._store.accept(arrived.inbound(ack, replace(verdict.result, answer=answer)))
+        self._count(accepted.message_id, verdict)
+        answered = Answered(accepted.message_id)
+        answered.add("ack", ack)
+        answered.add("answer", answer)
+        return answered
+
+    def _enhanced(self, arrived: _Arrived, refusal: Refused | None) -> Answered:
+        """Stored as it came, CA; then translated, and the application's answer."""
+        code = self._codes(arrived, "accepted")[0]
+        ack = arrived.channel.answers.accept(arrived.raw, code) if code else None
+        accepted = self._store.accept(arrived.inbound(ack))
+        answered = Answered(accepted.message_id)
+        answered.add("ack", ack)
+        try:
+            answer, verdict = self._complete(arrived, refusal, accepted.message_id)
+        except StoreError as error:
+            _log.error("message %d waits for its translation: %s", accepted.message_id, error)
+            return answered
+        answered.add("answer", answer)
+        answered.queued = bool(verdict.result.deliveries)
+        return answered
+
+    def _complete(
+        self, arrived: _Arrived, refusal: Refused | None, message_id: int
+    ) -> tuple[bytes | None, Verdict]:
+        """Translate what is stored; gives the application answer too, where one is wanted."""
+        answer: bytes | None = None
+
+        def store(verdict: Verdict) -> Accepted:
+            nonlocal answer
+            received = arrived.message or arrived.raw
+            code = self._codes(arrived, verdict.told)[1]
+            answers = arrived.channel.answers
+            answer = answers.application(received, code, _shown(verdict)) if code else None
+            self._store.complete(message_id, replace(verdict.result, answer=answer))
+            return Accepted(message_id, duplicate=False, reused=False, ack=None, answer=answer)
+
+        _, verdict = self._settled(arrived, refusal, store)
+        return answer, verdict
+
+    def _finish(self, waiting: Unfinished) -> None:
+        """A message of the store; its sender is not there, and gets the answer when it sends again."""
+        channel = self._channel(waiting.listener)
+        if channel is None:
+            text = f"its listener {waiting.listener}, with zone and charset, is not configured any more"
+            issue = Issue(
+                "error", "listener-gone", text, hint="configure it again, then `ketafhir queue retry`"
+            )
+            self._store.complete(
+                waiting.message_id, translating.untranslated("accepted", states.FAILED, [issue]).result
+            )
+            return
+        arrived = _Arrived(channel, waiting.raw, waiting.peer)
+        answer, _ = self._complete(arrived, self._judge(arrived), waiting.message_id)
+        if answer is not None:
+            self._store.ack_undelivered(waiting.message_id, "answer")
+
+    def _channel(self, name: str) -> Channel | None:
+        only = next(iter(self._channels.values())) if len(self._channels) == 1 else None
+        return self._channels.get(name, only)
+
+    # --- what they share
+
+    def _settled(
+        self, arrived: _Arrived, refusal: Refused | None, store: Callable[[Verdict], Accepted]
+    ) -> tuple[Accepted, Verdict]:
+        """Translate and store, and again where another process has written the same record meanwhile."""
+        for race in range(_RACES):
+            verdict = self._verdict(arrived, refusal)
+            try:
+                accepted = store(verdict)
+            except RecordsChanged:
+                if race == _RACES - 1:
+                    raise
+                continue
+            verdict.stored()
+            self._count(accepted.message_id, verdict)
+            return accepted, verdict
+        raise AssertionError("the last race raises")
+
+    def _verdict(self, arrived: _Arrived, refusal: Refused | None) -> Verdict:
+        message, noted = arrived.message, arrived.noted
+        if refusal is not None or message is None:
+            assert refusal is not None
+            return translating.refused(refusal, _told(refusal), noted)
+        if not supported(message):
+            return translating.kept(message, noted)
+        try:
+            return translating.translated(message, arrived.channel.settings, self._histories, noted)
+        except Refused as error:
+            return translating.refused(error, _told(error), noted)
+        except StoreError:
+            raise
+        except Exception as error:
+            return _fault(error)
+
+    def _codes(self, arrived: _Arrived, told: Outcome) -> tuple[str | None, str | None]:
+        """MSA-1 of the first answer, and of the application answer of enhanced mode."""
+        accept, application = choreography(*arrived.modes, told)
+        return (application, None) if arrived.modes == ("", "") else (accept, application)
+
+    def _count(self, message_id: int, verdict: Verdict) -> None:
+        outcome = "rejected" if verdict.told in ("rejected", "failed") else verdict.result.outcome
+        self.counts[outcome] += 1
+        if outcome != states.TRANSLATED:
+            codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues))
+            _log.warning("message %d is %s: %s", message_id, outcome, codes)
+
+
+def _told(refusal: Refused | None) -> Outcome:
+    """What a sender is told of a refusal: AE, AR and CR, or AR and CE."""
+    if refusal is None:
+        return "accepted"
+    if by_header(refusal):
+        return "rejected"
+    return "failed" if any(issue.reject for issue in refusal.issues) else "refused"
+
+
+def _shown(verdict: Verdict) -> list[Issue]:
+    """A fault of ours is none of the sender's business."""
+    return [] if verdict.result.outcome == states.FAILED else verdict.issues
+
+
+def _fault(error: Exception) -> Verdict:
+    """A fault of ours: kept, told as accepted, and given to the operator.
+
+    Only its place is told: its text may hold part of the message.
+    """
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
+    _log.error("a fault of ours: %s at %s", type(error).__name__, place)
+    issue = Issue(
+        "error", "internal-error", f"a fault of ours: {type(error).__name__} at {place}",
+        hint="report it; `ketafhir queue retry` translates the message again",
+    )  # fmt: skip
+    return translating.untranslated("accepted", states.FAILED, [issue])

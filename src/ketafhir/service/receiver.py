@@ -1,0 +1,75 @@
+"""The handler of one listener: each message goes to the intake's thread, its acknowledgments come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from ketafhir.errors import Issue
+from ketafhir.mllp.handler import Event, Peer, log_event
+from ketafhir.service.intake import Answered, Channel, Intake
+from ketafhir.service.legs import Legs
+
+_log = logging.getLogger("ketafhir.service")
+
+
+class Receiver:
+    """A `mllp.handler.Handler`; `tell` is its `OnEvent`. `wake` is called when something is to be delivered.
+
+    Messages of one connection keep their order, since the listener hands over the next when the last is
+    answered.
+    """
+
+    def __init__(
+        self, channel: Channel, intake: Intake, executor: Executor, legs: Legs, wake: Callable[[], None]
+    ) -> None:
+        self._channel = channel
+        self._intake = intake
+        self._executor = executor
+        self._legs = legs
+        self._wake = wake
+        self._leaving: dict[int, Answered] = {}
+
+    async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
+        """Its acknowledgments, once it is stored."""
+        loop = asyncio.get_running_loop()
+        answered = await loop.run_in_executor(
+            self._executor, self._intake.take, self._channel, payload, str(peer)
+        )
+        if answered.queued:
+            self._wake()
+        self._leaving[peer.number] = answered
+        loop.call_soon(
+            self._left, peer.number
+        )  # by then the listener has written it, or told that it is lost
+        return answered.answers
+
+    def oversize(self, head: bytes, size: int, peer: Peer) -> list[bytes]:
+        """AR, or CE in enhanced mode; nothing is kept, since nothing but its head is there."""
+        self._intake.counts["oversize"] += 1
+        _log.warning("a message of %d bytes from %s is too long", size, peer)
+        text = f"the message is too long: {size} bytes"
+        hint = "send less, or raise max_message_bytes"
+        issue = Issue("error", "too-long", text, where="MSH", hint=hint, hl7="207", reject=True)
+        return self._intake.rejected(self._channel, head, issue).answers
+
+    def truncated(self, head: bytes, size: int, peer: Peer) -> list[bytes]:
+        """No answer: its sender has begun another message, and would take the answer for that one's."""
+        self._intake.counts["truncated"] += 1
+        _log.warning("a message from %s broke off after %d bytes", peer, size)
+        return []
+
+    def tell(self, event: Event) -> None:
+        """What happens to the connections."""
+        if event.kind == "answer-lost":
+            answered = self._leaving.pop(event.peer.number, None)
+            if answered is not None:
+                self._legs.note(answered, delivered=False)
+        log_event(event)
+
+    def _left(self, connection: int) -> None:
+        answered = self._leaving.pop(connection, None)
+        if answered is not None:
+            self._legs.note(answered, delivered=True)

@@ -1,0 +1,74 @@
+"""One message folded into what the store knows of its patients, and what follows from it for the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.fhir import json
+from ketafhir.hl7v2.choreography import Outcome
+from ketafhir.hl7v2.er7 import Message
+from ketafhir.service.histories import Histories, KnownHistory
+from ketafhir.store import states
+from ketafhir.store.protocol import NewDelivery, Result
+from ketafhir.translate.incoming import unsupported
+from ketafhir.translate.session import Session
+from ketafhir.translate.settings import Settings
+
+FHIR = "fhir"
+"""The destination of the Bundles."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of a message: for its acknowledgment (`told`, `issues`) and for the store (`result`)."""
+
+    told: Outcome
+    issues: list[Issue]
+    result: Result
+    history: KnownHistory | None = None
+
+    def stored(self) -> None:
+        """The store has taken it."""
+        if self.history is not None:
+            self.history.stored()
+
+
+def translated(message: Message, settings: Settings, histories: Histories, noted: Sequence[Issue]) -> Verdict:
+    """Fold the message in. `noted` are findings that do not stop it. Raises Refused."""
+    history = KnownHistory(histories)
+    step = Session(settings, history).take(message)
+    issues = [*noted, *step.issues]
+    result = Result(
+        states.TRANSLATED,
+        issues_json(issues),
+        deliveries=(NewDelivery(FHIR, history.patients_known, json.dumps(step.bundle)),),
+        records=history.changes(step.told),
+        keys=history.keys(),
+    )
+    return Verdict("accepted", issues, result, history)
+
+
+def kept(message: Message, noted: Sequence[Issue]) -> Verdict:
+    """A message of a type that is not translated: taken, and nothing follows."""
+    (reason,) = unsupported(message).issues
+    warning = Issue("warning", reason.code, reason.text, where="MSH-9", value=reason.value, hl7=reason.hl7)
+    return untranslated("accepted", states.UNSUPPORTED, [*noted, warning])
+
+
+def refused(refusal: Refused, told: Outcome, noted: Sequence[Issue] = ()) -> Verdict:
+    """A message whose content, or whose sender, is not taken."""
+    return untranslated(told, states.REFUSED, [*refusal.issues, *noted])
+
+
+def untranslated(told: Outcome, outcome: str, issues: list[Issue]) -> Verdict:
+    """A message of which nothing is written."""
+    return Verdict(told, issues, Result(outcome, issues_json(issues)))
+
+
+def issues_json(issues: Sequence[Issue]) -> bytes:
+    """Issues as the store keeps them."""
+    return orjson.dumps([{name: one for name, one in asdict(issue).items() if one} for issue in issues])
