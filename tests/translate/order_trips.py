@@ -62,7 +62,6 @@ def render(reading: Reading) -> dict[str, Any]:
     patients.render(writing, records.patients[reading.patient], records.visits.get(reading.visit))
     for order in records.orders.values():
         orders.expect(writing, order)
-    results.expect(writing, records.observations.values())
     for order in records.orders.values():
         orders.render(writing, order)
     results.render(writing, records.observations.values())

@@ -85,16 +85,17 @@ def request_reference(writing: Writing, placer: Identifier | None, filler: Ident
 
 
 def expect(writing: Writing, order: Order) -> None:
-    """Say that this order will be in the Bundle: for all orders, before anything that refers to one is
-    written."""
+    """Say that this order will be in the Bundle, with those of its observations that the records hold.
+
+    For all orders, before anything that refers to one is written.
+    """
     writing.expect("MedicationRequest", order.key)
+    known = writing.records.observations
+    results.expect(writing, [known[key] for key in order.observations if key in known])
 
 
 def render(writing: Writing, order: Order) -> None:
-    """The MedicationRequest, and its Medication where it is more than a code.
-
-    Observations of the order must have been announced (`writing.expect`) where they are part of the Bundle.
-    """
+    """The MedicationRequest, and its Medication where it is more than a code."""
     resource = writing.start("MedicationRequest", order.key)
     writing.fill(resource, order, ORC, tables_of(order.intent)[0], TQ1, RXR, OBX)
     resource.setdefault(
