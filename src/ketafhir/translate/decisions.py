@@ -36,7 +36,10 @@ def is_decision(reading: Reading, group: Group) -> bool:
 
 
 def _is(reading: Reading, result: Result, name: str) -> bool:
-    one, code = of_name(name), read_cwe(result.obx.get(3), reading.c)
+    one, text = of_name(name), result.obx.get(3)
+    if one.code not in text:
+        return False
+    code = read_cwe(text, reading.c)
     return code is not None and code.has(one.system, one.code)
 
 

@@ -1,6 +1,6 @@
 """The screening forms: which codes make which form, what an answer counts, and what a total or level means.
 
-`mappings/instruments.csv`; bands and risk levels as published with the forms (docs/instruments.md).
+`mappings/instruments.csv`; bands and risk levels as published with the forms.
 """
 
 from __future__ import annotations
@@ -130,16 +130,32 @@ def instruments() -> dict[str, Instrument]:
 
 def of_panel(code: Coded | None) -> Instrument | None:
     """The form whose panel a code is."""
-    for one in instruments().values():
-        panel = of_name(one.panel)
-        if code is not None and code.has(panel.system, panel.code):
-            return one
+    found = _by_panel()
+    for coding in code.codings if code else ():
+        if (coding.system, coding.code) in found:
+            return found[coding.system, coding.code]
     return None
+
+
+@cache
+def _by_panel() -> dict[Pair, Instrument]:
+    panels = ((of_name(one.panel), one) for one in instruments().values())
+    return {(coding.system, coding.code): one for coding, one in panels}
 
 
 def of_result(code: Coded | None) -> Instrument | None:
     """The form whose score or level a code is."""
-    return next((one for one in instruments().values() if one.is_result(code)), None)
+    found = _by_result()
+    for coding in code.codings if code else ():
+        if (coding.system, coding.code) in found:
+            return found[coding.system, coding.code]
+    return None
+
+
+@cache
+def _by_result() -> dict[Pair, Instrument]:
+    results = ((of_name(one.result), one) for one in instruments().values())
+    return {(coding.system, coding.code): one for coding, one in results}
 
 
 def of_questions(asked: Iterable[Coded | None]) -> Instrument | None:

@@ -44,11 +44,12 @@ def form_of(reading: Reading, group: Group) -> Instrument | None:
     """The form that an OBR reports, or None. A score that comes without its answers is a plain report."""
     assert group.obr is not None
     code = read_cwe(group.obr.get(4), reading.c)
-    asked = [read_cwe(result.obx.get(3), reading.c) for result in group.results]
     form = instruments.of_panel(code)
+    if form is None and code is not None and any(codes.find(one.system, one.code) for one in code.codings):
+        return None
+    asked = [read_cwe(result.obx.get(3), reading.c) for result in group.results]
     if form is None:
-        known = code is not None and any(codes.find(one.system, one.code) for one in code.codings)
-        return None if known else instruments.of_questions(asked)
+        return instruments.of_questions(asked)
     if form.single:
         return form if any(form.is_result(one) for one in asked) else None
     return form if any(form.item(one) for one in asked) else None

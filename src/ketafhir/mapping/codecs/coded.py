@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ketafhir.mapping import codemaps, codes
@@ -16,14 +17,20 @@ _PARTS = 9  # CWE.1 to CWE.9; the second alternate (10 and on) has no reader yet
 
 def read_cwe(text: str, c: Context, default: str = "") -> Coded | None:
     """CWE.1-.9 to a concept. A bare text in CWE.2 is text; CWE.9 is the original text beside codes."""
+    value, beyond = _read_cwe(text, default)
+    for component, part in beyond:
+        c.keep(component, part)
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _read_cwe(text: str, default: str) -> tuple[Coded | None, tuple[tuple[str, str], ...]]:
+    """The concept, and the components that it has no room for. The same few texts come all day."""
     if "^" not in text:
         code = unescape(text)
-        return Coded((Coding(code, default),)) if code else None
+        return (Coded((Coding(code, default),)) if code else None), ()
     parts = text.split("^")
-    if len(parts) > _PARTS:
-        for place in range(_PARTS, len(parts)):
-            if parts[place]:
-                c.keep(f".{place + 1}", parts[place])
+    beyond = [(f".{place + 1}", parts[place]) for place in range(_PARTS, len(parts)) if parts[place]]
     parts += [""] * (_PARTS - len(parts))
     codings = tuple(
         _coding(parts[at], parts[at + 1], parts[at + 2], parts[version], default)
@@ -36,12 +43,12 @@ def read_cwe(text: str, c: Context, default: str = "") -> Coded | None:
         if not text:
             text = unescape(parts[1])
         elif parts[1]:
-            c.keep(".2", parts[1])
+            beyond.append((".2", parts[1]))
         if parts[2]:
-            c.keep(".3", parts[2])
+            beyond.append((".3", parts[2]))
     if not parts[3] and parts[4]:
-        c.keep(".5", parts[4])
-    return Coded(codings, text) if codings or text else None
+        beyond.append((".5", parts[4]))
+    return (Coded(codings, text) if codings or text else None), tuple(beyond)
 
 
 def _coding(code: str, display: str, system: str, version: str, default: str) -> Coding:
@@ -121,6 +128,7 @@ def read_coding(json: dict[str, Any]) -> Coding:
     )
 
 
+@lru_cache(maxsize=1024)
 def of_name(name: str) -> Coding:
     """The coding of a name of the catalogue."""
     one = codes.code(name)

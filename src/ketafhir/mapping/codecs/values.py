@@ -106,13 +106,8 @@ class ObservationValue(Codec):
 
     @staticmethod
     def _number(kind: str, text: str, unit: str, c: Context) -> Value | None:
-        value: Value | None
-        try:
-            value = soft_quantity(text, unit, c) if kind == "NM" else _structured(text, unit, c)
-        except Unreadable as error:
-            c.warn(error.code, f"{error.why}: kept as text", text[:60], error.hint)
-            value = None
-        if value is None:  # no number: the raw text, which goes back as it is
+        value = soft_quantity(text, unit, c) if kind == "NM" else _structured(text, unit, c)
+        if value is None:  # no usual form: the raw text, which goes back as it is
             c.keep("", kind)
             if unit:
                 c.preserved.append(("OBX-6", unit))
