@@ -46,7 +46,7 @@ class Answers:
 def _told(issues: Sequence[Issue]) -> list[Issue]:
     """The errors and then the warnings, as many as a sender will read.
 
-    A warning without a code of its own is about a message that was accepted (table 0357), not an internal error.
+    A warning without a code of its own is about a message that was accepted (table 0357: 0).
     """
     errors = [issue for issue in issues if issue.severity == "error"]
     warnings = [
