@@ -17,7 +17,7 @@ from ketafhir.errors import KetafhirError
 COMMANDS = {
     "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
     "tables": ("ketafhir.mapping.command", "check, show or export the mapping tables"),
-    "serve": ("ketafhir.service.command", "take HL7v2 over MLLP and carry it to a FHIR server"),
+    "serve": ("ketafhir.serve_command", "take HL7v2 over MLLP and carry it to a FHIR server"),
     "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
     "queue": ("ketafhir.store.command", "list, show or retry the messages of the service"),
     "config": ("ketafhir.config_command", "print an example configuration, or check one"),
