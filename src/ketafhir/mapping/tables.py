@@ -52,7 +52,7 @@ class Row:
     """One row, compiled. `place` names it in errors: file, line and row."""
 
     __slots__ = (
-        "cells", "codec", "codec_name", "comment", "domain", "each", "fhir", "file", "line", "loss", "name", "path",
+        "cells", "codec", "codec_name", "comment", "domain", "each", "fhir", "fhir_type", "file", "line", "loss", "name", "path",
         "place", "v2", "v2_name", "v2_type", "vocab", "when", "when_text",
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ class Row:
         self.name, self.file, self.line = source["row"], file, line
         self.place = f"{file}:{line} [{self.name}]"
         self.v2, self.domain, self.fhir = source["v2"], source["domain"], source["fhir"]
-        self.v2_name, self.v2_type = source["v2_name"], source["v2_type"]
+        self.v2_name, self.v2_type, self.fhir_type = source["v2_name"], source["v2_type"], source["fhir_type"]
         self.loss, self.vocab, self.comment = source["loss"], source["vocab"], source["comment"]
         self.cells = tuple(parse_cell(text, self.place) for text in self.v2.split())
         self.when_text = source["when"]
