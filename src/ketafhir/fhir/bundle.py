@@ -9,9 +9,7 @@ from ketafhir.errors import Refused, refused
 
 Resource = dict[str, Any]
 
-_RESTFUL = re.compile(
-    r"(?:(?P<base>.*)/)?(?P<key>[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?"
-)
+_RESTFUL = re.compile(r"(?:(?P<base>.*)/)?(?P<key>[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&]+)")
 _ESCAPED = re.compile(r"\\(.)")  # search.html#escaping
 _REMEDY = "send a FHIR R4 resource or Bundle"

@@ -36,11 +36,7 @@ def _known(element: Any) -> Any:
         return [_known(one) for one in element]
     if not isinstance(element, dict):
         return element
-    return {
-        key: _known(part)
-        for key, part in element.items()
-        if not (key.startswith("_value") and "url" in element)
-    }
+    return {key: _known(part) for key, part in element.items() if not (key.startswith("_value") and "url" in element)}
 
 
 def typed(resource: dict[str, Any]) -> Any:

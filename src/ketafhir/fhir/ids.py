@@ -27,6 +27,12 @@ def uuid5(name: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def digest(text: str) -> str:
+    """A SHA-1 of a text in hexadecimal, to tell contents apart (not for security)."""
+    found: str = sha1(text.encode("utf-8"), usedforsecurity=False).hexdigest()
+    return found
+
+
 def urn(resource_id: str) -> str:
     """The `fullUrl` under which a Bundle entry is referred to inside its Bundle."""
     return "urn:uuid:" + resource_id

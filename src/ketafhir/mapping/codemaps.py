@@ -49,9 +49,7 @@ class CodeMap:
 
     def _to_domain(self, side: str) -> dict[str, str]:
         """Code to word: of several rows with one code, the one that `prefer` names."""
-        return {
-            getattr(one, side): one.domain for one in self._chosen(side, lambda one: str(getattr(one, side)))
-        }
+        return {getattr(one, side): one.domain for one in self._chosen(side, lambda one: str(getattr(one, side)))}
 
     def _from_domain(self, side: str) -> dict[str, str]:
         """Word to code: of several rows with one word, the one that `prefer` names."""
@@ -69,9 +67,7 @@ class CodeMap:
                 known.domain,
                 getattr(known, side),
             ):
-                raise TableError(
-                    f"{self.file}:{one.line}: two rows are the preferred {side} side of {by(one)!r}"
-                )
+                raise TableError(f"{self.file}:{one.line}: two rows are the preferred {side} side of {by(one)!r}")
         return list(found.values())
 
 
@@ -88,9 +84,7 @@ def load(path: Path) -> CodeMap:
             raise TableError(f"{shown}:1: the columns must be {', '.join(expected)}")
         for row in reader:
             if row["prefer"] not in ("", "both", "v2", "fhir"):
-                raise TableError(
-                    f"{shown}:{reader.line_num}: prefer is both, v2, fhir or empty, not {row['prefer']!r}"
-                )
+                raise TableError(f"{shown}:{reader.line_num}: prefer is both, v2, fhir or empty, not {row['prefer']!r}")
             entries.append(Entry(row["domain"], row["v2"], row["fhir"], row["prefer"], reader.line_num))
     return CodeMap(path.stem, shown, entries)
 

@@ -17,9 +17,7 @@ from ketafhir.errors import TableError
 
 OWN_SYSTEM = "https://ketafhir.org/fhir/CodeSystem/keta"
 
-_UNKNOWN = (
-    "urn:id:"  # FHIR wants a URI; a v2 name that we do not know stays readable, and goes back as it came
-)
+_UNKNOWN = "urn:id:"  # FHIR wants a URI; a v2 name that we do not know stays readable, and goes back as it came
 _TABLE_URI = "http://terminology.hl7.org/CodeSystem/v2-"
 _TABLE_NAME = re.compile(r"HL7(\d{4})")
 _URI_SAFE = re.compile(r"[A-Za-z0-9_.+-]*")

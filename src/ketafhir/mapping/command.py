@@ -37,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
         from ketafhir import data
         from ketafhir.errors import ConfigError
 
-        site = next(
-            (one for one in (Path(args.site), data.path("mappings/sites") / args.site) if one.is_dir()), None
-        )
+        site = next((one for one in (Path(args.site), data.path("mappings/sites") / args.site) if one.is_dir()), None)
         if site is None:
             raise ConfigError(f"there is no site overlay {args.site}")
     tables = Tables(site)
@@ -66,9 +64,7 @@ def _show(tables: Tables, args: argparse.Namespace) -> int:
         if not args.table:
             sys.stdout.write(f"{name:40} {len(table.rows):3} rows\n")
             continue
-        width = [
-            max(len(str(text)) for text in column) for column in zip(*map(_columns, table.rows), strict=True)
-        ]
+        width = [max(len(str(text)) for text in column) for column in zip(*map(_columns, table.rows), strict=True)]
         for row in table.rows:
             cells = [text.ljust(size) for text, size in zip(_columns(row), width, strict=True)]
             sys.stdout.write("  ".join(cells).rstrip() + (f"  ({row.loss})" if row.loss else "") + "\n")
@@ -127,9 +123,7 @@ def concept_map(tables: Tables, name: str) -> dict[str, Any]:
             elements.setdefault(entry.v2, []).append(target)
     json = _head(name, f"Code map {name}")
     if elements:
-        json["group"] = [
-            {"element": [{"code": code, "target": targets} for code, targets in elements.items()]}
-        ]
+        json["group"] = [{"element": [{"code": code, "target": targets} for code, targets in elements.items()]}]
     return json
 
 
@@ -149,7 +143,5 @@ def table_map(tables: Tables, name: str) -> dict[str, Any]:
                 target["comment"] = "; ".join(part for part in (row.loss, row.comment) if part)
             elif not row.fhir:
                 target["comment"] = "read by code"
-            elements.append(
-                {"code": f"{cell.segment}-{cell.text}", "display": row.v2_name, "target": [target]}
-            )
+            elements.append({"code": f"{cell.segment}-{cell.text}", "display": row.v2_name, "target": [target]})
     return {**_head(name, f"Segment {table.segment} to {table.resource}"), "group": [{"element": elements}]}

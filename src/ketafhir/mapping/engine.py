@@ -291,9 +291,7 @@ def _refusal(error: Unreadable, c: Context) -> Refused:
     )
 
 
-def set_component(
-    cells: dict[int, str], field: int, component: int, text: str, sub: int = 0, repeat: int = 1
-) -> None:
+def set_component(cells: dict[int, str], field: int, component: int, text: str, sub: int = 0, repeat: int = 1) -> None:
     """Put `text` at one component (and subcomponent, and repetition) of a raw cell."""
     repeats = cells.get(field, "").split("~")
     repeats += [""] * (repeat - len(repeats))

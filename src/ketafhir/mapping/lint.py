@@ -103,9 +103,7 @@ def _v2(row: Row) -> list[str]:
         for number, kind, *_ in listed:
             known.setdefault(number, set()).add(kind)
     found = [
-        f"{row.place}: there is no field {cell.segment}-{cell.field}"
-        for cell in row.cells
-        if cell.field not in known
+        f"{row.place}: there is no field {cell.segment}-{cell.field}" for cell in row.cells if cell.field not in known
     ]
     kinds = set().union(*(known.get(cell.field, set()) for cell in row.cells))
     same = {"DTM": {"TS", "DTM"}, "CWE": {"CWE", "CE", "IS", "ID", "CNE"}}.get(row.v2_type, {row.v2_type})

@@ -37,9 +37,7 @@ class Slice(NamedTuple):
     def matches(self, item: Any) -> bool:
         """Whether a list item is the one this slice names."""
         return any(
-            isinstance(coding, dict)
-            and coding.get("code") == self.code
-            and coding.get("system") == self.system
+            isinstance(coding, dict) and coding.get("code") == self.code and coding.get("system") == self.system
             for coding in _reach(item, self.at)
         )
 

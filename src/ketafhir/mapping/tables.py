@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketafhir import data
 from ketafhir.errors import TableError
+from ketafhir.fhir import ids
 from ketafhir.mapping import codemaps, codes
-from ketafhir.mapping.codecs import CODECS, Codec
+from ketafhir.mapping.codecs import CODECS
+from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.paths import Path as FhirPath
 from ketafhir.mapping.paths import Slice
 
@@ -76,9 +78,7 @@ class Row:
         except TableError as error:
             raise TableError(f"{self.place}: {error}") from None
         if self.codec and self.cells and self.codec.cells not in (0, len(self.cells)):
-            raise TableError(
-                f"{self.place}: the codec {name} takes {self.codec.cells} cells, not {len(self.cells)}"
-            )
+            raise TableError(f"{self.place}: the codec {name} takes {self.codec.cells} cells, not {len(self.cells)}")
         if self.codec is None and (self.domain or self.fhir):
             raise TableError(f"{self.place}: a row with a domain field or a FHIR element needs a codec")
         if self.codec is None and not self.loss:
@@ -96,9 +96,7 @@ class Table:
         for row in rows:
             for cell in row.cells:
                 if cell.segment != self.segment:
-                    raise TableError(
-                        f"{row.place}: the cell {cell.segment}-{cell.text} is not of {self.segment}"
-                    )
+                    raise TableError(f"{row.place}: the cell {cell.segment}-{cell.text} is not of {self.segment}")
         claimed: dict[str, list[Slice]] = {}
         paths = [row.path for row in rows if row.path]
         for path in paths:
@@ -179,9 +177,7 @@ class Tables:
             if op not in ("replace", "add", "remove"):
                 raise TableError(f"{where}: op is replace, add or remove, not {op!r}")
             if (name in rows) is (op == "add"):
-                raise TableError(
-                    f"{where}: {op} of a row that {'is there already' if op == 'add' else 'is not there'}"
-                )
+                raise TableError(f"{where}: {op} of a row that {'is there already' if op == 'add' else 'is not there'}")
             if op == "remove":
                 del rows[name]
             else:
@@ -241,23 +237,19 @@ def _slices(path: Path) -> dict[tuple[str, str], Slice]:
     for row, _ in _read(path, ["element", "slice", "at", "code", "comment"]):
         one = codes.code(row["code"])
         at = tuple(row["at"].split(".")) if row["at"] else ()
-        found[row["element"], row["slice"]] = Slice(
-            row["slice"], row["element"], at, one.system, one.code, one.display
-        )
+        found[row["element"], row["slice"]] = Slice(row["slice"], row["element"], at, one.system, one.code, one.display)
     return found
 
 
 def digest(tables: Tables) -> str:
     """A short digest of all table texts at work, for Provenance: what a faulty row ever wrote can be found by it."""
-    from _sha1 import sha1
-
-    summed = sha1(usedforsecurity=False)
+    texts = []
     for root in [tables.root, *([tables.site] if tables.site else [])]:
         for path in sorted(root.rglob("*.csv")):
             if root == tables.root and "sites" in path.relative_to(root).parts:
                 continue
-            summed.update(path.name.encode() + path.read_bytes())
-    return summed.hexdigest()[:12]
+            texts.append(path.name + path.read_text(encoding="utf-8"))
+    return ids.digest("".join(texts))[:12]
 
 
 def any_value(value: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ketafhir.therapy import records, values
 from ketafhir.therapy.fold import History
 
-_EMPTY = (None, "", (), [], {}, False)
+_EMPTY: tuple[Any, ...] = (None, "", (), [], {}, False)
 
 
 def dump(value: Any, *, typed: bool = False) -> Any:
@@ -87,7 +87,7 @@ def load(kind: Any, json: Any) -> Any:
         if isinstance(json, dict):
             name = json.get("type")
             found = [one for one in classes if is_dataclass(one)]
-            kind = next(one for one in found if len(found) == 1 or one.__name__ == name)
+            kind = next(one for one in found if len(found) == 1 or getattr(one, "__name__", "") == name)
         else:
             return json
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
-from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit
+from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
 from ketafhir.therapy.values import Identifier
 
 _VERSIONED = ("patients", "visits", "orders", "administrations")
@@ -77,9 +77,7 @@ class History:
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
-        out = History(
-            **{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"}
-        )
+        out = History(**{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"})
         out.others = Records(**{kind: dict(getattr(self.others, kind)) for kind in KINDS})
         return out
 
@@ -114,12 +112,7 @@ def _check(record: Administration, known: tuple[Administration, ...]) -> list[Is
     """Two acts told as new under one key must be one act; a correction of what is not known is kept, with a warning."""
     if record.action in ("add", ""):
         for other in known:
-            if (
-                other.action in ("add", "")
-                and other.start
-                and record.start
-                and other.start.at != record.start.at
-            ):
+            if other.action in ("add", "") and other.start and record.start and other.start.at != record.start.at:
                 raise refused(
                     "identity-collision",
                     f"two administrations with different starts ({other.start.iso}, {record.start.iso}) have one number",
@@ -137,7 +130,12 @@ def _check(record: Administration, known: tuple[Administration, ...]) -> list[Is
 def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records) -> Records:
     """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
     renamed: dict[str, str] = {}
-    for record in (*new.orders.values(), *new.administrations.values(), *new.wastes.values()):
+    told: list[Order | Administration | Waste] = [
+        *new.orders.values(),
+        *new.administrations.values(),
+        *new.wastes.values(),
+    ]
+    for record in told:
         own = order_identity(record.placer, record.filler)
         if own:
             identity = _identify(history.numbers, numbers, own, record)
@@ -155,9 +153,7 @@ def order_identity(placer: Identifier | None, filler: Identifier | None) -> str:
     return number.key if number else ""
 
 
-def _identify(
-    told: dict[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any
-) -> str:
+def _identify(told: dict[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any) -> str:
     roles = [("P:", record.placer), ("F:", record.filler)]
     names = [role + number.key for role, number in roles if number]
     known = {found for name in names if (found := numbers.get(name) or told.get(name))}
@@ -186,7 +182,8 @@ def _joined_visits(history: History, new: Records, renamed: dict[str, str]) -> d
     for infusion in history.infusions:
         stem, _, visit = infusion.rpartition("|@")
         known.setdefault(stem, set()).add(visit)
-    for act in (*new.administrations.values(), *new.wastes.values()):
+    told: list[Administration | Waste] = [*new.administrations.values(), *new.wastes.values()]
+    for act in told:
         stem, _, visit = act.infusion.rpartition("|@")
         for old, name in renamed.items():
             if stem.startswith(f"{old}|"):
@@ -216,11 +213,13 @@ def _rename(new: Records, names: dict[str, str]) -> Records:
     out = Records()
     for kind in KINDS:
         for key, record in getattr(new, kind).items():
-            changes = {
+            changes: dict[str, Any] = {
                 name: renamed(getattr(record, name))
                 for name in ("key", "order", "infusion", "part_of")
                 if hasattr(record, name)
             }
+            if isinstance(record, Order):
+                changes["observations"] = tuple(renamed(one) for one in record.observations)
             getattr(out, kind)[renamed(key)] = replace(record, **changes)
     return out
 

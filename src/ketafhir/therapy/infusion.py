@@ -65,9 +65,7 @@ def is_closer(act: Administration) -> bool:
     return act.rate is not None and not act.rate.amount.value
 
 
-def course(
-    key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None
-) -> Course:
+def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
     """The course of one infusion from everything told of it, in any order."""
     acts = sorted(told, key=lambda act: (act.start.at if act.start else Decimal(0), act.counters, act.key))
     found = Course(key, acts[0])
@@ -91,9 +89,7 @@ def _ends(acts: list[Administration]) -> dict[str, Time]:
     found = {}
     for place, act in enumerate(events):
         if act.end is None and not is_closer(act):
-            later = next(
-                (one for one in events[place + 1 :] if one.start and one.start.at > _at(act.start)), None
-            )
+            later = next((one for one in events[place + 1 :] if one.start and one.start.at > _at(act.start)), None)
             if later is not None and later.start is not None:
                 found[act.key] = later.start
     return found
@@ -123,9 +119,7 @@ def _act(act: Administration, derived: Time | None, last: bool, found: Course) -
         else:
             state = "unknown"
             found.findings.append(
-                Finding(
-                    "status-unknown", "neither the administration nor its order says how it ended", act.key
-                )
+                Finding("status-unknown", "neither the administration nor its order says how it ended", act.key)
             )
     return Act(act, state, end, derived is not None and act.end is None)
 

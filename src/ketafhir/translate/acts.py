@@ -73,9 +73,7 @@ def _number(resource: Json, name: str) -> str:
     return ""
 
 
-def _orders(
-    taking: Taking, resource: Json, values: dict[str, Any]
-) -> tuple[Identifier | None, Identifier | None]:
+def _orders(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[Identifier | None, Identifier | None]:
     """Placer and filler number: of the administration, else of the order it refers to, else its own number as filler's."""
     placer, filler = values.get("placer"), values.get("filler")
     request = resource.get("request")
@@ -184,9 +182,7 @@ def _take_closers(taking: Taking, parent: Json) -> None:
         values = taking.tables.mapping(RXA, MEDICATION).from_v2(Segment("RXA", fields, 0, number), taking.c)
         taking.c.preserved.clear()
         taking.c.segment = None
-        values.update(
-            zip(("placer", "filler"), _orders(taking, parent, taking.take(parent, ORC)), strict=True)
-        )
+        values.update(zip(("placer", "filler"), _orders(taking, parent, taking.take(parent, ORC)), strict=True))
         act = Administration(**values)
         act.preserved = tuple((f"RXA-{field}", text) for field, text in sorted(cells.items()))
         act.patient, act.visit = taking.patient(parent), taking.visit(parent, "context")
@@ -239,9 +235,7 @@ def _take_waste(taking: Taking, resource: Json) -> None:
             else:
                 waste.performers += (person,)
     for observation in taking.index.of_type("Observation"):
-        if any(
-            taking.resolve(reference, observation) is resource for reference in observation.get("focus", ())
-        ):
+        if any(taking.resolve(reference, observation) is resource for reference in observation.get("focus", ())):
             value = read_quantity(observation.get("valueQuantity"))
             if codes.code("keta.waste-amount").code in _codes(observation):
                 waste.amount = value

@@ -41,9 +41,7 @@ def _read_order(reading: Reading, order: OrderGroup) -> None:
     orc = reading.read(order.orc, ORC)
     identity = order_identity(orc.get("placer"), orc.get("filler"))
     if not identity:
-        raise _missing(
-            reading, "order-number-missing", "an administration whose order has no number", order.orc, 2
-        )
+        raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)
     kept = orc.pop("preserved", ())
     control = orc.pop("order_control", "")
     status = orc.pop("order_status", "")
@@ -215,13 +213,9 @@ def _waste_quantity(reading: Reading, obx: Segment) -> Quantity:
     try:
         value = soft_quantity(obx.get(5), obx.get(6), reading.c)
         if value.unit not in ("mg", "mL", "g", "ug"):
-            raise Unreadable(
-                "unit-unknown", "waste is told in mg and mL", value.unit or value.display, hl7="103"
-            )
+            raise Unreadable("unit-unknown", "waste is told in mg and mL", value.unit or value.display, hl7="103")
     except Unreadable as error:
         where = reading.message.where(obx, 5)
-        issue = Issue(
-            "error", error.code, error.why, where=where, value=error.value, hint=error.hint, hl7=error.hl7
-        )
+        issue = Issue("error", error.code, error.why, where=where, value=error.value, hint=error.hint, hl7=error.hl7)
         raise Refused(*reading.c.issues, issue) from None
     return value

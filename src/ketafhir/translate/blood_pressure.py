@@ -87,9 +87,7 @@ def _place(one: Observation) -> tuple[Any, ...]:
     return moment(one.effective or one.group_time), device, method, one.status in _WITHDRAWN
 
 
-def _grouped(
-    parts: list[Observation], by: Callable[[Observation], tuple[Any, ...]]
-) -> list[list[Observation]]:
+def _grouped(parts: list[Observation], by: Callable[[Observation], tuple[Any, ...]]) -> list[list[Observation]]:
     found: dict[tuple[Any, ...], list[Observation]] = {}
     for one in parts:
         found.setdefault((*by(one), one.status in _WITHDRAWN), []).append(one)
@@ -157,9 +155,7 @@ def _component(writing: Writing, part: Observation, lead: Observation) -> Json:
         component["dataAbsentReason"] = error if withdrawn else absent_reason(part)
     if part is not lead:
         put_preserved(component, _differences(writing, part, lead))
-        component.setdefault("extension", []).extend(
-            {"url": NOTE, "valueString": text} for text in part.notes
-        )
+        component.setdefault("extension", []).extend({"url": NOTE, "valueString": text} for text in part.notes)
         if not component["extension"]:
             del component["extension"]
     put_preserved(component, part.preserved)

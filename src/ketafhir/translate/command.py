@@ -25,22 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE", help="the file to translate, or - for standard input")
-    parser.add_argument(
-        "--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it"
-    )
-    parser.add_argument(
-        "--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17"
-    )
+    parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
+    parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
-    parser.add_argument(
-        "--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse"
-    )
+    parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
     parser.add_argument(
         "--site", metavar="DIR", help="site overlay: a folder with segments/ or codesystems/, or its name"
     )
-    parser.add_argument(
-        "--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago"
-    )
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -148,9 +140,7 @@ def _from_fhir(
         from ketafhir.translate.session import render_records
 
         source = sender_urn(*outgoing.outbound(taking).sender)
-        sys.stdout.buffer.write(
-            json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n"
-        )
+        sys.stdout.buffer.write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
     issues.extend(taking.c.issues)
     reports.append(losses.summary(losses.of_bundle(taking, settings)))
     return False
@@ -191,9 +181,7 @@ def _from_hl7v2(
             sys.stdout.buffer.write(json.dumps(step.bundle) + b"\n")
     if not count:
         raise Refused(
-            Issue(
-                "error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100"
-            )
+            Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100")
         )
     if count == 1:
         issues[:] = [_unnumbered(issue) for issue in issues]
@@ -204,9 +192,10 @@ def _from_hl7v2(
     elif args.to == "hl7v2" and steps:
         from ketafhir.therapy.fold import settle
         from ketafhir.translate import outgoing
+        from ketafhir.translate.provenance import event_of
 
         records = settle(session.history)
-        out = outgoing.Outbound(records, settings.context(), message.sender, outgoing.event_of(records))
+        out = outgoing.Outbound(records, settings.context(), message.sender, event_of(records))
         sys.stdout.buffer.write("".join(outgoing.compose(out, settings, args.message)).encode())
     return refused
 

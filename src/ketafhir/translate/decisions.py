@@ -80,9 +80,7 @@ def read(reading: Reading, group: Group) -> Decision:
 
 def _unlike(result: Result, usual: dict[int, str]) -> Preserved:
     """The cells that are not as the way back writes them anyway."""
-    return tuple(
-        (f"OBX-{at}", result.obx.get(at)) for at, text in usual.items() if result.obx.get(at) != text
-    )
+    return tuple((f"OBX-{at}", result.obx.get(at)) for at, text in usual.items() if result.obx.get(at) != text)
 
 
 def _read_rule(reading: Reading, result: Result, chosen: Result) -> Item:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from _sha1 import sha1
 from collections.abc import Callable
 
 from ketafhir.errors import Issue, Refused
+from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
@@ -106,9 +106,9 @@ def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
     application, facility = message.sender
     c = settings.context()
     c.local = SENDER + (facility or application)
-    digest = sha1(message.text.encode(), usedforsecurity=False).hexdigest()
-    source = Source(key=f"{facility}|{application}|{message.control_id}|{digest}")
-    reading = Reading(message, walked, settings.tables, c, source, digest)
+    summed = digest(message.text)
+    source = Source(key=f"{facility}|{application}|{message.control_id}|{summed}")
+    reading = Reading(message, walked, settings.tables, c, source, summed)
     values = reading.read(message.msh, MSH)
     if walked.evn is not None:
         values.update(reading.read(walked.evn, EVN))
@@ -122,7 +122,7 @@ def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
                   hint="send it: it orders competing versions of one record")
         )  # fmt: skip
     source.event = source.event.split("~")[0]
-    reading.told = (source.sent.at, digest)
+    reading.told = (source.sent.at, summed)
     reading.records.sources[source.key] = source
     for segment in (*walked.software, *walked.others):
         if segment.name[0] == "Z":

@@ -55,9 +55,7 @@ class Instrument:
 
     def asks(self, code: Coded | None) -> bool:
         """Whether a code is one of the form's questions, counted or not."""
-        return bool(self.item(code)) or any(
-            (c.system, c.code) in self.others for c in (code.codings if code else ())
-        )
+        return bool(self.item(code)) or any((c.system, c.code) in self.others for c in (code.codings if code else ()))
 
     def is_result(self, code: Coded | None) -> bool:
         """Whether a code is that of the form's score or level."""

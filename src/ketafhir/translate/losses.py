@@ -57,10 +57,7 @@ def _fate(where: str, field: int, account: Account) -> Loss:
 
 def _rows(mapping: Mapping, field: int) -> list[Row]:
     return [
-        row
-        for table in mapping.tables.values()
-        for row in table.rows
-        if any(cell.field == field for cell in row.cells)
+        row for table in mapping.tables.values() for row in table.rows if any(cell.field == field for cell in row.cells)
     ]
 
 
@@ -81,9 +78,7 @@ def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
             if row.path is not None:
                 by_type.setdefault(table.resource, set()).add(row.fhir.split(".")[0].split("[")[0])
     found = [
-        Loss(
-            "MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"
-        ),
+        Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"),
     ]
     for _, resource in taking.index.entries:
         kind = str(resource["resourceType"])
@@ -93,11 +88,7 @@ def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
             key = element.lstrip("_")
             if value in (None, [], {}) or element.startswith("_") or element == "resourceType":
                 continue
-            read = (
-                key in _BY_CODE["*"]
-                or key in settings_elements(kind)
-                or any(key.startswith(one) for one in known)
-            )
+            read = key in _BY_CODE["*"] or key in settings_elements(kind) or any(key.startswith(one) for one in known)
             reason = "" if read else "no row reads this element" if known else f"a {kind} is not read"
             found.append(Loss(f"{name}.{element}", "", "mapped" if read else "dropped", reason))
     return found

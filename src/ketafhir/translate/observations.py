@@ -130,8 +130,7 @@ def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
     return [
         one
         for one in records.observations.values()
-        if (one.patient, one.visit) == (patient, visit)
-        and not (one.report or one.order or one.part_of or one.derived)
+        if (one.patient, one.visit) == (patient, visit) and not (one.report or one.order or one.part_of or one.derived)
     ]
 
 

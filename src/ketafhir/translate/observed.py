@@ -196,6 +196,8 @@ def take_values(taking: Taking, resource: Json) -> dict[str, Any]:
         effective = other_effective(resource)
         if effective:
             values["effective"] = effective
+    if "reference_range" not in values:
+        values["reference_range"] = _range_text(resource)
     _absent_status(taking, resource, values)
     tags = resource.get("meta", {}).get("tag", ())
     derived = coding_json(of_name("keta.derived"))
@@ -204,6 +206,17 @@ def take_values(taking: Taking, resource: Json) -> dict[str, Any]:
     )
     values["notes"] = tuple(str(one["text"]) for one in resource.get("note", ()) if one.get("text"))
     return values
+
+
+def _range_text(resource: Json) -> str:
+    """A reference range that is told in numbers, as OBX-7 writes it: 1-5, <=5, >=1 (chapter 7.4.2.7)."""
+    told = next(iter(resource.get("referenceRange", ())), {})
+    low, high = (told.get(end, {}).get("value") for end in ("low", "high"))
+    if low is None and high is None:
+        return ""
+    if low is None or high is None:
+        return f">={low}" if high is None else f"<={high}"
+    return f"{low}-{high}"
 
 
 def other_effective(resource: Json) -> Time | None:
@@ -222,17 +235,13 @@ def _absent_status(taking: Taking, resource: Json, values: dict[str, Any]) -> No
         return
     not_asked = of_name("absent.not-asked").code in said
     values["status"] = "not-asked" if not_asked else "cancelled"
-    taking.c.warn(
-        "absent-reason", "why there is no value is told by the status only", ", ".join(map(str, said))
-    )
+    taking.c.warn("absent-reason", "why there is no value is told by the status only", ", ".join(map(str, said)))
 
 
 def cells_of(composing: Composing, record: Observation) -> dict[int, str]:
     """The cells of the OBX of one record, all but OBX-1."""
     cells = composing.cells(record, OBX, preserved=())
     preserved = as_sent(cells, record.value, record.preserved)
-    kept = tuple(
-        one for one in preserved if one[1] != NULL or int(one[0].partition("-")[2] or 0) not in cells
-    )
+    kept = tuple(one for one in preserved if one[1] != NULL or int(one[0].partition("-")[2] or 0) not in cells)
     put_back(cells, "OBX", kept)
     return cells

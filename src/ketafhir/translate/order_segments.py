@@ -99,13 +99,9 @@ def _read_orc(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, Any
     values.setdefault("preserved", ())
     values["nulls"] = reading.nulls()
     if "placer" not in values and "filler" not in values:
-        raise _refused(
-            reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101"
-        )
+        raise _refused(reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101")
     if owned and "state" not in values:
-        raise _refused(
-            reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101"
-        )
+        raise _refused(reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101")
     return values
 
 
@@ -225,9 +221,7 @@ def _add(reading: Reading, order: Order, group: OrderGroup) -> None:
         )  # fmt: skip
 
 
-def _refused(
-    reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str
-) -> Refused:
+def _refused(reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str) -> Refused:
     where = reading.message.where(segment, field)
     return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
 

@@ -98,9 +98,7 @@ def render(writing: Writing, order: Order) -> None:
     """The MedicationRequest, and its Medication where it is more than a code."""
     resource = writing.start("MedicationRequest", order.key)
     writing.fill(resource, order, ORC, tables_of(order.intent)[0], TQ1, RXR, OBX)
-    resource.setdefault(
-        "status", "unknown"
-    )  # an order known only from inside a RAS that does not say how it stands
+    resource.setdefault("status", "unknown")  # an order known only from inside a RAS that does not say how it stands
     resource["subject"] = writing.patient(order.patient)
     encounter = writing.visit(order.visit)
     if encounter:
@@ -151,9 +149,7 @@ def _take(taking: Taking, resource: Json) -> None:
         patient=taking.patient(resource), visit=taking.visit(resource), **values,
     )  # fmt: skip
     if taking.records.orders.setdefault(order.key, order) is not order:
-        raise _refused(
-            taking, resource, "identifier", "identity-collision", "two orders of one intent have one number"
-        )
+        raise _refused(taking, resource, "identifier", "identity-collision", "two orders of one intent have one number")
     _take_observations(taking, resource, order)
 
 
@@ -171,13 +167,9 @@ def _check(taking: Taking, resource: Json) -> None:
     """What HL7v2 has no place for and would turn the order into another one."""
     dosages = resource.get("dosageInstruction", ())
     if resource.get("doNotPerform") is True:
-        raise _refused(
-            taking, resource, "doNotPerform", "order-prohibited", "HL7v2 has no order not to give a drug"
-        )
+        raise _refused(taking, resource, "doNotPerform", "order-prohibited", "HL7v2 has no order not to give a drug")
     if any(one.get("modifierExtension") for one in (resource, *dosages)):
-        raise _refused(
-            taking, resource, "modifierExtension", "modifier-unknown", "a modifier that is not understood"
-        )
+        raise _refused(taking, resource, "modifierExtension", "modifier-unknown", "a modifier that is not understood")
     if len(dosages) > 1 or any(len(one.get("doseAndRate", ())) > 1 for one in dosages):
         raise _refused(
             taking, resource, "dosageInstruction", "dosage-several", "an RXE or RXO holds one dose and rate",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from _sha1 import sha1
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.bundle import Index
+from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import SENDER
@@ -15,11 +15,9 @@ from ketafhir.mapping.codecs.times import write_dtm
 from ketafhir.mapping.context import Context
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
-from ketafhir.therapy.records import Patient, Records, Visit
+from ketafhir.therapy.records import Order, Patient, Records, Visit
 from ketafhir.therapy.values import Time
-from ketafhir.translate import acts, observations, orders, patients
-from ketafhir.translate import provenance
-from ketafhir.translate.provenance import event_of
+from ketafhir.translate import acts, observations, orders, patients, provenance
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
@@ -35,6 +33,7 @@ STRUCTURES = {
 }
 """The messages that are written, and their structures (MSH-9.3)."""
 VERSION = "2.5.1"
+_PLANNED = ("told", "start", "end")  # of an order: when it is to happen, not when something did
 
 
 class Outbound(NamedTuple):
@@ -48,7 +47,7 @@ class Outbound(NamedTuple):
 
 def outbound(taking: Taking) -> Outbound:
     """What was taken from FHIR, ready to be written."""
-    return Outbound(taking.records, taking.c, _sender(taking), event_of(taking.records))
+    return Outbound(taking.records, taking.c, _sender(taking), provenance.event_of(taking.records))
 
 
 def take(value: Any, settings: Settings) -> Taking:
@@ -56,9 +55,7 @@ def take(value: Any, settings: Settings) -> Taking:
     index = Index(value)
     taking = Taking(index, settings.tables, settings.context())
     if not index.entries:
-        raise Refused(
-            Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101")
-        )
+        raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
     provenance.take(taking)
     for resource in index.of_type("Patient"):
         patients.take_patient(taking, resource)
@@ -85,11 +82,7 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
         for kind in _kinds(out, courses, patient, visit, wanted):
             messages.append(_message(out, settings, courses, patient, visit, kind))
     if not messages:
-        text = (
-            f"the Bundle holds nothing that makes a {wanted}"
-            if wanted
-            else "the Bundle holds nothing to write"
-        )
+        text = f"the Bundle holds nothing that makes a {wanted}" if wanted else "the Bundle holds nothing to write"
         raise Refused(Issue("error", "nothing-to-write", text, where="Bundle", hl7="101"))
     return messages
 
@@ -210,9 +203,7 @@ def _newest(parts: list[Any]) -> Time | None:
         elif isinstance(one, (list, tuple)):
             stack.extend(one)
         elif is_dataclass(one) and not isinstance(one, type):
-            stack.extend(
-                getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry")
-            )
+            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry"))
     return best
 
 
@@ -223,7 +214,8 @@ def _sender(taking: Taking) -> tuple[str, str]:
     for _, resource in taking.index.entries:
         source = resource.get("meta", {}).get("source", "")
         if isinstance(source, str) and source.startswith(SENDER):
-            facility, _, application = source.removeprefix(SENDER).partition(":")
+            told = source.partition("#")[0]  # HAPI adds the number of the request behind a #
+            facility, _, application = told.removeprefix(SENDER).partition(":")
             return unquote(application), unquote(facility)
     return "", ""
 
@@ -231,14 +223,13 @@ def _sender(taking: Taking) -> tuple[str, str]:
 def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:
     """The message with its MSH: MSH-10 is made from the content, so that the same records give the same message."""
     body = "".join(line + "\r" for line in lines)
-    digest = sha1(f"{kind}\r{body}".encode(), usedforsecurity=False).hexdigest()
     application, facility = sender
     cells = {
         3: escape(application),
         4: escape(facility),
         7: write_dtm(Time(newest.iso)) if newest else "",
         9: f"{kind}^{STRUCTURES[kind]}",
-        10: digest[:20].upper(),
+        10: digest(f"{kind}\r{body}")[:20].upper(),
         11: "P",
         12: VERSION,
         18: "UNICODE UTF-8",

@@ -42,9 +42,7 @@ def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
     nulls = reading.nulls()
     identifiers = values.get("identifiers", ())
     chosen = _choose(reading, identifiers)
-    patient = Patient(
-        key=chosen.key, identifier=chosen, owned=owned, nulls=nulls, told=reading.told, **values
-    )
+    patient = Patient(key=chosen.key, identifier=chosen, owned=owned, nulls=nulls, told=reading.told, **values)
     patient.identifiers = tuple(
         chosen if one.value == chosen.value and not one.system and one.type == chosen.type else one
         for one in identifiers
@@ -141,13 +139,9 @@ def _read_visit(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
                 group.pv1,
                 19,
             )
-        reading.accounts[-1] = reading.accounts[-1]._replace(
-            why="a visit without number (PV1-19) is not written"
-        )
+        reading.accounts[-1] = reading.accounts[-1]._replace(why="a visit without number (PV1-19) is not written")
         return
-    visit = Visit(
-        key=number.key, patient=reading.patient, owned=owned, nulls=nulls, told=reading.told, **values
-    )
+    visit = Visit(key=number.key, patient=reading.patient, owned=owned, nulls=nulls, told=reading.told, **values)
     reading.records.visits[visit.key] = visit
     reading.visit = visit.key
 
@@ -170,9 +164,7 @@ def _note(text: str) -> Json:
 def _render_visit(writing: Writing, visit: Visit) -> None:
     resource: Json = {"resourceType": "Encounter", "meta": {"source": writing.source}}
     writing.fill(resource, visit, PV1)
-    resource["status"] = (
-        "finished" if visit.end else "planned" if visit.patient_class == "preadmit" else "in-progress"
-    )
+    resource["status"] = "finished" if visit.end else "planned" if visit.patient_class == "preadmit" else "in-progress"
     resource.setdefault("class", writing.tables.mapping(PV1).tables[PV1].rows and _unknown_class(writing))
     resource["subject"] = writing.patient(visit.patient)
     put_preserved(resource, visit.preserved if visit.owned else ())
@@ -215,9 +207,7 @@ def take_patient(taking: Taking, resource: Json) -> Patient:
     patient = Patient(key=chosen.key, identifier=chosen, owned=True, **values)
     patient.account = account
     patient.notes = tuple(
-        str(one.get("valueString", ""))
-        for one in resource.get("extension", ())
-        if one.get("url") == _note("")["url"]
+        str(one.get("valueString", "")) for one in resource.get("extension", ()) if one.get("url") == _note("")["url"]
     )
     return taking.records.patients.setdefault(patient.key, patient)
 

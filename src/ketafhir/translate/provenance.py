@@ -21,9 +21,7 @@ def render(writing: Writing, source: Source, settings: Settings) -> None:
     resource["target"] = [{"reference": target} for target in writing.targets]
     writing.fill(resource, source, MSH, EVN)
     resource["agent"] = [
-        _agent(
-            "provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}
-        ),
+        _agent("provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}),
         _agent("provenance-agent.assembler", _tables(settings)),
     ]
     for entity in resource.get("entity", ()):

@@ -66,9 +66,7 @@ class Reading:
         """Leave a segment out, for a reason that the loss report gives."""
         self.accounts.append(Account(segment, None, why))
 
-    def warn(
-        self, code: str, text: str, segment: Segment, field: int = 0, value: str = "", hint: str = ""
-    ) -> None:
+    def warn(self, code: str, text: str, segment: Segment, field: int = 0, value: str = "", hint: str = "") -> None:
         """A warning about a place of the message."""
         from ketafhir.errors import Issue
 

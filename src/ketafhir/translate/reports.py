@@ -71,9 +71,7 @@ def take(taking: Taking, resource: Json) -> Report:
                 str(reference.get("reference")),
             )
             continue
-        report.results += results.take_one(
-            taking, found, scope_key=scope, heading=report.code, report=report.key
-        )
+        report.results += results.take_one(taking, found, scope_key=scope, heading=report.code, report=report.key)
     taking.records.reports[report.key] = report
     return report
 

@@ -61,9 +61,7 @@ def _is_complete(form: Instrument, said: dict[str, bool | None]) -> bool:
 def reasons(form: Instrument, response: Response) -> list[Coded]:
     """The questions answered yes, which a risk level rests on."""
     return [
-        item.code
-        for item in response.items
-        if item.code and form.item(item.code) and instruments.agrees(item.answer)
+        item.code for item in response.items if item.code and form.item(item.code) and instruments.agrees(item.answer)
     ]
 
 

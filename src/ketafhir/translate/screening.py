@@ -68,9 +68,7 @@ def read(reading: Reading, group: Group, form: Instrument) -> Response:
     )
     scope = headings.scope_of(response.placer, response.filler, response.patient)
     response.place = group.obr.occurrence if group.obr else 0
-    response.key = headings.unused(
-        headings.key_of(scope, response.code, response.start), reading.records.responses
-    )
+    response.key = headings.unused(headings.key_of(scope, response.code, response.start), reading.records.responses)
     told = []
     for result in group.results:
         if form.is_result(read_cwe(result.obx.get(3), reading.c)):
@@ -100,9 +98,7 @@ def _read_item(reading: Reading, result: Result, form: Instrument) -> Item:
         item.preserved += reading.keep(other, numbers[other.name])
     if not form.asks(item.code):
         told = item.code.label if item.code else ""
-        reading.warn(
-            "item-unexpected", f"not a question of {form.name}: kept as an answer", result.obx, 3, told
-        )
+        reading.warn("item-unexpected", f"not a question of {form.name}: kept as an answer", result.obx, 3, told)
     elif form.item(item.code) and item.answer is not None:
         read = form.points(item.answer) if form.answers else instruments.agrees(item.answer)
         if read is None:
@@ -149,9 +145,7 @@ def _check(
 
 def authored_of(response: Response) -> Time | None:
     """The latest time among the answers."""
-    return max(
-        (item.effective for item in response.items if item.effective), key=lambda one: one.at, default=None
-    )
+    return max((item.effective for item in response.items if item.effective), key=lambda one: one.at, default=None)
 
 
 def _status(tables: Tables) -> ExactCode:
@@ -159,9 +153,7 @@ def _status(tables: Tables) -> ExactCode:
 
 
 def _worst(response: Response, codec: ExactCode, scored: list[Observation]) -> str:
-    words = [item.status for item in response.items if item.status] or [
-        one.status for one in scored if one.status
-    ]
+    words = [item.status for item in response.items if item.status] or [one.status for one in scored if one.status]
     known = codec.map.domain_to_fhir
     return max(words, key=lambda word: _WORST.index(known.get(word, "completed")), default="final")
 
@@ -169,9 +161,7 @@ def _worst(response: Response, codec: ExactCode, scored: list[Observation]) -> s
 def render(writing: Writing, response: Response) -> None:
     """The QuestionnaireResponse; its scores are entries of their own."""
     form = instruments.instruments().get(response.instrument)
-    tags = tuple(
-        coding_json(of_name(name)) for name in dict.fromkeys(scores.flags(form, response) if form else ())
-    )
+    tags = tuple(coding_json(of_name(name)) for name in dict.fromkeys(scores.flags(form, response) if form else ()))
     resource = writing.fill(writing.start(TYPE, response.key, tags=tags), response, OBR)
     if response.instrument:
         resource["questionnaire"] = QUESTIONNAIRE + response.instrument
@@ -211,9 +201,7 @@ def _item(writing: Writing, item: Item, status: str, authored: Time | None) -> J
     writing.fill(json, item, ITEM)
     own: list[tuple[str, str]] = []
     if item.status != status:
-        own.append(
-            ("OBX-11", writing.tables.code_map("observation-status").domain_to_v2.get(item.status, ""))
-        )
+        own.append(("OBX-11", writing.tables.code_map("observation-status").domain_to_v2.get(item.status, "")))
     if item.effective != authored:
         own.append(("OBX-14", write_dtm(item.effective) if item.effective else ""))
     if item.notes:
@@ -251,19 +239,13 @@ def take(taking: Taking, resource: Json) -> Response:
     response = Response(patient=taking.patient(resource), visit=taking.visit(resource), **values)
     response.instrument = form.name if form else ""
     response.notes = headings.read_notes(resource)
-    told = (
-        read_iso(resource["authored"], resource.get("_authored"), taking.c)
-        if "authored" in resource
-        else None
-    )
+    told = read_iso(resource["authored"], resource.get("_authored"), taking.c) if "authored" in resource else None
     authored = None if is_derived_time(resource, "authored") else told
     if response.start is None and "extension" not in resource:
         response.start = told
     status = _status(taking.tables).from_fhir(taking.c, (resource.get("status"), resource.get("_status")))
     scope = headings.scope_of(response.placer, response.filler, response.patient)
-    response.key = headings.unused(
-        headings.key_of(scope, response.code, response.start), taking.records.responses
-    )
+    response.key = headings.unused(headings.key_of(scope, response.code, response.start), taking.records.responses)
     _take_scores(taking, resource, response, scope)
     for json in asked:
         item = _take_item(taking, json, form, status, authored)
@@ -301,9 +283,7 @@ def _named(link: str) -> list[Coding]:
     return []
 
 
-def _take_item(
-    taking: Taking, json: Json, form: Instrument | None, status: str, authored: Time | None
-) -> Item:
+def _take_item(taking: Taking, json: Json, form: Instrument | None, status: str, authored: Time | None) -> Item:
     values: dict[str, Any] = taking.tables.mapping(ITEM).from_fhir(json, taking.c, ITEM)
     link = str(json.get("linkId", ""))
     if _link(values.get("code")) != link:

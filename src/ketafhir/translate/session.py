@@ -63,16 +63,30 @@ class Session:
         before = {key: self._course(key) for key in affected if key in self.history.infusions}
         identities = {act.order for found in before.values() for act in (found.first,)}
         known = {identity: bool(self._orders(identity)) for identity in identities}
+        orders_told = self._orders_to_write(new)
         self.history.add(new, numbers)
         after = {key: self._course(key) for key in affected}
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
-        writing = Writing(self._neighbourhood(new, after), self.settings.tables, c, sender)
-        self._render(writing, new, before, after, relinked)
+        writing = Writing(self._neighbourhood(new, after, orders_told), self.settings.tables, c, sender)
+        self._render(writing, new, before, after, relinked, orders_told)
         if source is not None:
             provenance.render(writing, source, self.settings)
         for found in after.values():
             _findings(c, found)
         return writing.entries.transaction(), after
+
+    def _orders_to_write(self, new: Records) -> list[str]:
+        """The orders this message writes: those it owns, those nobody told before, and a filler order whose original it tells.
+
+        A RAS may repeat an order; once the order feed has told it, that repetition writes nothing.
+        """
+        found = [key for key, order in new.orders.items() if order.owned or key not in self.history.orders]
+        for key in new.orders:
+            identity, _, intent = key.rpartition("|")
+            filler = f"{identity}|filler"
+            if intent == "original" and key not in self.history.orders and filler in self.history.orders:
+                found.append(filler)
+        return list(dict.fromkeys(found))
 
     def _orders(self, identity: str) -> list[Order]:
         """The orders known under an identity."""
@@ -90,9 +104,7 @@ class Session:
         keys = {order.key for order in found}
         if not keys:
             return None
-        told = [
-            one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)
-        ]
+        told = [one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)]
         newest = max(told, key=lambda one: one.told, default=None)
         return newest.value if newest and isinstance(newest.value, Quantity) else None
 
@@ -103,15 +115,14 @@ class Session:
         before: dict[str, Course],
         after: dict[str, Course],
         relinked: set[str],
+        orders_told: list[str],
     ) -> None:
         records = writing.records
         acts = [
             (found, act)
             for key, found in after.items()
             for act in found.acts
-            if act.told.key in new.administrations
-            or found.first.order in relinked
-            or _changed(act, before.get(key))
+            if act.told.key in new.administrations or found.first.order in relinked or _changed(act, before.get(key))
         ]
         parents = [
             found
@@ -126,9 +137,9 @@ class Session:
         for patient in new.patients:
             own = [records.visits[key] for key in new.visits if records.visits[key].patient == patient]
             patients.render(writing, records.patients[patient], own[0] if own else None)
-        for key in new.orders:
+        for key in orders_told:
             orders.expect(writing, records.orders[key])
-        for key in new.orders:
+        for key in orders_told:
             orders.render(writing, records.orders[key])
         for found in parents:
             writing.put(render_parent(writing, found))
@@ -138,16 +149,18 @@ class Session:
             render_waste(writing, records.wastes[key])
         observations.render(writing, new, records)
 
-    def _neighbourhood(self, new: Records, after: dict[str, Course]) -> Records:
+    def _neighbourhood(self, new: Records, after: dict[str, Course], orders_told: list[str]) -> Records:
         """The settled records that this Bundle renders or refers to."""
         history = self.history
         out = Records()
-        wanted = {"patients": set(new.patients), "visits": set(new.visits), "orders": set(new.orders)}
+        wanted = {"patients": set(new.patients), "visits": set(new.visits), "orders": set(orders_told)}
         for found in after.values():
             for act in found.acts:
                 wanted["patients"].add(act.told.patient)
                 wanted["visits"].add(act.told.visit)
             wanted["orders"].update(order.key for order in self._orders(found.first.order))
+        for key in orders_told:
+            wanted["orders"].update(order.key for order in self._orders(key.rpartition("|")[0]))
         for kind, keys in wanted.items():
             versions = getattr(history, kind)
             told = getattr(new, kind)
@@ -155,7 +168,7 @@ class Session:
                 if key in versions:
                     # A message that only mentions a patient speaks for itself: it never writes what others told.
                     mention = told.get(key)
-                    alone = mention is not None and not getattr(mention, "owned", True)
+                    alone = kind != "orders" and mention is not None and not getattr(mention, "owned", True)
                     getattr(out, kind)[key] = mention if alone else completed(versions[key])
         for kind in KINDS:
             if kind not in (*wanted, "administrations"):

@@ -79,6 +79,4 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"there is no time zone {name!r}: use an IANA name such as America/Chicago"
-        ) from error
+        raise ConfigError(f"there is no time zone {name!r}: use an IANA name such as America/Chicago") from error

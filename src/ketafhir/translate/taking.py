@@ -34,9 +34,7 @@ class Taking:
     def take(self, resource: Json, *tables: str) -> dict[str, Any]:
         """The domain values of a resource by these tables, joined; `preserved` among them where there is any. Raises Refused."""
         self._within = resource
-        self.c.where = (
-            f"{resource['resourceType']}/{resource['id']}" if "id" in resource else resource["resourceType"]
-        )
+        self.c.where = f"{resource['resourceType']}/{resource['id']}" if "id" in resource else resource["resourceType"]
         values: dict[str, Any] = {}
         for name in tables:
             values.update(self.tables.mapping(name).from_fhir(resource, self.c, name))
@@ -79,7 +77,7 @@ class Taking:
                     hl7="101",
                 ),
             )
-        return take_patient(self, {"resourceType": "Patient", "identifier": [reference["identifier"]]}).key
+        return take_patient(self, {"resourceType": "Patient", "identifier": [(reference or {})["identifier"]]}).key
 
     def visit(self, resource: Json, element: str = "encounter") -> str:
         """The key of the visit a resource belongs to, or "" where there is none."""

@@ -187,9 +187,7 @@ class Concept(Codec):
 
 
 def _is_derived(coding: Any) -> bool:
-    return any(
-        one.get("url") == DERIVED and one.get("valueBoolean") is True for one in coding.get("extension", ())
-    )
+    return any(one.get("url") == DERIVED and one.get("valueBoolean") is True for one in coding.get("extension", ()))
 
 
 class Drug(Concept):
@@ -218,9 +216,7 @@ class Code(Codec):
         text = unescape(cells[0].partition("^")[0])
         found = self.map.v2_to_domain.get(text)
         if found is None:
-            raise Unreadable(
-                "code-unknown", f"not a code of {self.map.file}", text, self._expected("v2"), "103"
-            )
+            raise Unreadable("code-unknown", f"not a code of {self.map.file}", text, self._expected("v2"), "103")
         return found
 
     def to_v2(self, c: Context, value: str) -> tuple[str, ...]:
@@ -232,9 +228,7 @@ class Code(Codec):
     def from_fhir(self, c: Context, json: Any) -> str:
         found = self.map.fhir_to_domain.get(json)
         if found is None:
-            raise Unreadable(
-                "code-unknown", f"not a code of {self.map.file}", str(json), self._expected("fhir")
-            )
+            raise Unreadable("code-unknown", f"not a code of {self.map.file}", str(json), self._expected("fhir"))
         return found
 
     def _expected(self, side: str) -> str:

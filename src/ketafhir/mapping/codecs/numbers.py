@@ -148,7 +148,7 @@ class Amount(Codec):
         super().__init__(vocab, maps)
         self.kinds = frozenset(vocab.split()) if vocab else units.AMOUNTS
 
-    def from_v2(self, c: Context, *cells: str) -> Quantity | None:
+    def from_v2(self, c: Context, *cells: str) -> Any:
         number, unit = cells
         if not number:
             return None
@@ -185,13 +185,13 @@ class Amount(Codec):
                 f"send one of {units.alternatives(self.kinds)}", "103",
             )  # fmt: skip
 
-    def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
+    def to_v2(self, c: Context, value: Any) -> tuple[str, ...]:
         return number_text(value.value), write_unit(value)
 
-    def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
+    def to_fhir(self, c: Context, value: Any) -> Any:
         return quantity_json(value)
 
-    def from_fhir(self, c: Context, json: Any) -> Quantity:
+    def from_fhir(self, c: Context, json: Any) -> Any:
         value = read_quantity(json)
         if value.unit:
             self._check(units.find(value.unit), value.unit)
@@ -216,7 +216,8 @@ class CompoundRate(Amount):
     def from_fhir(self, c: Context, json: Any) -> Quantity:
         kind, body = json
         if kind == "Quantity":
-            return super().from_fhir(c, body)
+            whole: Quantity = super().from_fhir(c, body)
+            return whole
         rate = read_ratio(kind, body)
         assert rate.per is not None
         return whole_rate(rate)
@@ -230,18 +231,14 @@ def whole_rate(rate: Rate) -> Quantity:
     text = f"{rate.amount.unit}/{rate.per.unit}"
     value = rate.amount.value if rate.per.value == 1 else rate.amount.value / rate.per.value
     if value * rate.per.value != rate.amount.value or units.find(text) is None:
-        raise Unreadable(
-            "rate-unreadable", "not a rate per one unit of time", f"{number_text(rate.per.value)} {text}"
-        )
+        raise Unreadable("rate-unreadable", "not a rate per one unit of time", f"{number_text(rate.per.value)} {text}")
     return Quantity(value, text)
 
 
 def read_ratio(kind: str, json: Any) -> Rate:
     """A FHIR rateRatio as amount per time."""
     if kind != "Ratio" or not isinstance(json, dict) or "numerator" not in json or "denominator" not in json:
-        raise Unreadable(
-            "rate-unreadable", f"a rate of type {kind} is not read", hint="send rateRatio or rateQuantity"
-        )
+        raise Unreadable("rate-unreadable", f"a rate of type {kind} is not read", hint="send rateRatio or rateQuantity")
     amount, per = read_quantity(json["numerator"]), read_quantity(json["denominator"])
     top, bottom = units.find(amount.unit), units.find(per.unit)
     if bottom is None or bottom.kind != "time" or per.value <= 0:
@@ -328,9 +325,7 @@ class Interval(Codec):
     def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
         letter = next((letter for letter, unit in _TIME_UNITS.items() if unit == value.unit), "")
         if not letter or value.value != value.value.to_integral_value():
-            raise Unreadable(
-                "interval-unwritable", "HL7v2 has no such interval", f"{value.value} {value.unit}"
-            )
+            raise Unreadable("interval-unwritable", "HL7v2 has no such interval", f"{value.value} {value.unit}")
         return (f"{letter}{int(value.value)}",)
 
     def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:

@@ -96,9 +96,7 @@ class RequestStatus(Codec):
 
     def _usual(self, status: str) -> OrderState:
         """What is sent for a status that came without codes: SC (status changed) where no control says it."""
-        return OrderState(
-            self.controls.fhir_to_domain.get(status, "SC"), self.statuses.fhir_to_domain.get(status, "")
-        )
+        return OrderState(self.controls.fhir_to_domain.get(status, "SC"), self.statuses.fhir_to_domain.get(status, ""))
 
     def from_fhir(self, c: Context, json: Any) -> OrderState:
         status, beside = json
@@ -154,9 +152,7 @@ class Dose(Amount):
             return number_text(value.value), "", write_unit(value)
         low, high = value.low, value.high
         if low and high and low.unit != high.unit:
-            raise Unreadable(
-                "dose-unwritable", "the ends of the dose have two units", f"{low.unit} {high.unit}"
-            )
+            raise Unreadable("dose-unwritable", "the ends of the dose have two units", f"{low.unit} {high.unit}")
         unit = low or high
         ends = [number_text(end.value) if end else "" for end in (low, high)]
         return ends[0], ends[1], write_unit(unit) if unit else ""

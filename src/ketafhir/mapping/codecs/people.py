@@ -175,9 +175,7 @@ class CheckedIdentifier(Codec):
                 c.keep(f".{place + 1}", parts[place])
         system = authority_system(hd[0], hd[1], hd[2], c)
         kind = unescape(parts[4]) if len(parts) > 4 else ""
-        return Identifier(
-            value, system, kind, hd[0] if hd[0] and hd[1] and hd[0] not in c.authorities else ""
-        )
+        return Identifier(value, system, kind, hd[0] if hd[0] and hd[1] and hd[0] not in c.authorities else "")
 
     def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
         authority = join([escape(part) for part in authority_parts(value, c)], "&")
@@ -271,11 +269,7 @@ def read_name(json: dict[str, Any]) -> Name:
     marks = json.get("_suffix", ())
     degree = ""
     for place, mark in enumerate(marks):
-        if (
-            mark
-            and any(one.get("valueCode") == "AC" for one in mark.get("extension", ()))
-            and place < len(suffixes)
-        ):
+        if mark and any(one.get("valueCode") == "AC" for one in mark.get("extension", ())) and place < len(suffixes):
             degree = suffixes[place]
             suffixes[place] = ""
     family, given = str(json.get("family", "")), tuple(str(one) for one in json.get("given", ()))
@@ -444,9 +438,7 @@ def read_xcn(text: str, c: Context) -> Practitioner | None:
     if number:
         system = authority_system(hd[0], hd[1], hd[2], c) or c.local
         identifier = Identifier(number, system, authority=hd[0] if hd[0] and hd[1] else "")
-    return (
-        Practitioner(identifier, name if name != Name() else None) if identifier or name != Name() else None
-    )
+    return Practitioner(identifier, name if name != Name() else None) if identifier or name != Name() else None
 
 
 def write_xcn(value: Practitioner, c: Context) -> str:

@@ -15,9 +15,7 @@ _DTM = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d\d(?:\d\d)?)?",
     re.ASCII,
 )
-_ISO = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII
-)
+_ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII)
 DTM_EXTENSION = "https://ketafhir.org/fhir/StructureDefinition/v2-dtm"
 _HINT = "send YYYYMMDDHHMMSS with an offset such as -0500"
 
@@ -33,9 +31,7 @@ def read_dtm(text: str, c: Context) -> Time:
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0)
         )
     except ValueError as error:
-        raise Unreadable(
-            "time-impossible", f"there is no such date or time ({error})", text, _HINT, "102"
-        ) from None
+        raise Unreadable("time-impossible", f"there is no such date or time ({error})", text, _HINT, "102") from None
     if hour is None:
         if offset:
             raise Unreadable("time-unreadable", "a date has no offset", text, _HINT, "102")
@@ -92,9 +88,7 @@ def read_iso(text: Any, beside: Any, c: Context) -> Time:
     """The time of a FHIR date, dateTime or instant, with the v2 text beside it while both denote one instant."""
     match = _ISO.fullmatch(text) if isinstance(text, str) else None
     if not match:
-        raise Unreadable(
-            "time-unreadable", "not a FHIR date or dateTime", str(text), "see FHIR R4 datatypes, dateTime"
-        )
+        raise Unreadable("time-unreadable", "not a FHIR date or dateTime", str(text), "see FHIR R4 datatypes, dateTime")
     year, month, day, hour, minute, second = (int(part or 1) for part in match.groups()[:6])
     try:
         dt.date(year, month, day)

@@ -45,9 +45,7 @@ def soft_quantity(number: str, unit: str, c: Context) -> Quantity:
         return Quantity(value)
     found, display, sent = read_unit(unit)
     if found is None:
-        c.warn(
-            "unit-unknown", "the unit is not understood: kept as sent, without a UCUM code", sent, "send UCUM"
-        )
+        c.warn("unit-unknown", "the unit is not understood: kept as sent, without a UCUM code", sent, "send UCUM")
         return Quantity(value, "", sent)
     return Quantity(value, found.ucum, display)
 
@@ -171,9 +169,7 @@ class ObservationValue(Codec):
         if kind == "CodeableConcept":
             return read_concept(body)
         if kind == "Range":
-            ends = [
-                read_quantity(body[end], strict=False) if end in body else None for end in ("low", "high")
-            ]
+            ends = [read_quantity(body[end], strict=False) if end in body else None for end in ("low", "high")]
             return Range(*ends)
         if kind == "Ratio":
             return Ratio(
@@ -291,9 +287,7 @@ def _still(place: str, text: str, value: Any, kind: str | None) -> bool:
         found, display, sent = read_unit(text)
         if found is None:
             return not value.unit and value.display == sent
-        return (found.ucum, display) == (value.unit, value.display) or (
-            not value.unit and found.ucum == _SCORE
-        )
+        return (found.ucum, display) == (value.unit, value.display) or (not value.unit and found.ucum == _SCORE)
     if isinstance(value, Quantity):
         if place == "OBX-5.1":
             return kind == "SN" and not value.comparator
