@@ -36,8 +36,8 @@ ROOMS: dict[str, set[str]] = {
     "serve_command": {"config", "app", "mllp"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
     "demo": {
-        "therapy", "hl7v2", "fhir", "mapping", "translate", "simulate", "mllp", "store", "sync", "hapi", "config",
-        "app", "__init__",
+        "therapy", "hl7v2", "fhir", "mapping", "translate", "simulate", "mllp", "store", "sync", "hapi",
+        "config", "app", "__init__",
     },
     "cli": {"config", "hl7v2", "mllp", "store", "__init__"},
     "__main__": {"cli"},
@@ -50,7 +50,7 @@ OWNERS = {
     "hl7apy": {"hl7v2"},
     "fhir": {"fhir"},
     "pydantic": {"fhir"},
-    "httpx": {"sync"},
+    "httpx": {"sync", "demo"},  # the demo reads the server by a way of its own
     "sqlite3": {"store"},
     "matplotlib": {"demo"},
 }
