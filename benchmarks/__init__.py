@@ -1,0 +1,1 @@
+"""How fast this is beside its peers and beside the least work there can be: `make bench`, docs/performance.md."""

@@ -1,0 +1,66 @@
+"""`make bench`: measure, print one table and the gates, and fail where a gate does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import memory, messages, network, rows
+from benchmarks.report import GATES, Result, failed, table
+from benchmarks.rows import FLOOR, OURS
+from benchmarks.timing import interleaved, processes
+
+_IMPORTS = {
+    "hl7": "import hl7",
+    "hl7types": "from hl7types.hl7.v2_5_1.messages import ORU_R01",
+    "hl7apy": "import hl7apy.parser",
+    "fhir.resources": "from fhir.resources.R4B.bundle import Bundle",
+}
+
+
+def main() -> int:
+    """Run it all: about two minutes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all medians and ratios")
+    args = parser.parse_args()
+    results = []
+    for row in rows.all_rows():
+        _say(row.name)
+        results.append(Result(row.name, "us", interleaved(row.contenders), row.note))
+    _say(network.NAME)
+    results.append(Result(network.NAME, "us", network.measure(), network.NOTE))
+    _say("cold ketafhir translate")
+    results.append(cold())
+    for row in memory.all_rows():
+        _say(row.name)
+        values = {name: memory.retained(*contender) for name, contender in row.contenders.items()}
+        results.append(Result(row.name, "KiB", values, row.note))
+    print(table(results))
+    if args.json:
+        args.json.write_text(json.dumps([{**one._asdict(), "ratio": one.ratio} for one in results], indent=2) + "\n")
+    broken = failed(results)
+    print("\n" + "\n".join(broken or [f"All {len(GATES)} gates hold."]))
+    return 1 if broken else 0
+
+
+def cold() -> Result:
+    """A fresh process that translates one file, beside one that does nothing; of the peers only the import."""
+    python = sys.executable
+    file = str(messages.FOLDER / messages.NAMES["oru"])
+    commands = {
+        FLOOR: [python, "-c", "pass"],
+        OURS: [str(Path(python).with_name("ketafhir")), "translate", file, "--to", "fhir"],
+        **{name: [python, "-c", statement] for name, statement in _IMPORTS.items()},
+    }
+    return Result("cold ketafhir translate", "ms", processes(commands), "of the peers only the import")
+
+
+def _say(name: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{name:<60}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The table: CPU time, its ratio to the floor, and how many times longer each peer takes; and the gates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from benchmarks.rows import FLOOR, OURS
+
+PEERS = ("hl7", "hl7types", "hl7apy", "fhir.resources")
+
+
+class Result(NamedTuple):
+    """What came out for one row: a number for each contender, in `unit` (us, ms or KiB)."""
+
+    name: str
+    unit: str
+    values: dict[str, float]
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Ours to the floor."""
+        return self.values[OURS] / self.values[FLOOR]
+
+
+GATES = {"parse oru": 2.0, "translate oru to FHIR": 6.6, "cold ketafhir translate": 7.3}
+"""The most that ours may be of the floor, by the name of the row."""
+
+
+def table(results: list[Result]) -> str:
+    """The results as a Markdown table: one row each, notes below."""
+    head = ["", "floor", "ketafhir", "x floor", *(f"{name} / ours" for name in PEERS)]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    for one in results:
+        cells = [one.name, _number(one.values[FLOOR], one.unit), _number(one.values[OURS], one.unit)]
+        cells.append(f"**{one.ratio:.1f}**")
+        cells += [f"{one.values[name] / one.values[OURS]:.1f}" if name in one.values else "" for name in PEERS]
+        lines.append("| " + " | ".join(cells) + " |")
+    notes = [f"- {one.name}: {one.note}" for one in results if one.note]
+    return "\n".join([*lines, "", *notes])
+
+
+def _number(value: float, unit: str) -> str:
+    shown = value / 1000 if unit == "ms" else value
+    return f"{shown:.0f} {unit}" if shown >= 99.5 else f"{shown:.1f} {unit}"
+
+
+def failed(results: list[Result]) -> list[str]:
+    """The gates that do not hold, one line each."""
+    ratios = {one.name: one.ratio for one in results}
+    return [
+        f"{name} takes {ratios[name]:.1f} times the floor, and may take {most}"
+        for name, most in GATES.items()
+        if ratios[name] > most
+    ]

@@ -1,0 +1,87 @@
+"""The benchmarks compare what they say they compare: every contender gives the same values."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from benchmarks.report import GATES, Result, failed, table
+from benchmarks.timing import interleaved
+
+import ketafhir
+from benchmarks import floors, messages, network, peers, rows
+
+
+@pytest.mark.parametrize("kind", messages.NAMES)
+def test_no_two_variants_are_alike_and_all_are_translated(kind: str) -> None:
+    texts = messages.variants(kind, 30)
+    assert len(set(texts)) == len({text.split("|")[9] for text in texts}) == len({text.split("|")[6] for text in texts})
+    for text in texts[:3]:
+        translation = ketafhir.to_fhir(text)
+        assert not translation.issues
+        assert ketafhir.to_hl7v2(translation.json()).text.startswith("MSH|")
+
+
+def test_the_numbers_of_the_results_vary() -> None:
+    found = [floors.split_read(text, (5,)) for text in messages.variants("oru", 7)]
+    assert len({str(values) for values in found}) == 7
+    assert all(len(values) == 12 for values in found)
+
+
+@pytest.mark.parametrize("kind", messages.NAMES)
+def test_the_floor_cuts_everything_and_loses_nothing(kind: str) -> None:
+    text = messages.variants(kind, 2)[1]
+    cut = floors.split_full(text)
+    assert floors.joined(cut) == text
+    assert cut[1][3] == [["SYN-100201" if kind != "ras" else "SYN-100318", "", "", "WILLOW", "MR"]]
+
+
+def test_everybody_reads_the_same_values() -> None:
+    text = messages.variants("oru", 4)[3]
+    expected = floors.split_read(text, messages.VALUES)
+    assert rows.read_results(text) == expected
+    for name, peer in peers.V2.items():
+        assert peer.read(text) == expected, name
+
+
+def test_everybody_writes_what_was_parsed() -> None:
+    for kind in messages.NAMES:
+        text = messages.variants(kind, 1)[0]
+        for name, peer in peers.V2.items():
+            if kind in peer.kinds:
+                written = peer.encode(peer.parse(kind, text))
+                assert written.replace("\n", "\r").rstrip("\r") == text.rstrip("\r"), name
+
+
+def test_fhir_resources_gives_back_our_bundle() -> None:
+    data = rows.to_fhir(messages.variants("ras", 1)[0].encode())
+    ours = json.loads(data)
+    theirs = json.loads(peers.validate_and_dump(data))
+    assert [one["resource"]["resourceType"] for one in theirs["entry"]] == [
+        one["resource"]["resourceType"] for one in ours["entry"]
+    ]
+
+
+@pytest.mark.parametrize("name", network.MESSAGES)
+def test_each_server_answers_each_message(name: str) -> None:
+    with network.Server(name) as server:
+        for text in messages.variants("oru", 2):
+            network.exchange(server, name, text)
+        assert server.cpu() > 0
+
+
+def test_contenders_take_turns_on_different_inputs() -> None:
+    seen: list[int] = []
+    taken = interleaved({"a": (seen.append, [1, 2, 3]), "b": (lambda one: sum(range(20000)), [0])}, rounds=3)
+    assert set(seen) == {1, 2, 3}
+    assert taken["b"] > taken["a"]
+
+
+def test_a_gate_that_does_not_hold_is_named() -> None:
+    held = [Result(name, "us", {"floor": 10.0, "ketafhir": 10 * most}) for name, most in GATES.items()]
+    assert failed(held) == []
+    broken = [one._replace(values={**one.values, "ketafhir": 80.0}) for one in held]
+    assert [line.split(" takes ")[0] for line in failed(broken)] == list(GATES)
+    shown = table([held[0]._replace(values={**held[0].values, "hl7": 40.0}, note="a note")])
+    assert "| parse oru | 10.0 us | 20.0 us | **2.0** | 2.0 |" in shown
+    assert "- parse oru: a note" in shown
