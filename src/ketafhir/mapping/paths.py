@@ -68,7 +68,7 @@ def _reach(item: Any, at: tuple[str, ...]) -> list[Any]:
 
 class _Step(NamedTuple):
     key: str
-    index: bool  # [0]
+    first: bool  # [0]
     url: str  # extension[...]
     slice: Slice | None
 
@@ -183,7 +183,7 @@ def _enter(at: Json, step: _Step, claimed: tuple[Slice, ...]) -> Json:
     if found is not None:
         return found
     item: Json = step.slice.item() if step.slice else {"url": step.url} if step.url else {}
-    if step.slice or step.url or step.index:
+    if step.slice or step.url or step.first:
         at.setdefault(step.key, []).append(item)
     else:
         at[step.key] = item
@@ -192,7 +192,7 @@ def _enter(at: Json, step: _Step, claimed: tuple[Slice, ...]) -> Json:
 
 def _find(at: Any, step: _Step, claimed: tuple[Slice, ...]) -> Json | None:
     value = at.get(step.key) if isinstance(at, dict) else None
-    if not (step.slice or step.url or step.index):
+    if not (step.slice or step.url or step.first):
         return value if isinstance(value, dict) else None
     for item in value if isinstance(value, list) else ():
         if not isinstance(item, dict):
@@ -201,7 +201,7 @@ def _find(at: Any, step: _Step, claimed: tuple[Slice, ...]) -> Json | None:
             return item
         if step.url and item.get("url") == step.url:
             return item
-        if step.index and not any(one.matches(item) for one in claimed):
+        if step.first and not any(one.matches(item) for one in claimed):
             return item
     return None
 

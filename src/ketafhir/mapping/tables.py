@@ -106,7 +106,7 @@ class Table:
         for path in paths:
             path.claimed = tuple(
                 one
-                for key in {path.key, *(step.key for step in path.steps if step.index)}
+                for key in {path.key, *(step.key for step in path.steps if step.first)}
                 for one in claimed.get(key, ())
             )
 

@@ -210,7 +210,7 @@ def take_values(taking: Taking, resource: Json) -> dict[str, Any]:
 
 def _range_text(resource: Json) -> str:
     """A reference range that is told in numbers, as OBX-7 writes it: 1-5, <=5, >=1 (chapter 7.4.2.7)."""
-    told = next(iter(resource.get("referenceRange", ())), {})
+    told: Json = next(iter(resource.get("referenceRange", ())), {})
     low, high = (told.get(end, {}).get("value") for end in ("low", "high"))
     if low is None and high is None:
         return ""

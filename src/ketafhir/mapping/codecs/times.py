@@ -89,7 +89,7 @@ def read_iso(text: Any, beside: Any, c: Context) -> Time:
     match = _ISO.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise Unreadable("time-unreadable", "not a FHIR date or dateTime", str(text), "see FHIR R4 datatypes, dateTime")
-    year, month, day, hour, minute, second = (int(part or 1) for part in match.groups()[:6])
+    year, month, day, hour, _, _ = (int(part or 1) for part in match.groups()[:6])
     try:
         dt.date(year, month, day)
         if match[4]:
