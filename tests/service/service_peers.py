@@ -220,6 +220,7 @@ class Sink:
 def fhir_sink() -> Iterator[Sink]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             bundle = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,4 +1,4 @@
-"""`ketafhir queue list|show|retry --store FILE`: what is in the store, and another try for what is stuck.
+"""`ketafhir queue list|show|retry --config FILE`: what is in the store, and another try for what is stuck.
 
 A list carries nothing about a patient; `show --raw` and `show --payload` print the bytes as they are kept.
 """
@@ -30,28 +30,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--state", choices=[*DELIVERY_STATES, *OUTCOMES], help="only what is in this state")
     listing.add_argument("--to", metavar="DESTINATION", help="only what goes to this destination")
     listing.add_argument("--limit", type=int, default=50, help="lines on a page (50)")
-    listing.add_argument(
-        "--after", default="0.0", metavar="CURSOR", help="the next page, as the last one said"
-    )
+    listing.add_argument("--after", default="0.0", metavar="CURSOR", help="the next page, as the last one said")
     showing = commands.add_parser("show", help="one message: outcome, issues, deliveries, attempts")
     showing.add_argument("id", type=int, help="its ID in the list")
     form = showing.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true", help="the message itself, byte for byte")
-    form.add_argument(
-        "--payload", action="store_true", help="what is sent for it, one delivery after the other"
-    )
+    form.add_argument("--payload", action="store_true", help="what is sent for it, one delivery after the other")
     retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
     retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
     retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
     for command in (listing, showing, retrying):
         command.add_argument("--store", metavar="FILE", help="the store of the service")
+        command.add_argument("--config", metavar="FILE", help="its configuration, which names the store")
         command.add_argument("--json", action="store_true", help="JSON in place of a table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 done, 1 refused or not there, 2 no store named. `args.store` is the path of the file."""
     if not args.store:
-        sys.stderr.write("ketafhir queue: name the store with --store FILE\n")
+        sys.stderr.write("ketafhir queue: name the store with --store FILE, or with --config FILE\n")
         return 2
     try:
         store = SqliteStore(args.store, create=False)

@@ -1,0 +1,178 @@
+"""Settings: what loads, what is refused, and how it is told."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ketafhir import config
+from ketafhir.cli import main
+from ketafhir.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_loads_and_says_the_defaults() -> None:
+    found = config.parse(config.example())
+    plain = config.Config()
+    assert (found.fhir, found.policy, found.limits) == (plain.fhir, plain.policy, plain.limits)
+    assert found.default_authority in found.authorities
+    assert found.listeners[0].timezone == "America/Chicago"
+
+
+def test_the_example_names_every_setting() -> None:
+    text = config.example()
+    kinds = (
+        config.ListenerSettings, config.FhirSettings, config.StoreSettings, config.PolicySettings,
+        config.LimitSettings,
+    )  # fmt: skip
+    names = [part.name for kind in kinds for part in fields(kind)]
+    assert [name for name in names if f"{name} = " not in text] == []
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "example"]) == 0
+    assert tomllib.loads(capsys.readouterr().out) == tomllib.loads(config.example())
+
+
+@pytest.mark.parametrize("file", ["examples/ketafhir.toml", "docker/ketafhir/ketafhir.toml"])
+def test_the_configurations_that_we_ship_load(file: str) -> None:
+    assert config.load(ROOT / file, {}).listeners[0].port == 2575
+
+
+def test_the_configuration_of_make_run_is_the_example() -> None:
+    assert (ROOT / "examples/ketafhir.toml").read_text("utf-8") == config.example()
+
+
+def test_an_empty_file_gives_loopback_and_defaults() -> None:
+    found = config.parse("")
+    assert found == config.Config()
+    assert found.listeners[0].host == "127.0.0.1"
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    (tmp_path / "overlay").mkdir()
+    file = tmp_path / "k.toml"
+    file.write_text(
+        """
+        [[listener]]
+        port = 0
+        site = "overlay"
+        charset = "8859/1"
+        sending = ["EHR|WILLOW", "EMAR^WILLOW"]
+        [[listener]]
+        name = "pumps"
+        [authorities]
+        W = "urn:oid:1.2.3"
+        [fhir]
+        url = "https://fhir.example/r4"
+        token_file = "secret"
+        parallel = 2
+        [store]
+        path = "/var/lib/k.sqlite"
+        [policy]
+        processing_ids = ["P", "T"]
+        unsupported = "reject"
+        [limits]
+        idle_timeout = 60
+        """
+    )
+    found = config.load(file, {})
+    first, second = found.listeners
+    assert (first.name, second.name) == ("127.0.0.1:0", "pumps")
+    assert first.site == str(tmp_path / "overlay")
+    assert first.sending == (("EHR", "WILLOW"), ("EMAR", "WILLOW"))
+    assert found.fhir.token_file == tmp_path / "secret"
+    assert found.store.path == Path("/var/lib/k.sqlite")
+    assert (found.policy.processing_ids, found.limits.idle_timeout) == (("P", "T"), 60)
+
+
+def test_the_default_authority_may_be_told_by_its_system() -> None:
+    found = config.parse('[authorities]\ndefault = "urn:oid:1.2.3"')
+    assert found.authorities[found.default_authority] == "urn:oid:1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[fihr]\nurl = 'x'", "fihr is no section; known are authorities, fhir, limits"),
+        ("[fhir]\nurk = 'x'", "[fhir] urk is no setting; known are parallel, token_file, url"),
+        ("[[listener]]\nprot = 1", "[[listener]] prot is no setting; known are charset, host"),
+        ("[[listener]]\nport = '2575'", "[[listener]] port is a whole number, not '2575'"),
+        ("[[listener]]\nport = true", "port is a whole number, not True"),
+        ("[[listener]]\nport = 70000", "port is a number from 0 (any free one) to 65535, not 70000"),
+        ("[[listener]]\ntimezone = 'Mars/Base'", "timezone 'Mars/Base': there is no such time zone"),
+        ("[[listener]]\ncharset = 'EBCDIC'", "charset 'EBCDIC': this character set is not known"),
+        ("[[listener]]\nsending = ['EHR']", 'sending is a list of "APPLICATION|FACILITY"'),
+        ("[[listener]]\n[[listener]]\n", "two listeners are 127.0.0.1:2575"),
+        ("[[listener]]\n[[listener]]\nport = 'x'", "[[listener]] 2 port is a whole number"),
+        ("[listener]\nport = 1", "listeners are written as [[listener]]"),
+        ("fhir = 1", "[fhir] is no table of settings"),
+        ("[authorities]\ndefault = 'W'", "default names one of the authorities (none yet), not 'W'"),
+        ("[authorities]\nW = 'hospital'", "W is the URI of its numbers"),
+        ("[authorities]\nW = 1", "W is a text, not 1"),
+        ("[policy]\nunsupported = 'drop'", '[policy] unsupported is "accept" or "reject"'),
+        ("[policy]\nprocessing_ids = 'P'", "processing_ids is a list of texts"),
+        ("[limits]\nframe_timeout = -1", "frame_timeout is a number of seconds"),
+        ("[limits]\nmax_message_bytes = 10", "max_message_bytes is at least 1024, not 10"),
+        ("[fhir", "is no TOML"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config.parse(text, "k.toml")
+    assert "k.toml" in str(error.value)
+    assert told in str(error.value)
+
+
+def test_the_environment_wins() -> None:
+    environment = {
+        "KETAFHIR_FHIR_URL": "http://other/fhir",
+        "KETAFHIR_FHIR_TOKEN": "secret",
+        "KETAFHIR_STORE_PATH": "elsewhere.sqlite",
+        "KETAFHIR_POLICY_PROCESSING_IDS": "P, T",
+        "KETAFHIR_LIMITS_IDLE_TIMEOUT": "1.5",
+        "KETAFHIR_FHIR_PARALLEL": "8",
+        "KETAFHIR_HOME": "is not ours to judge",
+    }
+    found = config.parse("[fhir]\nurl = 'http://file/fhir'", folder=Path("/etc"), environment=environment)
+    assert (found.fhir.url, found.fhir.parallel) == ("http://other/fhir", 8)
+    assert found.store.path == Path("elsewhere.sqlite")
+    assert found.policy.processing_ids == ("P", "T")
+    assert found.limits.idle_timeout == 1.5
+    assert "secret" not in repr(found)
+
+
+def test_a_variable_that_is_no_setting_is_refused() -> None:
+    with pytest.raises(ConfigError, match="KETAFHIR_FHIR_URI is no setting; known are KETAFHIR_FHIR_PARALLEL"):
+        config.parse("", environment={"KETAFHIR_FHIR_URI": "x"})
+
+
+def test_a_variable_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="KETAFHIR_FHIR_PARALLEL is a whole number, not 'many'"):
+        config.parse("", environment={"KETAFHIR_FHIR_PARALLEL": "many"})
+
+
+def test_no_configuration_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KETAFHIR_CONFIG", raising=False)
+    assert main(["serve"]) == 1
+    assert "`ketafhir config example`" in capsys.readouterr().err
+    assert main(["serve", "--config", "missing.toml"]) == 1
+    assert "missing.toml: No such file" in capsys.readouterr().err
+
+
+def test_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KETAFHIR_CONFIG", raising=False)
+    assert config.find() is None
+    Path("ketafhir.toml").touch()
+    assert config.find() == Path("ketafhir.toml")
+    monkeypatch.setenv("KETAFHIR_CONFIG", "/etc/k.toml")
+    assert config.find() == Path("/etc/k.toml")
+    assert config.find("mine.toml") == Path("mine.toml")
