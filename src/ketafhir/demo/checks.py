@@ -88,9 +88,7 @@ def _compare(expected: Any, found: Any, where: str) -> Iterator[Difference | Non
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in dict.fromkeys((*expected, *found) if _is_count(expected) else expected):
             path = f"{where}.{key}" if where else str(key)
-            yield from _compare(
-                expected.get(key, 0), found.get(key, 0 if _is_count(expected) else _MISSING), path
-            )
+            yield from _compare(expected.get(key, 0), found.get(key, 0 if _is_count(expected) else _MISSING), path)
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
             yield Difference(where, f"{len(expected)} of them", f"{len(found)}: {_shown(found)}")

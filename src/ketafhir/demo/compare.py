@@ -67,9 +67,7 @@ def compare(name: str, sent: list[er7.Message], back: list[er7.Message], tables:
     return result
 
 
-def _fields(
-    name: str, key: Key, sent: list[str], back: list[str], tables: Tables, result: Comparison
-) -> None:
+def _fields(name: str, key: Key, sent: list[str], back: list[str], tables: Tables, result: Comparison) -> None:
     for number in range(1, max(len(sent), len(back))):
         before, after = _at(sent, number), _at(back, number)
         if before == after:
@@ -77,9 +75,7 @@ def _fields(
         if _normal(number, before, sent) == _normal(number, after, back):
             result.losses[f"RXA-{number}: {_declared(number, tables)}"] += 1
         else:
-            result.differences.append(
-                Difference(f"{name} {key} RXA-{number}", before or "empty", after or "empty")
-            )
+            result.differences.append(Difference(f"{name} {key} RXA-{number}", before or "empty", after or "empty"))
 
 
 def _at(fields: list[str], number: int) -> str:

@@ -30,7 +30,7 @@ class Console:
     def say(self, *lines: str) -> None:
         """Lines within a step."""
         for line in lines:
-            print(f"{_INDENT}{line}", flush=True)
+            print(f"{_INDENT}{line}".rstrip(), flush=True)
 
     def wrapped(self, line: str, indent: int) -> None:
         """A line that may be long, its continuation indented."""

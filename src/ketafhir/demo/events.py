@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from ketafhir.demo.elements import moment
 from ketafhir.demo.numbers import one_decimal, plain
 from ketafhir.demo.view import Infusion, View
 
+_LETTER, _GAP = 0.0078, 0.02  # of the width of a picture, at the size that events are written in
 ENDINGS = {"completed": "complete", "stopped": "stop", "on-hold": "hold"}
 
 
@@ -37,3 +40,29 @@ def _of_infusion(infusion: Infusion) -> list[Event]:
     if infusion.end:
         found.append(Event(infusion.end, "end", ENDINGS.get(infusion.status, infusion.status)))
     return found
+
+
+class Placed(NamedTuple):
+    """An event in a picture: its text stands on `level` (0 is the topmost), left or right of its point in time."""
+
+    event: Event
+    text: str
+    level: int
+    left: bool
+
+
+def arrange(told: Iterable[Event], first: datetime, last: datetime) -> list[Placed]:
+    """Each event on the first level where its text does not run into another, from `first` to `last`."""
+    free: list[float] = []
+    placed = []
+    for one in told:
+        at = moment(one.time)
+        text = f"{at:%H:%M} {one.text}"
+        point = (at - first) / (last - first)
+        width = len(text) * _LETTER + _GAP
+        left = point + width > 1
+        begins, ends = (point - width, point + _GAP / 2) if left else (point, point + width)
+        level = next((number for number, until in enumerate(free) if until <= begins), len(free))
+        free[level : level + 1] = [ends]
+        placed.append(Placed(one, text, level, left))
+    return placed

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any
-
-import httpx
+from typing import Any, TypeVar
 
 from ketafhir.config import TOKEN_VARIABLE
-from ketafhir.errors import Transient
-from ketafhir.fhir import json
+from ketafhir.errors import Permanent
+from ketafhir.sync.client import FhirClient
 from ketafhir.sync.token import read_token
 
 Resource = dict[str, Any]
+T = TypeVar("T")
 
 ABOUT_PATIENTS = (
     "Encounter",
@@ -29,20 +29,21 @@ ABOUT_PATIENTS = (
 
 PAGE = 100
 _ROUNDS = 5  # how deep references are followed: an administration, its medication, the maker of that, ...
-_FHIR_JSON = "application/fhir+json"
+_IDS = 50  # of one search: an address is at most 8 KiB long for some servers
 
 
 class Reader:
-    """A FHIR server that is only read. Raises Transient when it does not answer as it should."""
+    """A FHIR server that is only read, for callers without an event loop.
+
+    Raises Permanent, Transient or Ambiguous when it does not answer as it should.
+    """
 
     def __init__(self, base: str) -> None:
-        self.base = base.rstrip("/")
-        # Without no-cache a server may answer a search with what it found a minute ago.
-        headers = {"Accept": _FHIR_JSON, "Cache-Control": "no-cache"}
-        if os.environ.get(TOKEN_VARIABLE):
-            headers["Authorization"] = f"Bearer {read_token(variable=TOKEN_VARIABLE)}"
-        self._http = httpx.Client(headers=headers, timeout=60, trust_env=False)
-        self.requests = 0
+        token = read_token(variable=TOKEN_VARIABLE) if os.environ.get(TOKEN_VARIABLE) else None
+        self._runner = asyncio.Runner()
+        self._client = FhirClient(base, token=token)
+        self.base = self._client.base_url
+        self.searches = 0
 
     def __enter__(self) -> Reader:
         return self
@@ -50,53 +51,41 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
-
-    def search(self, kind: str, **parameters: str) -> Iterator[Resource]:
-        """The resources of all pages, included ones too. By POST: addresses end in the logs of others."""
-        page = self._ask("POST", f"{kind}/_search", {**parameters, "_count": str(PAGE)})
-        while True:
-            for entry in page.get("entry", ()):
-                if entry.get("search", {}).get("mode") != "outcome":
-                    yield entry["resource"]
-            links = {link.get("relation"): link.get("url", "") for link in page.get("link", ())}
-            if not links.get("next"):
-                return
-            page = self._ask("GET", links["next"])
+        self._run(self._client.aclose())
+        self._runner.close()
 
     def patient(self, system: str, value: str) -> Resource | None:
-        """The one Patient with this number, None where there is none."""
-        found = list(self.search("Patient", identifier=f"{system}|{value}"))
+        """The one Patient with this number, None where there is none. Raises Permanent for several."""
+        found = self._run(self._search("Patient", identifier=f"{system}|{value}"))
         if len(found) > 1:
-            raise Transient(f"{len(found)} Patients have the number {value}")
+            raise Permanent(f"{len(found)} Patients have the number {value}")
         return found[0] if found else None
 
     def record(self, patient: Resource) -> dict[str, Resource]:
         """All of a patient by `Type/id`: what is about the patient, what told it, and what these refer to."""
+        return self._run(self._record(patient))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    async def _search(self, kind: str, **parameters: str) -> list[Resource]:
+        """The resources of all pages, included ones too."""
+        self.searches += 1
+        asked = [*parameters.items(), ("_count", str(PAGE))]
+        return [one async for one in self._client.search(kind, asked)]
+
+    async def _record(self, patient: Resource) -> dict[str, Resource]:
         found = {name(patient): patient}
-        for kind in ABOUT_PATIENTS:
-            for one in self.search(kind, subject=name(patient), _revinclude="Provenance:target"):
-                found[name(one)] = one
+        about = {"subject": name(patient), "_revinclude": "Provenance:target"}
+        told = await asyncio.gather(*(self._search(kind, **about) for kind in ABOUT_PATIENTS))
+        found |= {name(one): one for resources in told for one in resources}
         for _ in range(_ROUNDS):
-            missing = _missing(found)
+            missing = list(_missing(found))
             if not missing:
                 break
-            for kind, ids in missing.items():
-                for one in self.search(kind, _id=",".join(ids)):
-                    found[name(one)] = one
+            read = await asyncio.gather(*(self._search(kind, _id=",".join(ids)) for kind, ids in missing))
+            found |= {name(one): one for resources in read for one in resources}
         return found
-
-    def _ask(self, method: str, address: str, form: dict[str, str] | None = None) -> Resource:
-        url = address if "://" in address else f"{self.base}/{address}"
-        self.requests += 1
-        try:
-            answer = self._http.request(method, url, data=form)
-        except httpx.HTTPError as error:
-            raise Transient(f"the FHIR server at {self.base} does not answer: {error}") from error
-        if answer.status_code != httpx.codes.OK:
-            raise Transient(f"{method} {url} is answered with {answer.status_code}: {answer.text[:300]}")
-        page: Resource = json.loads(answer.content)
-        return page
 
 
 def name(resource: Resource) -> str:
@@ -113,19 +102,20 @@ def bundle(base: str, record: dict[str, Resource]) -> Resource:
 def versions(record: dict[str, Resource]) -> dict[str, tuple[str, str]]:
     """versionId and lastUpdated of each resource."""
     return {
-        key: (str(one["meta"].get("versionId")), str(one["meta"].get("lastUpdated")))
-        for key, one in record.items()
+        key: (str(one["meta"].get("versionId")), str(one["meta"].get("lastUpdated"))) for key, one in record.items()
     }
 
 
-def _missing(found: dict[str, Resource]) -> dict[str, list[str]]:
-    """The ids by type that resources refer to and that have not been read."""
+def _missing(found: dict[str, Resource]) -> Iterator[tuple[str, list[str]]]:
+    """Types with ids that resources refer to and that have not been read."""
     wanted: dict[str, list[str]] = {}
     for reference in dict.fromkeys(one for resource in found.values() for one in _references(resource)):
         kind, slash, rest = reference.partition("/")
         if slash and kind.isalpha() and kind[:1].isupper() and reference not in found:
             wanted.setdefault(kind, []).append(rest.partition("/")[0])
-    return wanted
+    for kind, ids in wanted.items():
+        for begin in range(0, len(ids), _IDS):
+            yield kind, ids[begin : begin + _IDS]
 
 
 def _references(value: Any) -> Iterable[str]:

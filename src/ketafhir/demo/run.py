@@ -33,9 +33,7 @@ def play(folder: Path | None, fhir_server: str | None, *, keep: bool, out: Path)
             url = stack.enter_context(_fhir_server(console, fhir_server, keep=keep))
         demo = _Demo(console, told, url)
         stack.enter_context(demo.reader)
-        with console.step(
-            "The messages go over MLLP to the service, and from there to the FHIR server", "messages"
-        ):
+        with console.step("The messages go over MLLP to the service, and from there to the FHIR server", "messages"):
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ketafhir-demo-")))
             demo.service = stack.enter_context(service.running(url, work))
             demo.send()
@@ -123,7 +121,7 @@ class _Demo:
             self._take(compared, f"   {compared.values} values agree with the story")
             self._take(checks.sums(story.name, view), "")
         count = sum(map(len, self.records.values()))
-        self.console.say("", f"({count} resources, read by {self.reader.requests} searches and pages)")
+        self.console.say("", f"({count} resources, read by {self.reader.searches} searches)")
 
     def _read(self) -> Records:
         found: Records = {}
@@ -209,7 +207,8 @@ class _Demo:
         from ketafhir.demo import timeline
 
         for story in self.stories:
-            self.console.say(str(timeline.draw(story.name, self.views[story.name], out)))
+            place = timeline.draw(story.name, self.views[story.name], out)
+            self.console.say(str(place or f"{story.name}: neither infusion nor vital signs to draw"))
 
     def verdict(self) -> int:
         """The last lines and the exit code."""

@@ -44,11 +44,7 @@ def _order(record: Record, request: Resource) -> Order:
     given: dict[str, Any] = next(iter(dosage.get("doseAndRate", ())), {})
     medication = _medication(record, request)
     found = drug(record, request)
-    rate = (
-        per_hour(given.get("rateRatio"))
-        if "rateRatio" in given
-        else quantity(given.get("rateQuantity"), "mL/h")
-    )
+    rate = per_hour(given.get("rateRatio")) if "rateRatio" in given else quantity(given.get("rateQuantity"), "mL/h")
     return Order(
         placer=number_of(request, "v2-0203.PLAC"),
         filler=number_of(request, "v2-0203.FILL"),
@@ -108,9 +104,7 @@ def infusions(record: Record) -> list[Infusion]:
     found = []
     for parent in of_type(record, ADMINISTRATION):
         parts = _children(record, parent)
-        children = [
-            one for one in parts if tagged(one, "keta.infusion-segment") and one["status"] != "not-done"
-        ]
+        children = [one for one in parts if tagged(one, "keta.infusion-segment") and one["status"] != "not-done"]
         if children:
             found.append(_infusion(record, parent, children))
     return sorted(found, key=lambda one: moment(one.start))
@@ -149,11 +143,7 @@ def _infusion(record: Record, parent: Resource, children: list[Resource]) -> Inf
 
 def _segment(child: Resource) -> Segment:
     period, dosage = child["effectivePeriod"], child.get("dosage", {})
-    rate = (
-        per_hour(dosage.get("rateRatio"))
-        if "rateRatio" in dosage
-        else quantity(dosage.get("rateQuantity"), "mL/h")
-    )
+    rate = per_hour(dosage.get("rateRatio")) if "rateRatio" in dosage else quantity(dosage.get("rateQuantity"), "mL/h")
     segment = Segment(period["start"], period.get("end"), None, rate, None)
     if segment.end is not None and rate is not None:
         ran = minutes(segment.start, segment.end)
@@ -177,9 +167,7 @@ def _sum(parts: list[Decimal | None]) -> Decimal | None:
 def _pump_volume(record: Record, parent: Resource) -> Decimal | None:
     """The last cumulative volume that a pump has told of this infusion."""
     told = [
-        one
-        for one in _observations_of(record, "partOf", parent)
-        if has(one.get("code"), "mdc.vol-fluid-deliv-total")
+        one for one in _observations_of(record, "partOf", parent) if has(one.get("code"), "mdc.vol-fluid-deliv-total")
     ]
     last = max(told, key=lambda one: moment(one["effectiveDateTime"]), default={})
     return quantity(last.get("valueQuantity"), "mL")
@@ -228,17 +216,3 @@ def _waste(record: Record, resource: Resource) -> Waste:
         by=people.get("performer.performer"),
         witness=people.get("performer.witness"),
     )
-
-
-def reasons(record: Record) -> list[tuple[str, str]]:
-    """Why segments began or ended: time of the change, and the reason in words."""
-    found = []
-    for one in of_type(record, ADMINISTRATION):
-        if tagged(one, "keta.infusion-segment") and one.get("statusReason"):
-            period = one["effectivePeriod"]
-            ended = one["status"] == "stopped"
-            codings = one["statusReason"][0].get("coding", [{}])
-            found.append(
-                (str(period.get("end") if ended else period["start"]), str(codings[0].get("display", "")))
-            )
-    return sorted(found)

@@ -149,9 +149,7 @@ def risks(record: Record) -> list[Risk]:
             positive = [
                 number
                 for number, name in enumerate(SCREENER, 1)
-                if has(
-                    {"coding": [answers.get(codes.code(name).code, {}).get("valueCoding", {})]}, "answer.yes"
-                )
+                if has({"coding": [answers.get(codes.code(name).code, {}).get("valueCoding", {})]}, "answer.yes")
             ]
             found.append(Risk("c-ssrs", level, positive, one["effectiveDateTime"]))
     return found

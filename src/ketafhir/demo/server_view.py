@@ -30,7 +30,6 @@ def read(record: Record, patient: Resource) -> View:
         risk=_only(server_screening.risks(record), "risk", extra),
         decision=_only(server_screening.decisions(record), "decision", extra),
         readings=readings,
-        reasons=server_infusion.reasons(record),
         extra=extra,
     )
 
@@ -66,7 +65,6 @@ def _visits(record: Record) -> list[Visit]:
 def _messages(record: Record) -> dict[str, Any]:
     """The messages that the server knows it was told by: one Provenance each."""
     told = Counter(
-        "^".join(str(one.get("activity", {}).get("text", "")).split("^")[:2])
-        for one in of_type(record, "Provenance")
+        "^".join(str(one.get("activity", {}).get("text", "")).split("^")[:2]) for one in of_type(record, "Provenance")
     )
     return {"total": told.total(), "by_type": dict(sorted(told.items()))}

@@ -90,9 +90,7 @@ def running(fhir_url: str, folder: Path) -> Iterator[Service]:
 def _environment() -> dict[str, str]:
     """This environment without settings of another service; the token for the FHIR server stays."""
     return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("KETAFHIR_") or name == TOKEN_VARIABLE
+        name: value for name, value in os.environ.items() if not name.startswith("KETAFHIR_") or name == TOKEN_VARIABLE
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ketafhir.demo.elements import moment
-from ketafhir.demo.events import Event, events
+from ketafhir.demo.events import Event, arrange, events
 from ketafhir.demo.numbers import one_decimal, plain
 from ketafhir.demo.summary import headline, screening_lines
 from ketafhir.demo.view import Infusion, View
@@ -24,11 +24,14 @@ BLUE, SKY, GREEN, ORANGE, RED, BLACK, GREY = (
 )  # fmt: skip
 _EVENT_COLOURS = {"bolus": GREEN, "waste": ORANGE, "pause": RED, "end": BLACK, "start": BLACK}
 _INCHES, _DPI = (12.0, 8.4), 120
-_WIDTH_OF_LETTER = 0.0078  # of the width of the plot, at the size that events are written in
 
 
-def draw(name: str, view: View, folder: Path) -> Path:
-    """Write `<name>-timeline.png` into the folder and give its path."""
+def draw(name: str, view: View, folder: Path) -> Path | None:
+    """Write `<name>-timeline.png` into the folder and give its path; None where there is nothing to draw."""
+    window = _window(view)
+    if window is None:
+        return None
+    first, last = window
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,10 +39,7 @@ def draw(name: str, view: View, folder: Path) -> Path:
     FigureCanvasAgg(figure)
     figure.suptitle(headline(name, view), fontsize=14, fontweight="bold", x=0.01, ha="left")
     ratios = (2.4, 1.1, 2.3, 1.2, 1.1)
-    rate, strip, pressure, heart, oxygen = figure.subplots(
-        5, 1, sharex=True, gridspec_kw={"height_ratios": ratios}
-    )
-    first, last = _window(view)
+    rate, strip, pressure, heart, oxygen = figure.subplots(5, 1, sharex=True, gridspec_kw={"height_ratios": ratios})
     shown = [one for one in events(view) if first <= moment(one.time) <= last]
     if view.infusion is None:
         _text(rate, screening_lines(view))
@@ -57,16 +57,14 @@ def draw(name: str, view: View, folder: Path) -> Path:
     return place
 
 
-def _window(view: View) -> tuple[datetime, datetime]:
+def _window(view: View) -> tuple[datetime, datetime] | None:
     """From a little before the infusion to its recovery; without infusion, the hour around the readings."""
     if view.infusion is not None:
         start, end = moment(view.infusion.start), moment(view.infusion.end or view.infusion.start)
         near = [one for one in _times(view) if start - BEFORE <= one <= end + AFTER]
     else:
         near = _times(view)
-    if not near:
-        raise ValueError("nothing to draw: the patient has neither an infusion nor vital signs")
-    return min(near) - _MARGIN, max(near) + _MARGIN
+    return (min(near) - _MARGIN, max(near) + _MARGIN) if near else None
 
 
 def _times(view: View) -> list[datetime]:
@@ -85,9 +83,7 @@ def _rates(axes: Any, infusion: Infusion) -> None:
         label = "running" if number == 0 else None
         axes.fill_between([start, end], [rate, rate], color=SKY, edgecolor=BLUE, linewidth=1.4, label=label)
         text = f"{plain(one.rate_ml_per_h)} mL/h\n{plain(one.minutes)} min\n{one_decimal(one.volume_ml)} mL"
-        axes.text(
-            start + (end - start) / 2, rate / 2, text, ha="center", va="center", fontsize=9.5, color=BLACK
-        )
+        axes.text(start + (end - start) / 2, rate / 2, text, ha="center", va="center", fontsize=9.5, color=BLACK)
     for number, pause in enumerate(infusion.pauses):
         start, end = moment(pause.start), moment(pause.end)
         axes.axvspan(
@@ -118,33 +114,21 @@ def _rates(axes: Any, infusion: Infusion) -> None:
 
 def _text(axes: Any, lines: Iterable[str]) -> None:
     axes.set_yticks([])
-    axes.text(
-        0.015, 0.92, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=10.5, linespacing=1.5
-    )
+    axes.text(0.015, 0.92, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=10.5, linespacing=1.5)
 
 
 def _events(axes: Any, shown: list[Event], first: datetime, last: datetime) -> None:
-    """One line of text for each event, on the first level where it does not run into another."""
-    free: list[float] = []
-    placed = []
-    span = (last - first).total_seconds()
-    for one in shown:
-        at = moment(one.time)
-        text = f"{at:%H:%M} {one.text}"
-        place = (at - first).total_seconds() / span
-        width = len(text) * _WIDTH_OF_LETTER + 0.02
-        right = place + width > 1
-        begins = place - width if right else place
-        level = next((number for number, until in enumerate(free) if until <= begins), len(free))
-        free[level : level + 1] = [place + 0.01 if right else place + width]
-        placed.append((level, at, text, right, _EVENT_COLOURS.get(one.kind, BLUE)))
-    levels = max(len(free), 3)
-    for level, at, text, right, colour in placed:
-        height = levels - level - 0.5
+    """One line of text for each event."""
+    placed = arrange(shown, first, last)
+    levels = max([one.level for one in placed], default=0) + 1
+    levels = max(levels, 3)
+    for one in placed:
+        at, height = moment(one.event.time), levels - one.level - 0.5
+        colour = _EVENT_COLOURS.get(one.event.kind, BLUE)
         axes.plot([at], [height], marker="o", markersize=5, color=colour)
         axes.annotate(
-            text, (at, height), xytext=(-6 if right else 6, 0), textcoords="offset points", va="center",
-            ha="right" if right else "left", fontsize=9, color=colour,
+            one.text, (at, height), xytext=(-6 if one.left else 6, 0), textcoords="offset points", va="center",
+            ha="right" if one.left else "left", fontsize=9, color=colour,
         )  # fmt: skip
     axes.set_ylim(0, levels)
     axes.set_yticks([])

@@ -190,5 +190,4 @@ class View:
     risk: Risk | None
     decision: Decision | None
     readings: list[Reading] = field(default_factory=list)
-    reasons: list[tuple[str, str]] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)

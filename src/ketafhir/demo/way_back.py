@@ -36,8 +36,8 @@ def of_story(story: Story, bundle: Resource) -> WayBack:
     results = compare_results(story.name, sent, back)
     kinds = Counter(f"{one.code}^{one.event}" for one in back)
     made = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    parts = [f"{_of(rxa)} RXA", f"{_of(results)} results (OBX)"]
-    return WayBack(back, rxa, results, f"{made}: equal are {' and '.join(parts)}")
+    equal = [f"{_of(one)} {what}" for one, what in ((rxa, "RXA"), (results, "results (OBX)")) if one.compared]
+    return WayBack(back, rxa, results, f"{made}: equal are {' and '.join(equal) or 'none'}")
 
 
 def _of(comparison: Comparison) -> str:
