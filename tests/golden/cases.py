@@ -20,11 +20,18 @@ from ketafhir.translate import losses, outgoing
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.provenance import event_of
 from ketafhir.translate.session import Session
-from ketafhir.translate.settings import default
+from ketafhir.translate.settings import Settings, default
 from ketafhir.translate.translation import to_hl7v2
 
 ROOT = Path(__file__).parent
 ZONE = None
+
+
+def _settings() -> Settings:
+    """The default tables; their version is not part of a case, or every edit of a comment would change all of them."""
+    settings = Settings(default(ZONE).tables, default(ZONE).zone)
+    settings._digest = "tables"
+    return settings
 
 
 def folders() -> list[Path]:
@@ -47,7 +54,7 @@ class Outcome:
             self._from_hl7v2((folder / "in.hl7").read_bytes())
 
     def _from_hl7v2(self, data: bytes) -> None:
-        settings = default(ZONE)
+        settings = _settings()
         session = Session(settings)
         issues: list[Issue] = []
         for one in split_messages(data):
@@ -75,7 +82,7 @@ class Outcome:
         assert event_of(records)
 
     def _from_fhir(self, data: bytes) -> None:
-        settings = default(ZONE)
+        settings = _settings()
         try:
             taking = outgoing.take(json.loads(data), settings)
             text = "".join(outgoing.compose(outgoing.outbound(taking), settings))

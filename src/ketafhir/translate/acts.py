@@ -10,7 +10,7 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, read_quantity, write_unit
 from ketafhir.mapping.codecs.people import SENDER, read_identifier, read_staff, write_xcn
-from ketafhir.mapping.engine import get_preserved, put_back
+from ketafhir.mapping.engine import NULL, get_preserved, put_back
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course
@@ -283,12 +283,11 @@ def _compose_act(composing: Composing, act: Administration, course: Course, *, i
     if act in course.closers:
         cells: dict[int, str] = {}
         put_back(cells, "RXA", act.preserved)
-        composing.add("RXA", cells)
     else:
-        composing.add("RXA", _rxa_cells(composing, act))
-        route = composing.cells(act, RXR)
-        if route:
-            composing.add("RXR", route)
+        cells = _rxa_cells(composing, act)
+    composing.add("RXA", cells)
+    # Each act has its own RXR, null where no route was told: without one it would share that of the next RXA.
+    composing.add("RXR", {1: NULL, **composing.cells(act, RXR)})
     composing.notes(act.notes)
     results = [one for one in composing.records.observations.values() if one.part_of == act.key]
     if is_last:
@@ -306,7 +305,7 @@ def _rxa_cells(composing: Composing, act: Administration) -> dict[int, str]:
         shown.state = ""
     cells = composing.cells(shown, RXA, MEDICATION)
     if act.end is None:
-        cells[4] = '""'  # chapter 4A, RXA-4: required, and null means RXA-3
+        cells[4] = NULL  # chapter 4A, RXA-4: required, and null means RXA-3
     if act.amount is None and act.rate is None:
         cells.setdefault(6, UNKNOWN_AMOUNT)
     return cells
