@@ -27,7 +27,12 @@ def in_error(resource: Resource) -> bool:
 
 def target(record: Record, reference: Any) -> Resource | None:
     """What a Reference points to, where it was read."""
-    return record.get(str((reference or {}).get("reference", "")))
+    return record.get(key_of(str((reference or {}).get("reference", ""))))
+
+
+def key_of(reference: str) -> str:
+    """`Type/id` of a literal reference, whatever version of it is meant."""
+    return reference.partition("/_history/")[0]
 
 
 def has(concept: Any, name: str) -> bool:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ketafhir.config import TOKEN_VARIABLE
+from ketafhir.demo.elements import key_of
 from ketafhir.errors import Permanent
 from ketafhir.sync.client import FhirClient
 from ketafhir.sync.token import read_token
@@ -110,9 +111,10 @@ def _missing(found: dict[str, Resource]) -> Iterator[tuple[str, list[str]]]:
     """Types with ids that resources refer to and that have not been read."""
     wanted: dict[str, list[str]] = {}
     for reference in dict.fromkeys(one for resource in found.values() for one in _references(resource)):
-        kind, slash, rest = reference.partition("/")
-        if slash and kind.isalpha() and kind[:1].isupper() and reference not in found:
-            wanted.setdefault(kind, []).append(rest.partition("/")[0])
+        key = key_of(reference)
+        kind, slash, number = key.partition("/")
+        if slash and kind.isalpha() and kind[:1].isupper() and key not in found:
+            wanted.setdefault(kind, []).append(number)
     for kind, ids in wanted.items():
         for begin in range(0, len(ids), _IDS):
             yield kind, ids[begin : begin + _IDS]
