@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ketafhir.mapping.tables import Row
 
 
+_MOST_REMEMBERED = 4096  # some 2 MB; a feed has a few hundred codes, and times that never come again
+
+
 class Unreadable(KetafhirError):
     """A value that a codec does not understand. The engine adds the table row and the place, and refuses the message."""
 
@@ -33,7 +36,8 @@ class Context:
     `zone` is the site's time zone or None; `authorities` maps an assigning authority's name to its FHIR system and
     `default_authority` names the one of a patient number without any; `local` is the `urn:` system of numbers the sender gave
     no authority for. `link` makes a reference to what others may own too (Practitioner, Location, Device), `resolve` finds
-    the resource of one. `segment` (HL7v2) or `where` (FHIR) is what is being read, for messages.
+    the resource of one. `segment` (HL7v2) or `where` (FHIR) is what is being read, for messages. `read` remembers the
+    values of cells that were read before in the same surroundings: a feed says the same things again and again.
     """
 
     __slots__ = (
@@ -44,12 +48,14 @@ class Context:
         "local",
         "nulls",
         "preserved",
+        "read",
         "repetition",
         "resolve",
         "row",
         "segment",
         "systems",
         "version",
+        "warned",
         "where",
         "zone",
     )
@@ -66,6 +72,8 @@ class Context:
         self.preserved: list[tuple[str, str]] = []
         self.where = ""
         self.row: Row | None = None
+        self.read: dict[tuple[Any, ...], Any] = {}
+        self.warned = 0
         self.segment: Segment | None = None
         self.repetition = 1
         self.link: Callable[[str, Any], dict[str, Any]] = no_reference
@@ -79,6 +87,7 @@ class Context:
     def warn(self, code: str, text: str, value: str = "", hint: str = "") -> None:
         """Keep what came and say that it was not understood. The same finding is told once."""
         row = self.row
+        self.warned += 1
         issue = Issue(
             "warning",
             code,
@@ -90,6 +99,16 @@ class Context:
         )
         if issue not in self.issues:
             self.issues.append(issue)
+
+    def remarks(self) -> tuple[int, int]:
+        """Grows with each warning and each preserved text: what was read without any may be remembered."""
+        return self.warned, len(self.preserved)
+
+    def remember(self, cells: tuple[Any, ...], value: Any) -> None:
+        """Keep the value of a row and its cells (`read`). Values are never changed once they are made."""
+        if len(self.read) >= _MOST_REMEMBERED:
+            self.read.clear()
+        self.read[cells] = value
 
     def place(self, value: str = "") -> str:
         """Where the row at work reads: `RXA[2]-7` (the cell that holds `value`), or the FHIR element."""

@@ -14,7 +14,7 @@ from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping.codecs.base import Codec, join
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.paths import EXTENSION, Json
-from ketafhir.mapping.tables import Row, Table, Tables, any_value
+from ketafhir.mapping.tables import Cell, Row, Table, Tables, When, any_value
 
 NULL = '""'  # HL7 v2 chapter 2.5.3: the field is to be deleted
 PRESERVED = EXTENSION + "preserved-field"
@@ -25,13 +25,15 @@ _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(
 class Mapping:
     """The tables of one segment, compiled. `known` are the fields that some row reads or declares dropped."""
 
-    __slots__ = ("_components", "_multi", "_single", "known", "segment", "tables")
+    __slots__ = ("_components", "_gaps", "_multi", "_rendered", "_single", "_width", "known", "segment", "tables")
 
     def __init__(self, tables: Tables, *names: str) -> None:
         self.tables = {name: tables.table(name) for name in names}
         rows = [row for table in self.tables.values() for row in table.rows if row.cells]
         self.segment = next(iter(self.tables.values())).segment
         self.known = frozenset(cell.field for row in rows for cell in row.cells)
+        self._width = max((cell.field for row in rows for cell in (*row.cells, *_cells_of(row.when))), default=0) + 1
+        self._gaps = tuple(field for field in range(1, self._width) if field not in self.known)
         mapped = [row for row in rows if row.codec and row.domain]
         self._single = [
             (row.cells[0].field, row.domain, row.each, row.codec, row)
@@ -39,8 +41,20 @@ class Mapping:
             if len(row.cells) == 1 and not row.when and not row.cells[0].component and row.codec
         ]
         plain = {id(row) for *_, row in self._single}
-        self._multi = [row for row in mapped if id(row) not in plain]
+        self._multi = [
+            (
+                row,
+                [cell.field for cell in row.cells],
+                row.when is None and not any(cell.component for cell in row.cells),
+            )
+            for row in mapped
+            if id(row) not in plain
+        ]
         self._components = self._partly_known(rows)
+        self._rendered = {
+            name: [(row, row.path, row.domain, row.each, row.codec) for row in table.rows if row.path and row.codec]
+            for name, table in self.tables.items()
+        }
 
     @staticmethod
     def _partly_known(rows: list[Row]) -> dict[int, set[int]]:
@@ -56,44 +70,66 @@ class Mapping:
     def from_v2(self, segment: Segment, c: Context) -> dict[str, Any]:
         """The domain values of a segment. What no row maps is added to `c.preserved`, `""` to `c.nulls`. Raises Refused."""
         fields = segment.fields
-        count = len(fields)
+        beyond = len(fields) - self._width
+        if beyond < 0:
+            fields = fields + [""] * -beyond
         c.segment = segment
+        read = c.read
         values: dict[str, Any] = {}
         for field, domain, each, codec, row in self._single:
-            if field >= count or not fields[field]:
-                continue
             text = fields[field]
-            if text == NULL:
-                c.nulls.append(domain)
+            if not text:
                 continue
-            c.row = row
-            if each:
-                value: Any = self._each(text, codec, c)
-            else:
-                if "~" in text:
-                    text = self._first(text, f"{segment.name}-{field}", c)
-                try:
-                    value = codec.from_v2(c, text)
-                except Unreadable as error:
-                    raise _refusal(error, c) from None
-            if value is not None and value != "":
-                values[domain] = value
+            value = read.get((row, text))
+            if value is None:
+                if text == NULL:
+                    c.nulls.append(domain)
+                    continue
+                value = self._read_single(row, codec, text, each, c)
+                if value is None or value == "":
+                    continue
+            values[domain] = value
         idle: list[Row] = []
-        for row in self._multi:
-            if row.when and not row.when.holds(fields):
+        for row, places, plain in self._multi:
+            if plain:
+                value = read.get((row, *[fields[place] for place in places]))
+                if value is not None:
+                    values[row.domain] = value
+                    continue
+            elif row.when and not row.when.holds(fields):
                 idle.append(row)
-            else:
-                self._read_multi(row, fields, values, c)
-        known = self.known
-        for field in range(1, count):
-            if fields[field] and field not in known:
+                continue
+            self._read_multi(row, fields, values, c)
+        for field in self._gaps:
+            if fields[field]:
                 c.preserved.append((f"{segment.name}-{field}", fields[field]))
+        if beyond > 0:
+            for field, text in enumerate(fields[self._width :], self._width):
+                if text:
+                    c.preserved.append((f"{segment.name}-{field}", text))
         if self._components:
             self._keep_components(fields, c)
         if idle:
             self._keep_idle(idle, fields, c)
         c.row = None
         return values
+
+    def _read_single(self, row: Row, codec: Codec, text: str, each: bool, c: Context) -> Any:
+        c.row = row
+        before = c.remarks()
+        cell = text
+        if each:
+            value: Any = self._each(text, codec, c)
+        else:
+            if "~" in text:
+                cell = self._first(text, f"{self.segment}-{row.cells[0].text}", c)
+            try:
+                value = codec.from_v2(c, cell)
+            except Unreadable as error:
+                raise _refusal(error, c) from None
+        if c.remarks() == before:
+            c.remember((row, text), value)
+        return value
 
     def _each(self, text: str, codec: Codec, c: Context) -> tuple[Any, ...]:
         found = []
@@ -118,16 +154,17 @@ class Mapping:
     def _read_multi(self, row: Row, fields: list[str], values: dict[str, Any], c: Context) -> None:
         cells = []
         for cell in row.cells:
-            text = fields[cell.field] if cell.field < len(fields) else ""
+            text = fields[cell.field]
             if cell.component:
                 parts = text.split("^")
                 text = parts[cell.component - 1] if cell.component <= len(parts) else ""
             cells.append("" if text == NULL and not row.each else text)
         if not any(cells):
-            if any(cell.field < len(fields) and fields[cell.field] == NULL for cell in row.cells):
+            if any(fields[cell.field] == NULL for cell in row.cells):
                 c.nulls.append(row.domain)
             return
         c.row = row
+        before = c.remarks()
         assert row.codec is not None
         try:
             if len(cells) == 1:
@@ -142,6 +179,8 @@ class Mapping:
             raise _refusal(error, c) from None
         if any_value(value):
             values[row.domain] = value
+            if c.remarks() == before:
+                c.remember((row, *[fields[cell.field] for cell in row.cells]), value)
         else:
             self._keep_silent(row, cells, c)
 
@@ -156,18 +195,18 @@ class Mapping:
 
     def _keep_idle(self, idle: list[Row], fields: list[str], c: Context) -> None:
         """Fields that no row reads because the condition of the one that would is not true: preserved."""
-        read = {cell.field for row in self._multi if row not in idle for cell in row.cells}
+        read = {field for row, places, _ in self._multi if row not in idle for field in places}
         read.update(field for field, *_ in self._single)
         for row in idle:
             for cell in row.cells:
-                text = fields[cell.field] if cell.field < len(fields) else ""
+                text = fields[cell.field]
                 if cell.field not in read and text and text != NULL:
                     read.add(cell.field)
                     c.preserved.append((f"{self.segment}-{cell.field}", text))
 
     def _keep_components(self, fields: list[str], c: Context) -> None:
         for field, known in self._components.items():
-            parts = fields[field].split("^") if field < len(fields) else ()
+            parts = fields[field].split("^")
             for place, part in enumerate(parts, 1):
                 if part and place not in known:
                     c.preserved.append((f"{self.segment}-{field}.{place}", part))
@@ -177,7 +216,7 @@ class Mapping:
         cells: dict[int, str] = {}
         for field, domain, each, codec, row in self._single:
             value = getattr(record, domain)
-            if value is None or value == "" or value == ():
+            if not value and value in (None, "", ()):
                 continue
             c.row = row
             if each:
@@ -186,7 +225,7 @@ class Mapping:
                 text = self._written(codec, c, value)[0]
             if text:
                 cells[field] = text
-        for row in self._multi:
+        for row, _, _ in self._multi:
             value = getattr(record, row.domain)
             if any_value(value):
                 self._write_multi(row, value, cells, c)
@@ -218,18 +257,16 @@ class Mapping:
 
     def to_fhir(self, record: Any, c: Context, name: str, resource: Json) -> Json:
         """Write what a record holds into `resource`, by the rows of the table `name`."""
-        for row in self.tables[name].rows:
-            path, codec = row.path, row.codec
-            if path is None or codec is None:
-                continue
-            c.row = row
-            if not row.domain:
+        for row, path, domain, each, codec in self._rendered[name]:
+            if not domain:
+                c.row = row
                 path.put(resource, codec.to_fhir(c, None))
                 continue
-            value = getattr(record, row.domain)
-            if value is None or value == "" or value == ():
+            value = getattr(record, domain)
+            if not value and value in (None, "", ()):
                 continue
-            json = [codec.to_fhir(c, one) for one in value] if row.each else codec.to_fhir(c, value)
+            c.row = row
+            json = [codec.to_fhir(c, one) for one in value] if each else codec.to_fhir(c, value)
             if json is None:
                 continue
             path.put(resource, json)
@@ -272,6 +309,10 @@ class Mapping:
     def table(self, name: str) -> Table:
         """One of the tables, by name."""
         return self.tables[name]
+
+
+def _cells_of(when: When | None) -> tuple[Cell, ...]:
+    return (when.cell,) if when else ()
 
 
 def _refusal(error: Unreadable, c: Context) -> Refused:

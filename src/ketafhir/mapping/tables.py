@@ -254,4 +254,4 @@ def digest(tables: Tables) -> str:
 
 def any_value(value: Any) -> bool:
     """Whether a domain value says anything."""
-    return value is not None and value != "" and value != ()
+    return bool(value) or value not in (None, "", ())

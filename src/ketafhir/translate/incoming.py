@@ -104,8 +104,7 @@ def read(message: er7.Message, settings: Settings) -> Reading:
 def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
     """MSH and EVN as the source of all that follows."""
     application, facility = message.sender
-    c = settings.context()
-    c.local = SENDER + (facility or application)
+    c = settings.context(SENDER + (facility or application))
     summed = digest(message.text)
     source = Source(key=f"{facility}|{application}|{message.control_id}|{summed}")
     reading = Reading(message, walked, settings.tables, c, source, summed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ketafhir import data
 from ketafhir.errors import ConfigError
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
+_MOST_SENDERS = 64
+
+
 class Settings:
     """Tables (with the overlay of one site), zone and authorities; made once, used for many messages."""
 
-    __slots__ = ("_digest", "authorities", "default_authority", "tables", "zone")
+    __slots__ = ("_digest", "_read", "authorities", "default_authority", "tables", "zone")
 
     def __init__(
         self,
@@ -31,10 +34,15 @@ class Settings:
         self.authorities = authorities or {}
         self.default_authority = default_authority
         self._digest = ""
+        self._read: dict[str, dict[tuple[Any, ...], Any]] = {}
 
-    def context(self) -> Context:
-        """A fresh context for one translation."""
+    def context(self, local: str = "") -> Context:
+        """A fresh context for one translation; `local` is the system of numbers that come without authority."""
         c = Context(self.zone)
+        c.local = local
+        if len(self._read) > _MOST_SENDERS:
+            self._read.clear()
+        c.read = self._read.setdefault(local, {})
         for name, system in self.authorities.items():
             c.authority(name, system)
         c.default_authority = self.default_authority
