@@ -223,7 +223,7 @@ class Waste:
 
 @dataclass(slots=True)
 class Report:
-    """A set of observations told under one heading (an OBR); `results` are their keys, in the order told.
+    """A set of observations told under one heading (an OBR): those whose `report` is its key.
 
     `place` is that of the heading among all of its message, here as in a filled form and a decision.
     """
@@ -237,7 +237,6 @@ class Report:
     period: Period | None = None
     issued: Time | None = None
     status: str = ""
-    results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: int = 0
     preserved: Preserved = ()
@@ -249,8 +248,8 @@ class Observation:
     """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys).
 
     `effective` is its own time as told; where it has none, `group_time` (of what it was told under) holds. `panel` is the
-    key shared by the parts of one blood pressure, `response` that of the filled form a score was made from. `derived`: by
-    us, never sent back.
+    key shared by the parts of one blood pressure, `response` that of the filled form a score was made from. `place` orders
+    what is told under one heading. `derived`: by us, never sent back.
     """
 
     key: str = ""
@@ -276,6 +275,7 @@ class Observation:
     device: Device | None = None
     site: Coded | None = None
     notes: tuple[str, ...] = ()
+    place: int = 0
     preserved: Preserved = ()
     derived: bool = False
     told: tuple[Decimal, str] = (Decimal(0), "")
@@ -296,7 +296,7 @@ class Item:
 
 @dataclass(slots=True)
 class Response:
-    """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it, `results` its scores."""
+    """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it."""
 
     key: str = ""
     patient: str = ""
@@ -307,7 +307,6 @@ class Response:
     code: Coded | None = None
     start: Time | None = None
     items: tuple[Item, ...] = ()
-    results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: int = 0
     preserved: Preserved = ()
@@ -318,8 +317,7 @@ class Response:
 class Decision:
     """Whether a person may be treated: accepted, review or refused, by which rules, and who decided.
 
-    `results` are the keys of observations told beside it (conditions for evaluating again); `heading_notes` speak of the
-    whole report, `notes` of the decision.
+    `heading_notes` speak of the whole report, `notes` of the decision. Conditions for evaluating again are observations.
     """
 
     key: str = ""
@@ -334,7 +332,6 @@ class Decision:
     at: Time | None = None
     status: str = ""
     decider: Practitioner | None = None
-    results: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     heading_notes: tuple[str, ...] = ()
     place: int = 0

@@ -11,7 +11,7 @@ from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.codecs.coded import of_name, read_cwe
 from ketafhir.mapping.engine import Preserved, get_preserved, put_back, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
-from ketafhir.therapy.records import Decision, Item
+from ketafhir.therapy.records import Decision, Item, Observation
 from ketafhir.therapy.values import Coded
 from ketafhir.translate import headings, results
 from ketafhir.translate.composing import Composing
@@ -71,7 +71,7 @@ def read(reading: Reading, group: Group) -> Decision:
             decision.rules += (_read_rule(reading, result, chosen),)
         else:
             rest.append(result)
-    decision.results = results.read_results(
+    results.read_results(
         reading, rest, scope_key=scope, heading=decision.code, start=decision.start, report=decision.key
     )
     reading.records.decisions[decision.key] = decision
@@ -93,8 +93,8 @@ def _read_rule(reading: Reading, result: Result, chosen: Result) -> Item:
     return item
 
 
-def render(writing: Writing, decision: Decision) -> None:
-    """The ClinicalImpression; what supports it are entries of their own."""
+def render(writing: Writing, decision: Decision, told: list[Observation]) -> None:
+    """The ClinicalImpression; the observations that support it are entries of their own."""
     resource = writing.fill(writing.start(TYPE, decision.key), decision, OBR, OBX)
     resource.setdefault("status", "completed")
     resource["subject"] = writing.patient(decision.patient)
@@ -103,8 +103,8 @@ def render(writing: Writing, decision: Decision) -> None:
         resource["encounter"] = visit
     for item in decision.rules:
         resource.setdefault("finding", []).append(_finding(writing, item))
-    if decision.results:
-        resource["supportingInfo"] = results.references(writing, decision.results)
+    if told:
+        resource["supportingInfo"] = results.references(writing, [one.key for one in told])
     if decision.notes:
         resource["note"] = [{"text": text} for text in decision.notes]
     if decision.heading_notes:
@@ -143,9 +143,7 @@ def take(taking: Taking, resource: Json) -> Decision:
     for reference in resource.get("supportingInfo", ()):
         found = taking.resolve(reference, resource)
         if found is not None and found.get("resourceType") == "Observation":
-            decision.results += results.take_one(
-                taking, found, scope_key=scope, heading=decision.code, report=decision.key
-            )
+            results.take_one(taking, found, scope_key=scope, heading=decision.code, report=decision.key)
     taking.records.decisions[decision.key] = decision
     return decision
 
@@ -170,7 +168,7 @@ def _take_rule(taking: Taking, finding: Json) -> Item:
     return item
 
 
-def compose(composing: Composing, number: int, decision: Decision) -> None:
+def compose(composing: Composing, number: int, decision: Decision, told: list[Observation]) -> None:
     """OBR, the decision, its rules, and what supports it."""
     headings.compose(composing, number, decision, OBR, decision.heading_notes)
     heading = composing.cells(decision, OBR, preserved=())
@@ -183,6 +181,5 @@ def compose(composing: Composing, number: int, decision: Decision) -> None:
         cells = {2: "CWE", **inherited, **composing.cells(item, FINDING, preserved=())}
         put_back(cells, "OBX", item.preserved)
         results.add_result(composing, set_id, cells, item.notes, item.preserved)
-    rest = results.listed(composing, decision.results)
-    results.compose_results(composing, rest, len(decision.rules) + 2)
+    results.compose_results(composing, told, len(decision.rules) + 2)
     headings.compose_rest(composing, decision.preserved)

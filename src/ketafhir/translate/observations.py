@@ -58,13 +58,14 @@ def render(writing: Writing, new: Records, records: Records) -> None:
     headed: list[Headed] = [records.reports[key] for key in new.reports]
     headed += [records.responses[key] for key in new.responses]
     headed += [records.decisions[key] for key in new.decisions]
+    below = results.by_heading(records)
     for one in sorted(headed, key=_place):
         if isinstance(one, Report):
-            reports.render(writing, one)
+            reports.render(writing, one, below.get(one.key, []))
         elif isinstance(one, Response):
-            screening.render(writing, one)
+            screening.render(writing, one, below.get(one.key, []))
         else:
-            decisions.render(writing, one)
+            decisions.render(writing, one, below.get(one.key, []))
 
 
 def _place(one: Headed) -> int:
@@ -137,16 +138,17 @@ def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
 def compose(composing: Composing, patient: str, visit: str) -> None:
     """The ORDER_OBSERVATION groups of one patient and visit; observations without a report share an OBR of vital signs."""
     number = 0
+    below = results.by_heading(composing.records)
     for number, one in enumerate(_headed(composing.records, patient, visit), 1):
         if isinstance(one, Report):
-            reports.compose(composing, number, one)
+            reports.compose(composing, number, one, below.get(one.key, []))
         elif isinstance(one, Response):
-            screening.compose(composing, number, one)
+            screening.compose(composing, number, one, below.get(one.key, []))
         else:
-            decisions.compose(composing, number, one)
+            decisions.compose(composing, number, one, below.get(one.key, []))
     alone = _alone(composing.records, patient, visit)
     if alone:
-        reports.compose(composing, number + 1, _collected(alone))
+        reports.compose(composing, number + 1, _collected(alone), alone)
 
 
 def _collected(alone: list[Observation]) -> Report:
@@ -157,5 +159,4 @@ def _collected(alone: list[Observation]) -> Report:
         code=Coded((of_name("vitals.panel"),)),
         period=Period(start) if start else None,
         status="final" if all(one.status == "final" for one in alone) else "",
-        results=tuple(one.key for one in alone),
     )

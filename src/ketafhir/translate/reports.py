@@ -5,7 +5,7 @@ from __future__ import annotations
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Report
+from ketafhir.therapy.records import Observation, Report
 from ketafhir.translate import headings, results
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.observed import coding_of_unknown
@@ -25,15 +25,13 @@ def read(reading: Reading, group: Group) -> Report:
     start = report.period.start if report.period else None
     report.place = group.obr.occurrence if group.obr else 0
     report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
-    report.results = results.read_results(
-        reading, group.results, scope_key=scope, heading=report.code, start=start, report=report.key
-    )
+    results.read_results(reading, group.results, scope_key=scope, heading=report.code, start=start, report=report.key)
     reading.records.reports[report.key] = report
     return report
 
 
-def render(writing: Writing, report: Report) -> None:
-    """The DiagnosticReport; its Observations are entries of their own."""
+def render(writing: Writing, report: Report, told: list[Observation]) -> None:
+    """The DiagnosticReport of these observations, which are entries of their own."""
     resource = writing.fill(writing.start(TYPE, report.key), report, OBR)
     resource.setdefault("status", "unknown")
     resource.setdefault("code", coding_of_unknown())
@@ -41,8 +39,8 @@ def render(writing: Writing, report: Report) -> None:
     visit = writing.visit(report.visit)
     if visit:
         resource["encounter"] = visit
-    if report.results:
-        resource["result"] = results.references(writing, report.results)
+    if told:
+        resource["result"] = results.references(writing, [one.key for one in told])
     if report.notes:
         resource["extension"] = headings.note_extensions(report.notes)
     put_preserved(resource, report.preserved)
@@ -71,13 +69,13 @@ def take(taking: Taking, resource: Json) -> Report:
                 str(reference.get("reference")),
             )
             continue
-        report.results += results.take_one(taking, found, scope_key=scope, heading=report.code, report=report.key)
+        results.take_one(taking, found, scope_key=scope, heading=report.code, report=report.key)
     taking.records.reports[report.key] = report
     return report
 
 
-def compose(composing: Composing, number: int, report: Report) -> None:
+def compose(composing: Composing, number: int, report: Report, told: list[Observation]) -> None:
     """OBR and its OBX."""
     headings.compose(composing, number, report, OBR, report.notes)
-    results.compose_results(composing, results.listed(composing, report.results))
+    results.compose_results(composing, told)
     headings.compose_rest(composing, report.preserved)

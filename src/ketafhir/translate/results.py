@@ -7,7 +7,7 @@ from typing import Any
 
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Observation
+from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
 from ketafhir.translate import blood_pressure
 from ketafhir.translate.composing import Composing
@@ -40,6 +40,7 @@ def read_results(
     for result in results:
         one = read_one(reading, result)
         one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
+        one.place = result.obx.occurrence
         one.key = _identity(one, scope, heading)
         if one.key in reading.records.observations:
             reading.warn(
@@ -85,19 +86,19 @@ def expect(writing: Writing, observations: Iterable[Observation]) -> None:
         writing.expect("Observation", one.panel or one.key)
 
 
-def reference(writing: Writing, key: str) -> Json:
-    """The Reference to the resource that holds an observation: its own, or that of its panel."""
-    one = writing.records.observations.get(key)
-    return writing.to("Observation", (one.panel or one.key) if one else key)
-
-
 def references(writing: Writing, keys: Iterable[str]) -> list[Json]:
-    """References to the resources of these observations, a panel once."""
-    found: list[Json] = []
-    for key in keys:
-        one = reference(writing, key)
-        if one not in found:
-            found.append(one)
+    """References to the resources that hold these observations, a panel once."""
+    known = writing.records.observations
+    held = dict.fromkeys((known[key].panel or key) if key in known else key for key in keys)
+    return [writing.to("Observation", key) for key in held]
+
+
+def by_heading(records: Records) -> dict[str, list[Observation]]:
+    """Observations by the key of the report, filled form or decision they are told under, in the order told."""
+    found: dict[str, list[Observation]] = {}
+    for one in sorted(records.observations.values(), key=lambda one: (one.told[0], one.told[1], one.place)):
+        if one.report:
+            found.setdefault(one.report, []).append(one)
     return found
 
 
@@ -141,6 +142,7 @@ def take_one(
     for one in parts:
         one.patient, one.visit = patient, visit
         one.report, one.order, one.part_of, one.response = report, order, part_of, response
+        one.place = len(taking.records.observations) + 1
         one.key = _identity(one, scope, heading)
         if one.key in taking.records.observations:
             one.key = _numbered(one.key, taking.records.observations)
@@ -173,12 +175,6 @@ def _parts(taking: Taking, resource: Json) -> list[Observation]:
     taking.c.warn("components-separate", "components become observations of their own", told)
     parts = blood_pressure.take(taking, {**resource, "component": components})
     return [own, *parts] if own.value is not None else parts
-
-
-def listed(composing: Composing, keys: Iterable[str]) -> list[Observation]:
-    """The records of these keys, as far as they are known."""
-    known = composing.records.observations
-    return [known[key] for key in keys if key in known]
 
 
 def compose_results(composing: Composing, observations: Iterable[Observation], first_set_id: int = 1) -> int:

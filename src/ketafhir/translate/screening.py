@@ -75,10 +75,10 @@ def read(reading: Reading, group: Group, form: Instrument) -> Response:
             told.append(result)
         else:
             response.items += (_read_item(reading, result, form),)
-    response.results = results.read_results(
+    keys = results.read_results(
         reading, told, scope_key=scope, heading=response.code, start=response.start, report=response.key
     )
-    sent = [reading.records.observations[key] for key in response.results]
+    sent = [reading.records.observations[key] for key in keys]
     for one in sent:
         one.response = response.key
     reading.records.responses[response.key] = response
@@ -140,7 +140,6 @@ def _check(
         effective=time, group_time=response.start, derived=True, told=reading.told,
     )  # fmt: skip
     reading.records.observations[one.key] = one
-    response.results = (one.key,)
 
 
 def authored_of(response: Response) -> Time | None:
@@ -158,7 +157,7 @@ def _worst(response: Response, codec: ExactCode, scored: list[Observation]) -> s
     return max(words, key=lambda word: _WORST.index(known.get(word, "completed")), default="final")
 
 
-def render(writing: Writing, response: Response) -> None:
+def render(writing: Writing, response: Response, scored: list[Observation]) -> None:
     """The QuestionnaireResponse; its scores are entries of their own."""
     form = instruments.instruments().get(response.instrument)
     tags = tuple(coding_json(of_name(name)) for name in dict.fromkeys(scores.flags(form, response) if form else ()))
@@ -166,7 +165,6 @@ def render(writing: Writing, response: Response) -> None:
     if response.instrument:
         resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     codec = _status(writing.tables)
-    scored = [one for key in response.results if (one := writing.records.observations.get(key)) is not None]
     status = _worst(response, codec, scored)
     resource["status"] = codec.to_fhir(writing.c, status) or "completed"
     beside = codec.beside(status)
@@ -246,11 +244,12 @@ def take(taking: Taking, resource: Json) -> Response:
     status = _status(taking.tables).from_fhir(taking.c, (resource.get("status"), resource.get("_status")))
     scope = headings.scope_of(response.placer, response.filler, response.patient)
     response.key = headings.unused(headings.key_of(scope, response.code, response.start), taking.records.responses)
-    _take_scores(taking, resource, response, scope)
+    scored = _take_scores(taking, resource, response, scope)
     for json in asked:
         item = _take_item(taking, json, form, status, authored)
         if is_derived(json) or (form and form.single and form.is_result(item.code)):
-            _score_again(taking, response, item, scope)
+            if not scored:
+                _score_again(taking, response, item, scope)
         else:
             response.items += (item,)
     taking.records.responses[response.key] = response
@@ -305,10 +304,12 @@ def _take_item(taking: Taking, json: Json, form: Instrument | None, status: str,
     return item
 
 
-def _take_scores(taking: Taking, resource: Json, response: Response, scope: str) -> None:
+def _take_scores(taking: Taking, resource: Json, response: Response, scope: str) -> tuple[str, ...]:
+    """The Observations derived from a form; gives their keys."""
+    found: tuple[str, ...] = ()
     for one in taking.index.of_type("Observation"):
         if any(taking.resolve(reference, one) is resource for reference in one.get("derivedFrom", ())):
-            response.results += results.take_one(
+            found += results.take_one(
                 taking,
                 one,
                 scope_key=scope,
@@ -316,11 +317,12 @@ def _take_scores(taking: Taking, resource: Json, response: Response, scope: str)
                 report=response.key,
                 response=response.key,
             )
+    return found
 
 
 def _score_again(taking: Taking, response: Response, item: Item, scope: str) -> None:
     """The answer of a form of one question, where the Bundle has no Observation of it."""
-    if response.results or item.answer is None:
+    if item.answer is None:
         return
     value = item.answer
     if isinstance(value, Quantity) and not value.unit:
@@ -331,10 +333,9 @@ def _score_again(taking: Taking, response: Response, item: Item, scope: str) -> 
         status=item.status, effective=item.effective, group_time=response.start,
     )  # fmt: skip
     taking.records.observations[one.key] = one
-    response.results = (one.key,)
 
 
-def compose(composing: Composing, number: int, response: Response) -> None:
+def compose(composing: Composing, number: int, response: Response, scored: list[Observation]) -> None:
     """OBR, the answers as OBX, and the scores."""
     headings.compose(composing, number, response, OBR, response.notes)
     set_id = 1
@@ -343,5 +344,5 @@ def compose(composing: Composing, number: int, response: Response) -> None:
         put_back(cells, "OBX", as_sent(cells, item.answer, item.preserved))
         results.add_result(composing, set_id, cells, item.notes, item.preserved)
         set_id += 1
-    results.compose_results(composing, results.listed(composing, response.results), set_id)
+    results.compose_results(composing, scored, set_id)
     headings.compose_rest(composing, response.preserved)
