@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _INDENT = "   "
@@ -42,16 +42,24 @@ class Console:
 
     def bar(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """The items, with a bar that goes away when they have ended; nothing where this is no terminal."""
+        with self._bar(total, what) as bar:
+            for item in items:
+                yield item
+                bar.update()
+
+    def countdown(self, left: Iterable[int], what: str) -> None:
+        """Wait through a series of how many are left, with a bar as above; the first says how many there are."""
+        with self._bar(0, what) as bar:
+            for number in left:
+                bar.total = max(bar.total, number)
+                bar.n = bar.total - number
+                bar.refresh()
+
+    def _bar(self, total: int, what: str) -> Any:
         from tqdm import tqdm
 
-        yield from tqdm(
-            items,
-            desc=f"{_INDENT}{what}",
-            total=total,
-            leave=False,
-            disable=not sys.stderr.isatty(),
-            ncols=80,
-        )
+        silent = not sys.stderr.isatty()
+        return tqdm(desc=f"{_INDENT}{what}", total=total, leave=False, disable=silent, ncols=80)
 
     def times(self) -> str:
         """How long each step and all of them took."""

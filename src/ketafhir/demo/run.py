@@ -94,8 +94,7 @@ class _Demo:
         say(f"the service listens on {self.service.address}")
         self.answers = self._send_all()
         left = self.service.waiting()
-        for _ in self.console.bar(self.service.drain(), 0, "delivering"):
-            pass
+        self.console.countdown(self.service.drain(), "delivering")
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         say(f"{kinds.total()} messages ({told})")
         say(f"{kinds.total()} AA; delivered ({left} were still on their way when the last AA came)")
@@ -123,9 +122,10 @@ class _Demo:
         count = sum(map(len, self.records.values()))
         self.console.say("", f"({count} resources, read by {self.reader.searches} searches)")
 
-    def _read(self) -> Records:
+    def _read(self, only: list[Story] | None = None) -> Records:
+        """All resources of the patients of these stories, by default of all."""
         found: Records = {}
-        for story in self.stories:
+        for story in self.stories if only is None else only:
             patient = self.reader.patient(story.system, story.mrn)
             if patient is None:
                 raise Permanent(f"{story.name}: the FHIR server has no Patient {story.mrn}")
@@ -144,8 +144,7 @@ class _Demo:
     def send_again(self) -> None:
         """The same messages: every answer AA again, and no resource has a new version."""
         again = self._send_all()
-        for _ in self.service.drain():
-            pass
+        self.console.countdown(self.service.drain(), "delivering")
         wrong = [
             Difference(f"answer {number} to a message sent again", readable(first), readable(second))
             for number, (first, second) in enumerate(zip(self.answers, again, strict=True), 1)
@@ -158,8 +157,8 @@ class _Demo:
     def _unchanged(self, now: Records, after: str) -> None:
         """Compare versionId and lastUpdated of every resource."""
         wrong = []
-        for name, before in self.records.items():
-            old, new = reader.versions(before), reader.versions(now[name])
+        for name, after_it in now.items():
+            old, new = reader.versions(self.records[name]), reader.versions(after_it)
             for key in dict.fromkeys((*old, *new)):
                 if old.get(key) != new.get(key):
                     told = [version[0] if version else "none" for version in (old.get(key), new.get(key))]
@@ -174,14 +173,14 @@ class _Demo:
         self.console.say(*_segments(reply, ("MSA", "ERR")))
         wrong = [] if refused else [Difference("damaged message: acknowledgment", "AE or AR", code(reply))]
         self._take(Compared(1, wrong), "")
-        for _ in self.service.drain():
-            pass
-        now = self._read()
-        for story in self.stories:
-            if (story.system, story.mrn) == stories.patient_number(message):
-                infusion = _view(now[story.name]).infusion
-                held = one_decimal(infusion.delivered_mg) if infusion else "no"
-                self.console.say(f"patient {story.name} still has {held} mg")
+        self.console.countdown(self.service.drain(), "delivering")
+        number = stories.patient_number(message)
+        about = [story for story in self.stories if (story.system, story.mrn) == number]
+        now = self._read(about or self.stories)
+        for story in about:
+            infusion = _view(now[story.name]).infusion
+            held = one_decimal(infusion.delivered_mg) if infusion else "no"
+            self.console.say(f"patient {story.name} still has {held} mg")
         self._unchanged(now, "the damaged message")
 
     def bring_back(self, out: Path) -> None:
