@@ -194,3 +194,21 @@ def test_v2_to_fhir_and_back(case: str, cell: str, old: str, new: str) -> None:
     assert first.json() != second.json()
     before, after = cells(to_hl7v2(first.json()).text), cells(to_hl7v2(second.json()).text)
     assert changed(before, after) - DERIVED == {cell}
+
+
+def test_what_is_given_is_never_changed() -> None:
+    """Parsed JSON given to `to_hl7v2` is the caller's: it comes back as it was."""
+    for case in (
+        "RAS_O17/amount-999-with-unit",
+        "RAS_O17/rate-zero-stops",
+        "ORU_R01/every-field",
+        "RDE_O11/every-field",
+    ):
+        bundle = json.loads(
+            (ROOT / case / "bundle.json").read_bytes().strip().split(b"\n")[-1]
+            if case.endswith("stops")
+            else (ROOT / case / "bundle.json").read_bytes()
+        )
+        before = copy.deepcopy(bundle)
+        to_hl7v2(bundle)
+        assert bundle == before

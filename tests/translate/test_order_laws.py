@@ -52,11 +52,7 @@ FACTS: list[tuple[str, str, set[str]]] = [
     (
         "RXE-5",
         "mg/kg^^UCUM",
-        {
-            DOSAGE + f"doseAndRate.doseRange.{end}.{part}"
-            for end in ("low", "high")
-            for part in ("unit", "code")
-        },
+        {DOSAGE + f"doseAndRate.doseRange.{end}.{part}" for end in ("low", "high") for part in ("unit", "code")},
     ),
     ("RXE-6", "^Solution", {M + "form.text"}),
     ("RXE-7", "^By pump~^Watch SpO2", {DOSAGE + "additionalInstruction.text"}),
@@ -146,9 +142,7 @@ def test_every_mapped_cell_is_among_the_facts() -> None:
 
 def test_a_status_changed_in_fhir_changes_control_and_status_alone() -> None:
     bundle = render(read(message(*FULL)))
-    request = next(
-        one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "MedicationRequest"
-    )
+    request = next(one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "MedicationRequest")
     request["status"] = "on-hold"
     expected = changed(tuple(changed(FULL, "ORC-1", "HD")), "ORC-5", "HD")
     assert compose(take(bundle)) == expected
@@ -180,9 +174,7 @@ times = st.datetimes().map(lambda at: Time(f"{at.year:04}-{at:%m-%dT%H:%M:%S}-05
 maybe = st.none()
 OVER = st.builds(Quantity, st.integers(1, 999).map(Decimal), st.sampled_from(["s", "min", "h", "d"]))
 doses = quantities("mg", "mg/kg", "mL") | st.builds(Range, quantities("mg") | maybe, quantities("mg"))
-ingredients = st.builds(
-    Ingredient, st.sampled_from(["base", "additive", ""]), concepts, quantities("mg", "mL") | maybe
-)
+ingredients = st.builds(Ingredient, st.sampled_from(["base", "additive", ""]), concepts, quantities("mg", "mL") | maybe)
 STATES = [
     OrderState(control, status)
     for control in TABLES.code_map("request-control").v2_to_domain

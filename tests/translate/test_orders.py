@@ -40,9 +40,7 @@ FULL_RXE = (
     "RXE||6130^ketamine^RXNORM|30|40.50|mg^^UCUM|^Solution for infusion|^By pump~^Monitor SpO2|||50.0"
     "|mL^^UCUM|||PH-1^Sample^Imre||||||||M40|54|mL/h^^UCUM|1|mg/mL^^UCUM|F33.2^Depression^I10C~G89.4^Pain^I10C"
 )
-FULL_TQ1 = (
-    "TQ1|1|||||45^min&&UCUM|20260309082000-0500|20260309092000-0500|S||As told by the nurse||40^min&&UCUM"
-)
+FULL_TQ1 = "TQ1|1|||||45^min&&UCUM|20260309082000-0500|20260309092000-0500|S||As told by the nurse||40^min&&UCUM"
 FULL_RXR = "RXR|IV^Intravenous^HL70162|LLFA^Left Lower Forearm^HL70163||IVPB^IV Piggyback^HL70165"
 FULL_RXC = (
     "RXC|B|313002^sodium chloride 9 MG/ML Injectable Solution^RXNORM|49.0|mL^^UCUM",
@@ -62,9 +60,7 @@ def test_story_orders_come_back(name: str) -> None:
     text = (STORIES / name).read_text()
     bundle = render(read(text))
     came = compose(take(bundle))
-    sent = [
-        line for line in text.replace("\n", "\r").split("\r") if line[:3] not in ("MSH", "PID", "PV1", "")
-    ]
+    sent = [line for line in text.replace("\n", "\r").split("\r") if line[:3] not in ("MSH", "PID", "PV1", "")]
     expected = [line.replace("^RXN", "^RXNORM").replace("R^Routine^HL70485", "R") for line in sent]
     assert sorted(map(_unnumbered, came)) == sorted(map(_unnumbered, expected))
     assert [line[:3] for line in came] == [line[:3] for line in expected]
@@ -96,9 +92,7 @@ def test_every_row_is_hit_by_the_full_messages() -> None:
     for order in (full, placed):
         names = ["ORC_to_MedicationRequest", *orders_tables(order.intent), "TQ1_to_MedicationRequest"]
         rows = [row for name in (*names, "RXR_to_MedicationRequest") for row in TABLES.table(name).rows]
-        assert [
-            row.place for row in rows if row.domain and getattr(order, row.domain) in (None, "", ())
-        ] == []
+        assert [row.place for row in rows if row.domain and getattr(order, row.domain) in (None, "", ())] == []
     assert all(one.kind and one.drug and one.amount for one in full.ingredients)
     assert full.max_rate == Quantity(Decimal(60), "mL/h")
 
@@ -148,9 +142,7 @@ def test_a_mixture_is_a_medication_and_a_bare_drug_is_not() -> None:
     assert (base["isActive"], additive["isActive"]) == (False, True)
     assert str(additive["strength"]["numerator"]["value"]) == "50.0"
     assert additive["strength"]["denominator"]["code"] == "1"
-    ratio = next(
-        one["valueRatio"] for one in medication["extension"] if one["url"].endswith("/concentration")
-    )
+    ratio = next(one["valueRatio"] for one in medication["extension"] if one["url"].endswith("/concentration"))
     assert (ratio["numerator"]["code"], ratio["denominator"]["code"]) == ("mg", "mL")
     assert "medicationCodeableConcept" in request_of(ORC, DOSE)
     assert of_type(render(read(message(ORC, DOSE))), "Medication") == []

@@ -162,17 +162,13 @@ def test_a_strength_per_volume_is_no_amount() -> None:
 
 def test_a_reference_with_nothing_but_its_name() -> None:
     order = only(
-        request(
-            medicationCodeableConcept=None, medicationReference={"reference": "Medication/9", "display": "K"}
-        )
+        request(medicationCodeableConcept=None, medicationReference={"reference": "Medication/9", "display": "K"})
     )
     assert order.drug.text == "K"
 
 
 def test_a_filler_order_takes_the_placer_number_of_what_it_is_based_on() -> None:
-    typed = [
-        {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]}}
-    ]
+    typed = [{"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]}}]
     original = request(id="r0", intent="original-order", identifier=[typed[0] | {"value": "P-1"}])
     filler = request(
         intent="filler-order",

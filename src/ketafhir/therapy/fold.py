@@ -18,7 +18,8 @@ from ketafhir.therapy.values import Identifier
 _VERSIONED = ("patients", "visits", "orders", "administrations")
 _KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion"}
 _RANK = {
-    "registered": 0, "preliminary": 1, "unknown": 1, "": 1, "final": 2, "amended": 3, "corrected": 3, "cancelled": 4,
+    "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
+    "final": 2, "verified": 2, "finalised": 2, "not-asked": 2, "amended": 3, "corrected": 3, "appended": 3, "cancelled": 4,
     "entered-in-error": 5, "deleted": 5,
 }  # fmt: skip
 T = TypeVar("T")
@@ -29,7 +30,8 @@ class History:
     """Everything told so far: versions by kind and key.
 
     `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`
-    holds the keys of the acts of an infusion, `courses` the infusions of an order.
+    holds the keys of the acts of an infusion, `courses` the infusions of an order, `groups` the keys of the observations
+    of a report, form, decision or blood pressure.
     """
 
     patients: dict[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class History:
     numbers: dict[str, tuple[str, str]] = field(default_factory=dict)
     infusions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     courses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
@@ -61,13 +64,13 @@ class History:
             known = getattr(self, kind)
             for key, record in getattr(new, kind).items():
                 known[key] = _union(known.get(key, ()), record)
-        for act in new.administrations.values():
-            for index, name, value in (
-                (self.infusions, act.infusion, act.key),
-                (self.courses, act.order, act.infusion),
-            ):
-                if value not in index.get(name, ()):
-                    index[name] = (*index.get(name, ()), value)
+        told = [(self.infusions, act.infusion, act.key) for act in new.administrations.values()]
+        told += [(self.courses, act.order, act.infusion) for act in new.administrations.values()]
+        for one in new.observations.values():
+            told += [(self.groups, name, one.key) for name in (one.report, one.panel) if name]
+        for index, name, value in told:
+            if value not in index.get(name, ()):
+                index[name] = (*index.get(name, ()), value)
         for kind in KINDS:
             if kind not in _VERSIONED:
                 known = getattr(self.others, kind)
@@ -215,7 +218,7 @@ def _rename(new: Records, names: dict[str, str]) -> Records:
         for key, record in getattr(new, kind).items():
             changes: dict[str, Any] = {
                 name: renamed(getattr(record, name))
-                for name in ("key", "order", "infusion", "part_of")
+                for name in ("key", "order", "infusion", "part_of", "panel")
                 if hasattr(record, name)
             }
             if isinstance(record, Order):

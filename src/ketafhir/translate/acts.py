@@ -96,8 +96,8 @@ def _orders(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[Ide
 
 
 def _take_act(taking: Taking, resource: Json, parents: dict[str, Json], number: int) -> None:
-    _prepare(resource)
-    values = taking.take(resource, RXA)
+    seen = _as_period(resource)
+    values = taking.take(resource, RXA, seen=seen)
     preserved = list(values.pop("preserved", ()))
     values.update(taking.take(resource, RXR, ORC))
     values.pop("preserved", None)
@@ -125,18 +125,21 @@ def _take_act(taking: Taking, resource: Json, parents: dict[str, Json], number: 
     act.key = f"{act.order}|{give}|{act.counters[1]}"
     act.infusion = f"{act.order}|{give}|@{act.visit}"
     taking.records.administrations[act.key] = act
+    taking.acts[id(resource)] = act.key
     part_of = [taking.resolve(reference, resource) for reference in resource.get("partOf", ())]
     for parent in part_of:
         if parent is not None:
-            parent.setdefault("_infusion", act.infusion)
+            taking.infusions.setdefault(id(parent), act.infusion)
 
 
-def _prepare(resource: Json) -> None:
-    """effectiveDateTime as a period without end, as the tables read it."""
-    if "effectiveDateTime" in resource:
-        period = resource["effectivePeriod"] = {"start": resource["effectiveDateTime"]}
-        if "_effectiveDateTime" in resource:
-            period["_start"] = resource["_effectiveDateTime"]
+def _as_period(resource: Json) -> Json:
+    """The resource with effectiveDateTime as a period without end, as the tables read it."""
+    if "effectiveDateTime" not in resource:
+        return resource
+    period = {"start": resource["effectiveDateTime"]}
+    if "_effectiveDateTime" in resource:
+        period["_start"] = resource["_effectiveDateTime"]
+    return {**resource, "effectivePeriod": period}
 
 
 def _restate(resource: Json, act: Administration) -> None:
@@ -190,14 +193,14 @@ def _take_closers(taking: Taking, parent: Json) -> None:
         act.action = act.action or "add"
         give = act.counters[0] or "0"
         act.key = f"{act.order}|{give}|{act.counters[1]}"
-        act.infusion = parent.get("_infusion", f"{act.order}|{give}|@{act.visit}")
+        act.infusion = taking.infusions.get(id(parent), f"{act.order}|{give}|@{act.visit}")
         taking.records.administrations[act.key] = act
         number += 1
 
 
 def _tell_status(taking: Taking, parent: Json) -> None:
     """The status of the parent is what the order said beside the last event of the infusion."""
-    infusion = parent.get("_infusion", "")
+    infusion = taking.infusions.get(id(parent), "")
     acts = [
         act
         for act in taking.records.administrations.values()

@@ -107,7 +107,7 @@ def _take_alone(taking: Taking, resource: Json) -> None:
 
 def _administration(taking: Taking, resource: Json) -> tuple[str, str]:
     """The key of the act or infusion that a resource became, and what identities below it are made under."""
-    known = str(resource.get("_act") or resource.get("_infusion") or "")
+    known = taking.acts.get(id(resource)) or taking.infusions.get(id(resource), "")
     for act in taking.records.administrations.values():
         for key, scope in ((act.key, act.key), (act.infusion, act.order)):
             if key == known or uuid5(f"{_ADMINISTRATION}|{key}") == resource.get("id"):

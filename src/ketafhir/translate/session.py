@@ -174,7 +174,21 @@ class Session:
             if kind not in (*wanted, "administrations"):
                 known = getattr(history.others, kind)
                 getattr(out, kind).update({key: known[key] for key in getattr(new, kind)})
+        self._add_siblings(out)
         return out
+
+    def _add_siblings(self, out: Records) -> None:
+        """What other messages told under the same headings, of the same pressures and from the same forms."""
+        known = self.history.others
+        for one in list(out.observations.values()):
+            if one.response in known.responses:
+                out.responses[one.response] = known.responses[one.response]
+        headings = [*out.reports, *out.responses, *out.decisions]
+        groups = dict.fromkeys([*headings, *(one.panel for one in out.observations.values() if one.panel)])
+        for name in groups:
+            out.observations.update({key: known.observations[key] for key in self.history.groups.get(name, ())})
+        for panel in {one.panel for one in out.observations.values() if one.panel} - groups.keys():
+            out.observations.update({key: known.observations[key] for key in self.history.groups.get(panel, ())})
 
 
 def _is_weight(observation: Observation) -> bool:

@@ -26,18 +26,23 @@ class Taking:
     def __init__(self, index: Index, tables: Tables, c: Context) -> None:
         self.index, self.tables, self.c = index, tables, c
         self.records = Records()
+        self.acts: dict[int, str] = {}
+        self.infusions: dict[int, str] = {}
         self._within: Json = {}
         self.taken: dict[int, tuple[str, ...]] = {}
         c.segment = None
         c.resolve = lambda reference: self.index.resolve(reference, self._within)
 
-    def take(self, resource: Json, *tables: str) -> dict[str, Any]:
-        """The domain values of a resource by these tables, joined; `preserved` among them where there is any. Raises Refused."""
+    def take(self, resource: Json, *tables: str, seen: Json | None = None) -> dict[str, Any]:
+        """The domain values of a resource by these tables, joined; `preserved` among them where there is any. Raises Refused.
+
+        `seen` is the resource as the tables are to see it, where a module rearranged it (what was given is never changed).
+        """
         self._within = resource
         self.c.where = f"{resource['resourceType']}/{resource['id']}" if "id" in resource else resource["resourceType"]
         values: dict[str, Any] = {}
         for name in tables:
-            values.update(self.tables.mapping(name).from_fhir(resource, self.c, name))
+            values.update(self.tables.mapping(name).from_fhir(seen or resource, self.c, name))
         preserved = get_preserved(resource)
         if preserved:
             values["preserved"] = preserved
