@@ -33,9 +33,7 @@ class Answers:
         if isinstance(received, bytes):
             return self.accept(received, code, issues)
         told = _told(issues)
-        text = ack.application_response(
-            received, cast(ack.Code, code), told, charset=self._charset, **self._new()
-        )
+        text = ack.application_response(received, cast(ack.Code, code), told, charset=self._charset, **self._new())
         return er7.to_bytes(text, self._charset)
 
     def _new(self) -> dict[str, str]:

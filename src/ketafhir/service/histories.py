@@ -1,13 +1,23 @@
 """The records of patients between the store and the fold.
 
-A partition of the store is one patient: its key, `system|number`. Its record is the patient's whole history
-(`therapy.fold.History`) as JSON.
+What is known of a patient (`therapy.fold.History`) is kept in several rows of the store's records, so that a
+message costs the same however much was told before it:
+
+    system|number               patient, visits, orders with what was observed for them, order numbers
+    system|number infusion KEY  the administrations of one infusion
+    system|number heading KEY   one report, form, decision or waste, with the observations told under it; or
+                                the observations of one blood pressure, or one observation, told under none
+
+The first is written by every message: its version is what two writers of one patient meet at. The fold looks
+at no more of the others than the infusions and headings that a message tells of. Who sent a message is in the
+message itself, and kept nowhere here.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 
 import orjson
 
@@ -15,14 +25,43 @@ from ketafhir.errors import Issue, refused
 from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy.asjson import dump_history, load_history
 from ketafhir.therapy.fold import History
-from ketafhir.therapy.records import KINDS, Records
+from ketafhir.therapy.records import KINDS, Observation, Records
 
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
 
+_HEADED = ("wastes", "reports", "responses", "decisions")
+
+
+@dataclass(slots=True)
+class Known:
+    """What is in memory of one patient: the first row, and those of the others that were needed.
+
+    `versions` are the versions of the rows that are in `history`, 0 for one that is not in the store.
+    """
+
+    patient: str
+    history: History
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def infusion_row(self, infusion: str) -> str:
+        return f"{self.patient} infusion {infusion}"
+
+    def heading_row(self, heading: str) -> str:
+        return f"{self.patient} heading {heading}"
+
+    def forget_headings(self) -> None:
+        """Leave out what stands under headings: there is no end to it, and it is read again when needed."""
+        history = self.history
+        history.others = Records(observations=_for_orders(history))
+        history.groups = {}
+        _index(history)
+        headings = self.heading_row("")
+        self.versions = {row: one for row, one in self.versions.items() if not row.startswith(headings)}
+
 
 class Histories:
-    """The histories of patients as the store has them; the last `size` used are kept in memory.
+    """The histories of patients as the store has them; those of the last `size` patients are kept in memory.
 
     What is taken out is changed by the fold, and so given back (`put`) only when the store has taken the
     change too. That nothing else has written meanwhile is checked by the store, by version.
@@ -31,28 +70,45 @@ class Histories:
     def __init__(self, store: Store, size: int = 256) -> None:
         self._store = store
         self._size = size
-        self._kept: OrderedDict[str, tuple[History, int]] = OrderedDict()
+        self._kept: OrderedDict[str, Known] = OrderedDict()
 
-    def take(self, patient: str) -> tuple[History, int]:
-        """The history of a patient and its version, an empty one and 0 where there is none."""
+    def take(self, patient: str) -> Known:
+        """What is known of a patient, with the first row."""
         if patient in self._kept:
             return self._kept.pop(patient)
-        body, version = self._store.record(patient)
-        return (History() if body is None else load_history(orjson.loads(body))), version
+        known = Known(patient, History())
+        self._load(known, patient)
+        return known
 
-    def put(self, patient: str, history: History, version: int) -> None:
+    def put(self, known: Known) -> None:
         """Keep what is now in the store."""
-        self._kept[patient] = (history, version)
+        known.forget_headings()
+        self._kept[known.patient] = known
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
+
+    def complete(self, known: Known, told: Records) -> None:
+        """Load the rows that these records of the patient meet."""
+        for infusion in _infusions(known.history, told):
+            self._load(known, known.infusion_row(infusion))
+        for heading in _headings(told):
+            self._load(known, known.heading_row(heading))
 
     def owners(self, number: str) -> list[str]:
         """The patients that an order number (`P:` placer, `F:` filler, with its system) belongs to."""
         return self._store.lookup(ORDER_NUMBER, number)
 
+    def _load(self, known: Known, row: str) -> None:
+        if row in known.versions:
+            return
+        body, known.versions[row] = self._store.record(row)
+        if body is not None:
+            _join(known.history, load_history(orjson.loads(body)))
+            _index(known.history)
+
 
 class KnownHistory(History):
-    """All that is known of the patients of one message, loaded once it is known who they are.
+    """All that matters to one message of what is known of its patients, loaded once it is known who they are.
 
     The fold asks `prepare` first, with the records of the message; until then this history is empty.
     """
@@ -60,13 +116,17 @@ class KnownHistory(History):
     def __init__(self, histories: Histories) -> None:
         super().__init__()
         self._histories = histories
-        self._loaded: dict[str, tuple[History, int]] = {}
+        self._known: dict[str, Known] = {}
         self._numbers: dict[str, tuple[str, str]] = {}
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """As `History.prepare`; an order number that another patient has in the store is refused (204)."""
-        self._loaded = {patient: self._histories.take(patient) for patient in new.patients}
-        self._join([history for history, _ in self._loaded.values()])
+        self._known = {patient: self._histories.take(patient) for patient in new.patients}
+        self._become()
+        ready, _, _ = super().prepare(new)  # for the keys, by which the rest is found
+        for known in self._known.values():
+            self._histories.complete(known, _of(ready, known.patient))
+        self._become()
         ready, numbers, issues = super().prepare(new)
         self._numbers = {name: owner for name, owner in numbers.items() if name not in self.numbers}
         for name, (_, patient) in self._numbers.items():
@@ -80,45 +140,108 @@ class KnownHistory(History):
     @property
     def patients_known(self) -> tuple[str, ...]:
         """The partitions that the message is about."""
-        return tuple(self._loaded)
+        return tuple(self._known)
 
     def keys(self) -> list[Key]:
         """The order numbers that the message has told first."""
         return [Key(ORDER_NUMBER, name, patient) for name, (_, patient) in self._numbers.items() if patient]
 
     def changes(self, told: Records) -> list[RecordChange]:
-        """The whole new record of each patient. `told` are the message's records under the keys they got."""
-        if len(self._loaded) > 1:
-            for patient, (history, _) in self._loaded.items():
-                ready, numbers, _ = history.prepare(_of(told, patient))
-                history.add(ready, numbers)
-        return [
-            RecordChange(patient, version, orjson.dumps(dump_history(history)))
-            for patient, (history, version) in self._loaded.items()
-        ]
+        """The rows that the message changes. `told` are its records under the keys they got."""
+        changed: list[RecordChange] = []
+        for known in self._known.values():
+            own = _of(told, known.patient)
+            if len(self._known) > 1:
+                ready, numbers, _ = known.history.prepare(own)
+                known.history.add(ready, numbers)
+            for row, part in _rows(known, own):
+                body = orjson.dumps(dump_history(part))
+                changed.append(RecordChange(row, known.versions.get(row, 0), body))
+                known.versions[row] = known.versions.get(row, 0) + 1
+        return changed
 
     def stored(self) -> None:
         """The store has taken the changes."""
-        for patient, (history, version) in self._loaded.items():
-            self._histories.put(patient, history, version + 1)
+        for known in self._known.values():
+            self._histories.put(known)
 
-    def _join(self, histories: list[History]) -> None:
-        """Become the one history, sharing its dictionaries, or the union of several."""
-        joined = histories[0] if len(histories) == 1 else _union(histories)
+    def _become(self) -> None:
+        """The one history, sharing its dictionaries, or the union of several."""
+        histories = [known.history for known in self._known.values()]
+        joined = histories[0] if len(histories) == 1 else History()
+        if joined not in histories:
+            for history in histories:
+                _join(joined, history)
         for part in fields(History):
             setattr(self, part.name, getattr(joined, part.name))
 
 
-def _union(histories: list[History]) -> History:
-    """Records belong to one patient each, so that no key is in two histories."""
-    out = History()
-    for history in histories:
-        for part in fields(History):
-            if part.name != "others":
-                getattr(out, part.name).update(getattr(history, part.name))
-        for kind in KINDS:
-            getattr(out.others, kind).update(getattr(history.others, kind))
-    return out
+def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
+    """The rows that hold what was told, as they are now."""
+    history = known.history
+    others = Records(observations=_for_orders(history))
+    yield known.patient, replace(history, administrations={}, others=others, groups={})
+    for infusion in dict.fromkeys(act.infusion for act in told.administrations.values()):
+        acts = {key: history.administrations[key] for key in history.infusions[infusion]}
+        yield known.infusion_row(infusion), History(administrations=acts)
+    for heading in _headings(told, around=False):
+        yield known.heading_row(heading), History(others=_under(heading, history.others))
+
+
+def _headings(told: Records, *, around: bool = True) -> list[str]:
+    """The headings that records are told under, and (`around`) the forms that scores among them were made from."""
+    found = dict.fromkeys(key for kind in _HEADED for key in getattr(told, kind))
+    for one in told.observations.values():
+        if not one.order:
+            found[_heading(one)] = None
+        if one.response and around:
+            found[one.response] = None
+    return list(found)
+
+
+def _heading(one: Observation) -> str:
+    return one.report or one.panel or one.key
+
+
+def _under(heading: str, others: Records) -> Records:
+    """What is told under one heading."""
+    found = Records(
+        **{kind: {heading: records[heading]} for kind in _HEADED if heading in (records := getattr(others, kind))}
+    )
+    found.observations = {
+        key: one for key, one in others.observations.items() if not one.order and _heading(one) == heading
+    }
+    return found
+
+
+def _for_orders(history: History) -> dict[str, Observation]:
+    """What was observed for an order, such as the dosing weight: its infusions are judged by it."""
+    return {key: one for key, one in history.others.observations.items() if one.order}
+
+
+def _index(history: History) -> None:
+    """The groups of observations, which follow from them."""
+    for one in history.others.observations.values():
+        for name in (one.report, one.panel):
+            if name and one.key not in history.groups.get(name, ()):
+                history.groups[name] = (*history.groups.get(name, ()), one.key)
+
+
+def _infusions(history: History, told: Records) -> list[str]:
+    """The infusions that records tell of, and those of the orders that they tell of."""
+    found = dict.fromkeys(act.infusion for act in told.administrations.values())
+    for order in told.orders.values():
+        found.update(dict.fromkeys(history.courses.get(order.key.rpartition("|")[0], ())))
+    return list(found)
+
+
+def _join(into: History, other: History) -> None:
+    """Take in another history that has no key in common: a row, or another patient's."""
+    for part in fields(History):
+        if part.name != "others":
+            getattr(into, part.name).update(getattr(other, part.name))
+    for kind in KINDS:
+        getattr(into.others, kind).update(getattr(other.others, kind))
 
 
 def _of(told: Records, patient: str) -> Records:

@@ -224,9 +224,7 @@ class Intake:
         answered.queued = bool(verdict.result.deliveries)
         return answered
 
-    def _complete(
-        self, arrived: _Arrived, refusal: Refused | None, message_id: int
-    ) -> tuple[bytes | None, Verdict]:
+    def _complete(self, arrived: _Arrived, refusal: Refused | None, message_id: int) -> tuple[bytes | None, Verdict]:
         """Translate what is stored; gives the application answer too, where one is wanted."""
         answer: bytes | None = None
 
@@ -247,9 +245,7 @@ class Intake:
         channel = self._channel(waiting.listener)
         if channel is None:
             text = f"its listener {waiting.listener}, with zone and charset, is not configured any more"
-            issue = Issue(
-                "error", "listener-gone", text, hint="configure it again, then `ketafhir queue retry`"
-            )
+            issue = Issue("error", "listener-gone", text, hint="configure it again, then `ketafhir queue retry`")
             self._store.complete(
                 waiting.message_id, translating.untranslated("accepted", states.FAILED, [issue]).result
             )

@@ -35,15 +35,11 @@ class Receiver:
     async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
         """Its acknowledgments, once it is stored."""
         loop = asyncio.get_running_loop()
-        answered = await loop.run_in_executor(
-            self._executor, self._intake.take, self._channel, payload, str(peer)
-        )
+        answered = await loop.run_in_executor(self._executor, self._intake.take, self._channel, payload, str(peer))
         if answered.queued:
             self._wake()
         self._leaving[peer.number] = answered
-        loop.call_soon(
-            self._left, peer.number
-        )  # by then the listener has written it, or told that it is lost
+        loop.call_soon(self._left, peer.number)  # by then the listener has written it, or told that it is lost
         return answered.answers
 
     def oversize(self, head: bytes, size: int, peer: Peer) -> list[bytes]:

@@ -105,7 +105,7 @@ def load(kind: Any, json: Any) -> Any:
         return Decimal(json)
     if is_dataclass(kind):
         hints = _hints(kind)  # type: ignore[arg-type]  # a class, not an instance
-        return kind(**{key: load(hints[key], one) for key, one in json.items() if key != "type"})  # type: ignore[operator]
+        return kind(**{key: load(hints[key], one) for key, one in json.items() if key != "type" or key in hints})  # type: ignore[operator]
     return json
 
 
