@@ -103,7 +103,7 @@ def told(records: Records) -> dict[str, Any]:
 
 
 def written(records: Records) -> list[str]:
-    out = outgoing.Outbound(records, default().context(), ("EMAR", "WILLOW"))
+    out = outgoing.Outbound(records, default().context(), {"": ("EMAR", "WILLOW")})
     return outgoing.compose(out, default(), "RAS^O17")
 
 

@@ -139,7 +139,7 @@ def _from_fhir(
     else:
         from ketafhir.translate.session import render_records
 
-        source = sender_urn(*outgoing.outbound(taking).sender)
+        source = sender_urn(*outgoing.outbound(taking).senders.get("", ("", "")))
         sys.stdout.buffer.write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
     issues.extend(taking.c.issues)
     reports.append(losses.summary(losses.of_bundle(taking, settings)))
@@ -195,7 +195,7 @@ def _from_hl7v2(
         from ketafhir.translate.provenance import event_of
 
         records = settle(session.history)
-        out = outgoing.Outbound(records, settings.context(), message.sender, event_of(records))
+        out = outgoing.Outbound(records, settings.context(), {"": message.sender}, event_of(records))
         sys.stdout.buffer.write("".join(outgoing.compose(out, settings, args.message)).encode())
     return refused
 

@@ -33,21 +33,29 @@ STRUCTURES = {
 }
 """The messages that are written, and their structures (MSH-9.3)."""
 VERSION = "2.5.1"
+_TOLD_BY = {
+    "ADT": ("Patient",),
+    "OMP": ("MedicationRequest",),
+    "RDE": ("MedicationRequest",),
+    "RAS": ("MedicationAdministration",),
+    "ORU": ("DiagnosticReport", "QuestionnaireResponse", "ClinicalImpression", "Observation"),
+}
 _PLANNED = ("told", "start", "end")  # of an order: when it is to happen, not when something did
 
 
 class Outbound(NamedTuple):
-    """Records to be written as HL7v2: with their sender (application, facility) and the event they were told by."""
+    """Records to be written as HL7v2, with the event they were told by and their senders (application, facility) by the
+    resource type they told; "" is whoever told anything."""
 
     records: Records
     c: Context
-    sender: tuple[str, str]
+    senders: dict[str, tuple[str, str]]
     event: str = ""
 
 
 def outbound(taking: Taking) -> Outbound:
     """What was taken from FHIR, ready to be written."""
-    return Outbound(taking.records, taking.c, _sender(taking), provenance.event_of(taking.records))
+    return Outbound(taking.records, taking.c, _senders(taking), provenance.event_of(taking.records))
 
 
 def take(value: Any, settings: Settings) -> Taking:
@@ -177,7 +185,7 @@ def _message(
         patients.compose_rest(composing, patient)
         newest = _newest([visit, list(records.sources.values())])
     newest = newest or _newest([list(records.sources.values())])
-    return _finished(composing.lines, kind, newest, out.sender)
+    return _finished(composing.lines, kind, newest, _sender(out, kind))
 
 
 def _evn(records: Records, kind: str) -> dict[int, str]:
@@ -207,17 +215,24 @@ def _newest(parts: list[Any]) -> Time | None:
     return best
 
 
-def _sender(taking: Taking) -> tuple[str, str]:
-    """Application and facility of the sender, as meta.source tells them."""
+def _senders(taking: Taking) -> dict[str, tuple[str, str]]:
+    """Application and facility of the sender of each resource type, as meta.source tells them."""
     from urllib.parse import unquote
 
+    found: dict[str, tuple[str, str]] = {}
     for _, resource in taking.index.entries:
         source = resource.get("meta", {}).get("source", "")
         if isinstance(source, str) and source.startswith(SENDER):
             told = source.partition("#")[0]  # HAPI adds the number of the request behind a #
             facility, _, application = told.removeprefix(SENDER).partition(":")
-            return unquote(application), unquote(facility)
-    return "", ""
+            for kind in (resource["resourceType"], ""):
+                found.setdefault(kind, (unquote(application), unquote(facility)))
+    return found
+
+
+def _sender(out: Outbound, kind: str) -> tuple[str, str]:
+    """Who sends a message of this type: whoever told what it tells."""
+    return next((out.senders[one] for one in (*_TOLD_BY[kind[:3]], "") if one in out.senders), ("", ""))
 
 
 def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:

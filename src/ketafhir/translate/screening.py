@@ -268,7 +268,7 @@ def _items(resource: Json) -> list[Json]:
 
 
 def _named(link: str) -> list[Coding]:
-    """The codings of a linkId of a form we know: the code itself, or as a path ends in it (`/44250-9`)."""
+    """The codings of a linkId of a form we know: the code itself, or as a path ends in it (`/<code>`)."""
     code = link.rstrip("/").rpartition("/")[2]
     for form in instruments.instruments().values():
         for system, known in (
