@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from golden.cases import ROOT
 
+from golden.cases import ROOT
 from ketafhir.errors import Refused
 from ketafhir.fhir import json
 from ketafhir.mapping.tables import Row, Tables
@@ -175,8 +175,10 @@ def v2_mutations() -> Iterator[Any]:
             "RXA-10": ("Sample^Ida", "Sample^Eva"), "RXA-19": ("F33.2", "F33.1"), "ORC-9": ("083000", "083100"),
         },
         "ADT_A01/register": {
-            "PID-5": ("Dorian^Q", "Doria^Q"), "PID-7": ("19740930", "19740929"), "PID-8": ("|M|", "|F|"), "PID-16": ("M^Married", "S^Single"),
-            "PV1-3": ("ROOM 3", "ROOM 4"), "PV1-45": ("144000", "144100"), "NK1-2": ("Maria", "Mario"), "PID-17": ("CAT^Catholic", "JEW^Jewish"),
+            "PID-5": ("Dorian^Q", "Doria^Q"), "PID-7": ("19740930", "19740929"), "PID-8": ("|M|", "|F|"),
+            "PID-16": ("M^Married", "S^Single"),
+            "PV1-3": ("ROOM 3", "ROOM 4"), "PV1-45": ("144000", "144100"), "NK1-2": ("Maria", "Mario"),
+            "PID-17": ("CAT^Catholic", "JEW^Jewish"),
         },
     }.items():  # fmt: skip
         for cell, (old, new) in edits.items():

@@ -7,8 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from golden.cases import ROOT, last_state
 
+from golden.cases import ROOT, last_state
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.translate.translation import iter_fhir, to_hl7v2
 

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from golden.cases import ROOT, Outcome, folders
 
-from ketafhir.hl7v2.stream import split_messages
+from golden.cases import ROOT, Outcome, folders
 from ketafhir.errors import Refused
+from ketafhir.hl7v2.stream import split_messages
 from ketafhir.mapping.lint import lint
 from ketafhir.mapping.tables import Row, Tables
 from ketafhir.translate.incoming import parse

@@ -135,9 +135,7 @@ def test_an_order_keeps_the_identity_it_was_first_told_under() -> None:
         order="urn:id:PHARM|F-1",
         infusion="urn:id:PHARM|F-1|0|@V",
     )
-    by_filler = Records(
-        administrations={"urn:id:PHARM|F-1|0|1": next(iter(by_filler.administrations.values()))}
-    )
+    by_filler = Records(administrations={"urn:id:PHARM|F-1|0|1": next(iter(by_filler.administrations.values()))})
     records = settle(folded([by_filler, act(2, 30, 2)]))
     assert sorted(records.administrations) == ["urn:id:PHARM|F-1|0|1", "urn:id:PHARM|F-1|0|2"]
     assert {one.infusion for one in records.administrations.values()} == {"urn:id:PHARM|F-1|0|@V"}

@@ -6,8 +6,8 @@ import itertools
 from typing import Any
 
 import pytest
-from golden.cases import last_state
 
+from golden.cases import last_state
 from ketafhir.translate.translation import iter_fhir
 
 HEAD = (

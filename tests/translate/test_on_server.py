@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from golden.cases import ROOT, folders
 
 from fhir_peer import HapiServer
+from golden.cases import ROOT, folders
 from ketafhir import data
 from ketafhir.fhir import json as fhir_json
 from ketafhir.translate.translation import iter_fhir

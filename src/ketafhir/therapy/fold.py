@@ -80,7 +80,10 @@ class History:
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
-        out = History(**{part.name: dict(getattr(self, part.name)) for part in fields(self) if part.name != "others"})
+        out = History()
+        for part in fields(self):
+            if part.name != "others":
+                setattr(out, part.name, dict(getattr(self, part.name)))
         out.others = Records(**{kind: dict(getattr(self.others, kind)) for kind in KINDS})
         return out
 

@@ -1,4 +1,4 @@
-"""The course of an infusion, derived from what was told of it (facts: RAS and RXA; design, "The administered infusion is a fold").
+"""The course of an infusion, derived from what was told of it (docs/mapping.md, docs/architecture.md).
 
 A pure function of the acts: the same for any order of arrival. An open segment ends with the next event of its infusion;
 that end is derived, never told. The parent's status comes from the last event; its total is summed exactly.
@@ -243,7 +243,7 @@ def _milligrams_per_millilitre(concentration: Quantity | None) -> Fraction | Non
 
 
 def _rounded(value: Fraction) -> Decimal:
-    """To 0.001, half to even, without trailing zeros (facts: 13)."""
+    """To 0.001, half to even, without trailing zeros."""
     exact = round(value, 3)
     number = Decimal(exact.numerator) / Decimal(exact.denominator)
     number = number.quantize(Decimal("0.001"), rounding=ROUND_HALF_EVEN).normalize()

@@ -109,7 +109,8 @@ class Order:
     `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
     `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` what is
     dispensed (of a mixture its final volume). `duration` is that of the whole service, `occurrence_duration` that of one
-    infusion. `observations` are the keys of those told with it. `owned` is False for the order details inside an administration message, which only fill what is missing.
+    infusion. `observations` are the keys of those told with it. `owned` is False for the order details inside an
+    administration message, which only fill what is missing.
     """
 
     key: str = ""

@@ -80,7 +80,7 @@ class Time:
     """A point in time as a FHIR dateTime (`iso`, with offset and precision as they came).
 
     `sent` is the HL7v2 text where `iso` alone would not give it back: a time without offset, or to the minute or hour, which
-    FHIR cannot say (facts: FHIR R4 dateTime needs seconds and a zone once it has a time).
+    FHIR cannot say (FHIR R4 datatypes: a dateTime with a time has seconds and a zone).
     """
 
     iso: str

@@ -175,7 +175,7 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
 
 
 def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Administration) -> None:
-    """One waste: amount, volume and witness under one OBX-4 (facts: 17)."""
+    """One waste: amount, volume and witness under one OBX-4."""
     waste = Waste(
         key=f"{act.infusion}|waste|{sub_id}", infusion=act.infusion, order=act.order, patient=act.patient, visit=act.visit,
         placer=act.placer, filler=act.filler, counters=act.counters, drug=act.drug, sub_id=sub_id, told=reading.told,

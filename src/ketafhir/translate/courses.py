@@ -1,4 +1,4 @@
-"""Administrations out to FHIR: the course of an infusion as one parent and one child per act (facts: FHIR 12-14).
+"""Administrations out to FHIR: the course of an infusion as one parent and one child per act (docs/mapping.md).
 
 The parent carries status, period and, once known, the total drug; children carry rate and route, a bolus its dose. Whoever
 sums up takes parents, or integrates children, never both: children are tagged `infusion-segment` or `bolus`.
@@ -150,7 +150,8 @@ def _medication(writing: Writing, resource: Json, told: Administration, *, with_
         resource["medicationReference"] = writing.to("Medication", key)
     elif "medicationCodeableConcept" not in resource:
         row = next(row for row in writing.tables.table(RXA).rows if row.domain == "drug")
-        assert row.codec is not None and told.drug is not None
+        assert row.codec is not None
+        assert told.drug is not None
         resource["medicationCodeableConcept"] = row.codec.to_fhir(writing.c, told.drug)
 
 
@@ -185,7 +186,7 @@ def _numbered(preserved: tuple[tuple[str, str], ...], number: int) -> tuple[tupl
 
 
 def render_waste(writing: Writing, waste: Waste) -> None:
-    """Waste: not-done, with its amounts as Observations part of the infusion and about the waste (facts: 17)."""
+    """Waste: not-done, with its amounts as Observations part of the infusion and about the waste."""
     resource = writing.start(TYPE, waste.key, tags=(tag("keta.waste"),))
     told = Administration(
         counters=waste.counters, order=waste.order, placer=waste.placer, filler=waste.filler, patient=waste.patient,

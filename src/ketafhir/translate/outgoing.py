@@ -40,6 +40,7 @@ _TOLD_BY = {
     "RAS": ("MedicationAdministration",),
     "ORU": ("DiagnosticReport", "QuestionnaireResponse", "ClinicalImpression", "Observation"),
 }
+_NO_EVENT = ("told", "expiry")
 _PLANNED = ("told", "start", "end")  # of an order: when it is to happen, not when something did
 
 
@@ -211,7 +212,8 @@ def _newest(parts: list[Any]) -> Time | None:
         elif isinstance(one, (list, tuple)):
             stack.extend(one)
         elif is_dataclass(one) and not isinstance(one, type):
-            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in ("told", "expiry"))
+            skipped = _PLANNED if isinstance(one, Order) else _NO_EVENT
+            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in skipped)
     return best
 
 

@@ -58,7 +58,7 @@ def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
 def _choose(reading: Reading, identifiers: tuple[Identifier, ...]) -> Identifier:
     """The number the patient is found by: of the configured authority, else type MR, else the only one with an authority.
 
-    (facts: design, Identity.) Numbers without authority take the configured default; an authority that no setting knows
+    Numbers without authority take the configured default; an authority that no setting knows
     keeps its own `urn:` system, with a warning.
     """
     c = reading.c

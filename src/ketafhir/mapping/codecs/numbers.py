@@ -7,7 +7,7 @@ reach a patient as a dose.
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from ketafhir.mapping import units
@@ -249,7 +249,7 @@ def read_ratio(kind: str, json: Any) -> Rate:
 
 
 class PerTime(Amount):
-    """RXA-6 RXA-7 RXA-12 <-> rateRatio: the amount that goes over the time of RXA-12 (facts: chapter 4A, RXA-12).
+    """RXA-6 RXA-7 RXA-12 <-> rateRatio: the amount that goes over the time of RXA-12 (HL7 v2 chapter 4A, RXA-12).
 
     RXA-12 is S, M, H, D, W or L and a whole number. A whole rate in RXA-12 (54 mL/h) is a dialect a site must declare.
     """

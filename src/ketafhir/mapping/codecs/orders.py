@@ -175,7 +175,7 @@ class Dose(Amount):
         return Range(*ends)
 
     def _read(self, c: Context, json: Any) -> Quantity:
-        value = super().from_fhir(c, json)
+        value: Quantity = super().from_fhir(c, json)
         if value.comparator or (value.value and not value.unit):
             raise Unreadable(
                 "dose-unreadable",
