@@ -158,9 +158,7 @@ def _channel(listener: ListenerSettings, config: Config) -> Channel:
     zone = translate_settings.zone(listener.timezone) if listener.timezone else None
     tables = translate_settings.default(None, listener.site or None).tables
     settings = translate_settings.Settings(tables, zone, dict(config.authorities), config.default_authority)
-    policy = Policy(
-        frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending
-    )
+    policy = Policy(frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending)
     return Channel(listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset)
 
 

@@ -49,9 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, words: Sequence[str]) -> int:
     module, summary = COMMANDS[name]
     command = import_module(module)
-    parser = argparse.ArgumentParser(
-        prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    parser = argparse.ArgumentParser(prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}.")
     command.add_arguments(parser)
     args = parser.parse_args(words)
     run: Callable[[argparse.Namespace], int] = _WIRED.get(name, command.run)

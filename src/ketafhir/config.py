@@ -181,9 +181,7 @@ class _Loader:
     def _section(self, kind: type[T], table: Any, place: str, overrides: Mapping[str, str] = {}) -> T:
         known = {part.name: str(part.type) for part in fields(kind)}  # type: ignore[arg-type]  # dataclasses
         self._known(table, set(known), "setting", place)
-        values = {
-            key: self._value(known[key], value, f"{place} {key}", self.folder) for key, value in table.items()
-        }
+        values = {key: self._value(known[key], value, f"{place} {key}", self.folder) for key, value in table.items()}
         for key, text in overrides.items():
             variable = f"{_PREFIX}{place[1:-1]}_{key}".upper()
             values[key] = self._value(known[key], _typed(known[key], text), variable, Path())
@@ -256,9 +254,7 @@ class _Loader:
 
     def _check(self, config: Config) -> None:
         if config.policy.unsupported not in ("accept", "reject"):
-            raise self.error(
-                f'[policy] unsupported is "accept" or "reject", not {config.policy.unsupported!r}'
-            )
+            raise self.error(f'[policy] unsupported is "accept" or "reject", not {config.policy.unsupported!r}')
         limits = config.limits
         least = (
             ("[fhir] parallel", config.fhir.parallel, 1),

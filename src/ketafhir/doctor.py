@@ -53,9 +53,7 @@ def examine(file: str | None = None) -> Iterator[Finding]:
         path = configuration.find(file)
         config = configuration.load(path) if path else Config()
     except ConfigError as error:
-        yield Finding(
-            "wrong", "configuration", str(error), "mend it; `ketafhir config example` shows every setting"
-        )
+        yield Finding("wrong", "configuration", str(error), "mend it; `ketafhir config example` shows every setting")
         return
     yield _configured(path)
     server = _fhir_server(config)
@@ -78,9 +76,7 @@ def _python() -> Finding:
 def _configured(path: Path | None) -> Finding:
     if path is None:
         remedy = "`ketafhir config example > ketafhir.toml`, which `ketafhir serve` needs"
-        return Finding(
-            "note", "configuration", "none named and no ketafhir.toml here: defaults are looked at", remedy
-        )
+        return Finding("note", "configuration", "none named and no ketafhir.toml here: defaults are looked at", remedy)
     return Finding("ok", "configuration", str(path))
 
 
@@ -150,9 +146,7 @@ def _port(listener: ListenerSettings) -> Finding:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
     except OSError as error:
-        remedy = (
-            "if that is the service itself, all is well; else stop the other program or choose another port"
-        )
+        remedy = "if that is the service itself, all is well; else stop the other program or choose another port"
         return Finding("wrong", what, f"{listener.host}:{listener.port}: {error.strerror or error}", remedy)
     return Finding("ok", what, f"{listener.host}:{listener.port} is free")
 
@@ -173,18 +167,14 @@ def _store(path: Path) -> Finding:
         return Finding("wrong", what, str(error), "mend it, or name another [store] path")
     stuck = counts.deliveries["parked"] + counts.deliveries["dead"] + counts.outcomes["failed"]
     if stuck:
-        return Finding(
-            "note", what, f"{stuck} parked, dead or failed", "`ketafhir queue list --state parked`"
-        )
+        return Finding("note", what, f"{stuck} parked, dead or failed", "`ketafhir queue list --state parked`")
     return Finding("ok", what, f"{sum(counts.outcomes.values())} messages, none stuck")
 
 
 def _room_for(path: Path, what: str) -> Finding:
     folder = next(one for one in path.absolute().parents if one.exists())
     if not os.access(folder, os.W_OK):
-        return Finding(
-            "wrong", what, f"{folder} cannot be written", "let this user write there, or name another path"
-        )
+        return Finding("wrong", what, f"{folder} cannot be written", "let this user write there, or name another path")
     return Finding("ok", what, "not there yet; it can be made")
 
 
@@ -200,7 +190,5 @@ def _tables(site: str) -> Finding:
     except (KetafhirError, OSError) as error:
         return Finding("wrong", what, str(error), "install ketafhir again")
     if found:
-        return Finding(
-            "wrong", what, f"{found[0]} ({len(found)} in all)", "`ketafhir tables lint` lists them"
-        )
+        return Finding("wrong", what, f"{found[0]} ({len(found)} in all)", "`ketafhir tables lint` lists them")
     return Finding("ok", what, "nothing to mend")
