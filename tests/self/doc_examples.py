@@ -1,8 +1,8 @@
 """The documentation as data: its fenced blocks, links, headings and tables, and a folder in which its examples run.
 
-A ```python block runs in the namespace of its document; what it prints must be the lines after `# -> `. A ```console block has
-commands after `$ ` with their output, in which `...` stands for anything. A block with `file=PATH` behind its language is a file that
-the examples of the document use. Other blocks (```sh, ```text) are not run.
+A ```python block runs in the namespace of its document; what it prints must be the lines after `# -> `. A ```console
+block has commands after `$ ` with their output, in which `...` stands for anything. A block with `file=PATH` behind
+its language is a file that the examples of the document use. Other blocks (```sh, ```text) are not run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(?P<language>\w+)(?P<more>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-_EXPECTED = re.compile(r"# -> ?(.*)$", re.MULTILINE)
+_EXPECTED = re.compile(r"# -> ?(.*?) *$", re.MULTILINE)
 _USED = ("examples", "mappings")  # what examples may read, beside their own files
 
 
@@ -76,15 +76,6 @@ def table_cells(document: Path) -> Iterator[list[str]]:
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
-def section(document: Path, heading: str) -> str:
-    """The text below a heading, up to the next of its level or above."""
-    text = document.read_text("utf-8")
-    start = text.index(heading + "\n")
-    level = heading.split()[0]
-    end = re.search(rf"^#{{1,{len(level)}}} ", text[start + len(heading) :], re.MULTILINE)
-    return text[start : start + len(heading) + end.start()] if end else text[start:]
-
-
 class Folder:
     """Where the examples of one document run; `run` raises AssertionError where something else comes out."""
 
@@ -114,7 +105,8 @@ class Folder:
                 exec(compile(block.body, f"line {block.line}", "exec"), self.namespace)
         finally:
             os.chdir(before)
-        assert printed.getvalue().splitlines() == _EXPECTED.findall(block.body), f"the example of line {block.line}"
+        told = [line.rstrip() for line in printed.getvalue().splitlines()]
+        assert told == _EXPECTED.findall(block.body), f"the example of line {block.line}"
 
     def _console(self, block: Block) -> None:
         for command, expected in commands(block.body):

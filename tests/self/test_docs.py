@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from doc_examples import ROOT, Folder, anchors, blocks, documents, links, name, prose, section, table_cells
+from doc_examples import ROOT, Folder, anchors, blocks, documents, links, name, prose, table_cells
 
 import ketafhir
 from ketafhir import config, errors
@@ -103,12 +103,12 @@ def test_the_manual_of_the_command_line_is_the_help(helps: dict[str, str]) -> No
     """DOCS_UPDATE=1 writes the help into docs/cli.md, below the heading of each command."""
     if os.environ.get("DOCS_UPDATE"):
         _update(helps)
-    documented = {}
-    for heading in re.findall(r"^#{2,3} `(ketafhir[^`]*)`$", CLI.read_text("utf-8"), re.MULTILINE):
-        text = section(CLI, next(f"{level} `{heading}`" for level in ("##", "###") if f"\n{level} `{heading}`\n" in CLI.read_text("utf-8")))
-        found = re.search(r"```text\n(.*?)```", text, re.DOTALL)
-        documented[heading] = " ".join(found[1].split()) if found else ""
-    assert documented == {command: " ".join(text.split()) for command, text in helps.items()}
+    found = re.findall(
+        r"^###? `(ketafhir[^`]*)`\n\n```text\n(.*?)```$", CLI.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert {command: text.split() for command, text in found} == {
+        command: text.split() for command, text in helps.items()
+    }
 
 
 def _update(helps: dict[str, str]) -> None:
@@ -189,7 +189,11 @@ def issue_codes() -> frozenset[str]:
             made = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
             if isinstance(node, ast.Call) and made in makers:
                 for value in node.args[:4]:
-                    if isinstance(value, ast.Constant) and isinstance(value.value, str) and _CODE.fullmatch(value.value):
+                    if (
+                        isinstance(value, ast.Constant)
+                        and isinstance(value.value, str)
+                        and _CODE.fullmatch(value.value)
+                    ):
                         found.add(value.value)
                         break
     return frozenset(found)
@@ -200,14 +204,20 @@ def test_every_error_code_is_documented() -> None:
     missing = issue_codes() - told
     assert missing == set()
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
-    assert [one for one in told if f'"{one}"' not in sources and f'"{one.removesuffix("-missing")}"' not in sources] == []
+    assert [
+        one for one in told if f'"{one}"' not in sources and f'"{one.removesuffix("-missing")}"' not in sources
+    ] == []
 
 
 def test_every_decision_is_listed() -> None:
     pages = {path.name for path in (DOCS / "decisions").glob("*.md")} - {"README.md"}
     assert set(links(DOCS / "decisions/README.md")) == pages
     for page in sorted(pages):
-        assert re.findall(r"^## (.*)$", (DOCS / "decisions" / page).read_text("utf-8"), re.MULTILINE) == ["What", "Why", "Rejected"]
+        assert re.findall(r"^## (.*)$", (DOCS / "decisions" / page).read_text("utf-8"), re.MULTILINE) == [
+            "What",
+            "Why",
+            "Rejected",
+        ]
 
 
 def test_the_changelog_has_this_version() -> None:
@@ -235,12 +245,16 @@ def hazards() -> list[list[str]]:
 
 
 @cache
-def tests_of(path: Path) -> frozenset[str]:
+def known_tests(path: Path) -> frozenset[str]:
     """The names of the tests of a file, those in classes with their class."""
     found = set()
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}::{one.name}" for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+            found |= {
+                f"{node.name}::{one.name}"
+                for one in node.body
+                if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.add(node.name)
     return frozenset(found)
@@ -254,7 +268,7 @@ def test_each_hazard_is_held_by_tests_that_exist(row: list[str]) -> None:
         file, _, test = one.partition("::")
         assert (ROOT / file).exists(), one
         if test:
-            assert test in tests_of(ROOT / file), one
+            assert test in known_tests(ROOT / file), one
         else:
             assert (ROOT / file / "in.hl7").is_file(), f"{one} is no golden case"
 
@@ -262,4 +276,5 @@ def test_each_hazard_is_held_by_tests_that_exist(row: list[str]) -> None:
 def test_the_hazards_that_must_be_there() -> None:
     told = {row[0].strip("*").lower() for row in hazards()}
     assert {"wrong patient", "wrong order", "lost rate change", "unit misread", "stale data", "late message"} <= told
-    assert "not a medical device" in prose(DOCS / "safety.md") and "not a medical device" in prose(ROOT / "README.md")
+    for document in (DOCS / "safety.md", ROOT / "README.md"):
+        assert "not a medical device" in prose(document)
