@@ -8,6 +8,7 @@ such an entry carries no `id`, because the server has given it one (FHIR R4, htt
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from ketafhir.errors import refused
@@ -15,9 +16,10 @@ from ketafhir.fhir.ids import urn, uuid5
 
 _UNRESERVED = re.compile(rb"[^A-Za-z0-9._~-]")
 _SEARCH_SPECIAL = re.compile(r"([\\,$|])")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
+@lru_cache(maxsize=1024)
 def identifier_query(system: str, value: str) -> str:
     """`identifier=system|value` as the query of a URL, escaped for search and for the URL
     (search.html#escaping)."""
@@ -36,11 +38,12 @@ class Entries:
 
     def put(self, resource: dict[str, Any], *, version: str = "") -> str:
         """Write the resource to its own id (If-Match `version` where that is known); gives its fullUrl."""
-        place = f"{resource['resourceType']}/{resource['id']}"
+        own = resource["id"]
+        place = f"{resource['resourceType']}/{own}"
         request = {"method": "PUT", "url": place}
         if version:
             request["ifMatch"] = f'W/"{version}"'
-        full_url = urn(resource["id"] if _UUID.fullmatch(resource["id"]) else uuid5(place))
+        full_url = urn(own if _is_uuid(own) else uuid5(place))
         return self._add(full_url, resource, request)
 
     def put_conditional(self, resource: dict[str, Any], system: str, value: str) -> str:
@@ -71,7 +74,7 @@ class Entries:
     def _add(self, full_url: str, resource: dict[str, Any], request: dict[str, str]) -> str:
         entry = {"fullUrl": full_url, "resource": resource, "request": request}
         known = self._entries.setdefault(full_url, entry)
-        if known != entry:
+        if known is not entry and known != entry:
             raise refused(
                 "identity-twice",
                 f"one {resource['resourceType']} would be written twice, and differently",
@@ -82,6 +85,7 @@ class Entries:
         return full_url
 
 
+@lru_cache(maxsize=1024)
 def conditional_full_url(resource_type: str, system: str, value: str) -> str:
     """The fullUrl under which a resource addressed by its business identifier is referred to in a
     transaction."""

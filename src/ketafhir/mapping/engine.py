@@ -52,7 +52,11 @@ class Mapping:
         ]
         self._components = self._partly_known(rows)
         self._rendered = {
-            name: [(row, row.path, row.domain, row.each, row.codec) for row in table.rows if row.path and row.codec]
+            name: [
+                (row, row.path, row.path.plain, row.domain, row.each, row.codec)
+                for row in table.rows
+                if row.path and row.codec
+            ]
             for name, table in self.tables.items()
         }
 
@@ -257,7 +261,7 @@ class Mapping:
 
     def to_fhir(self, record: Any, c: Context, name: str, resource: Json) -> Json:
         """Write what a record holds into `resource`, by the rows of the table `name`."""
-        for row, path, domain, each, codec in self._rendered[name]:
+        for row, path, plain, domain, each, codec in self._rendered[name]:
             if not domain:
                 c.row = row
                 path.put(resource, codec.to_fhir(c, None))
@@ -269,7 +273,10 @@ class Mapping:
             json = [codec.to_fhir(c, one) for one in value] if each else codec.to_fhir(c, value)
             if json is None:
                 continue
-            path.put(resource, json)
+            if plain:
+                resource[plain] = json
+            else:
+                path.put(resource, json)
             if codec.companion:
                 beside = codec.beside(value)  # type: ignore[attr-defined]  # companion says that it has one
                 if beside:

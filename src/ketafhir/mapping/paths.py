@@ -74,9 +74,11 @@ class _Step(NamedTuple):
 
 
 class Path:
-    """One compiled path. `many` paths take a list of values, the others one value."""
+    """One compiled path. `many` paths take a list of values, the others one value; `plain` is the key of a path that is
+    no more than that.
+    """
 
-    __slots__ = ("choice", "claimed", "key", "many", "rest", "steps", "text")
+    __slots__ = ("choice", "claimed", "key", "many", "plain", "rest", "steps", "text")
 
     def __init__(self, text: str, slices: dict[tuple[str, str], Slice]) -> None:
         self.text = text
@@ -93,6 +95,7 @@ class Path:
         if "[" in self.key:
             self.steps = (*self.steps, _step(self.key, text, slices))
             self.key = ""
+        self.plain = "" if self.steps or self.many or self.choice else self.key
 
     def put(self, resource: Json, value: Any) -> None:
         """Write `value` at this place, making what leads there."""

@@ -9,7 +9,7 @@ from ketafhir import data
 from ketafhir.mapping import codemaps, codes
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.values import Coded
+from ketafhir.therapy.values import Coded, Coding
 
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -19,13 +19,13 @@ class Kind(NamedTuple):
 
     name: str
     profile: str
-    category: str
+    category: Coding
     units: frozenset[str]
 
     @property
     def category_json(self) -> list[Json]:
         """Observation.category."""
-        return [{"coding": [coding_json(of_name(self.category))]}]
+        return [{"coding": [coding_json(self.category)]}]
 
 
 def kind_of(code: Coded | None) -> Kind | None:
@@ -58,5 +58,5 @@ def _kinds() -> dict[str, Kind]:
     with data.path("mappings/observation-kinds.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             profile = _PROFILE + row["profile"] if row["profile"] else ""
-            found[row["code"]] = Kind(row["code"], profile, row["category"], frozenset(row["units"].split()))
+            found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))
     return found

@@ -182,9 +182,7 @@ def _unknown_class(writing: Writing) -> Json:
 def _put(writing: Writing, resource: Json, identifier: Identifier | None, *, owned: bool) -> None:
     assert identifier is not None
     add = writing.entries.put_conditional if owned else writing.entries.post_if_none_exist
-    full_url = add(resource, identifier.system, identifier.value)
-    if full_url not in writing.targets:
-        writing.targets.append(full_url)
+    writing.targets[add(resource, identifier.system, identifier.value)] = None
 
 
 def take_patient(taking: Taking, resource: Json) -> Patient:

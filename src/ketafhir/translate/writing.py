@@ -30,8 +30,9 @@ class Writing:
     def __init__(self, records: Records, tables: Tables, c: Context, source: str) -> None:
         self.records, self.tables, self.c, self.source = records, tables, c, source
         self.entries = Entries()
-        self.targets: list[str] = []
+        self.targets: dict[str, None] = {}
         self.included: set[str] = set()
+        self._linked: dict[int, tuple[Any, Json]] = {}
         c.link = self.link
 
     def expect(self, resource_type: str, key: str) -> None:
@@ -58,8 +59,7 @@ class Writing:
         put_preserved(resource, preserved)
         full_url = self.entries.put(resource)
         self.included.add(resource["id"])
-        if full_url not in self.targets:
-            self.targets.append(full_url)
+        self.targets[full_url] = None
         return full_url
 
     def to(self, resource_type: str, key: str) -> Json:
@@ -81,7 +81,14 @@ class Writing:
         return {"reference": conditional_full_url("Encounter", visit.number.system, visit.number.value)}
 
     def link(self, kind: str, value: Any) -> Json:
-        """The Reference to what others may own too, with the entry it needs."""
+        """The Reference to what others may own too, with the entry it needs; made once for a value that many records share."""
+        known = self._linked.get(id(value))
+        if known is None:
+            # The value is kept too: while it lives no other has its id().
+            known = self._linked[id(value)] = value, self._link(kind, value)
+        return known[1].copy()
+
+    def _link(self, kind: str, value: Any) -> Json:
         if kind == "Practitioner":
             return self._practitioner(value)
         if kind == "Location":
