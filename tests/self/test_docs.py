@@ -59,6 +59,12 @@ def test_no_document_names_a_place_of_one_machine(document: Path) -> None:
     assert _HOST.findall(document.read_text("utf-8")) == []
 
 
+def test_pictures_are_small() -> None:
+    pictures = list((DOCS / "pictures").iterdir())
+    assert pictures
+    assert [one.name for one in pictures if one.stat().st_size > 300_000] == []
+
+
 def test_every_document_is_reached_from_the_readme() -> None:
     reached, waiting = set(), [ROOT / "README.md", ROOT / "CHANGELOG.md"]
     while waiting:

@@ -1,4 +1,4 @@
-"""`ketafhir tables lint`: what can be known of the tables without a message (design, Mapping tables, 9).
+"""`ketafhir tables lint`: what can be known of the tables without a message.
 
 Codecs, conditions and cells are checked when the tables load. This adds: each domain field is a field of its record, each
 FHIR path exists in R4 with the type stated, each v2 field exists in HL7 with the data type stated, no two rows that can
