@@ -40,12 +40,12 @@ def dump(value: Any, *, typed: bool = False) -> Any:
 @cache
 def _plan(kind: type) -> tuple[tuple[str, bool, Any], ...]:
     """Field names, whether the type must be told, and the default."""
-    hints = _hints(kind)
+    told = hints(kind)
     made = kind() if all(_optional(part) for part in fields(kind)) else None
     return tuple(
         (
             part.name,
-            _several(hints[part.name]),
+            _several(told[part.name]),
             getattr(made, part.name) if made is not None else _default(part),
         )
         for part in fields(kind)
@@ -63,7 +63,8 @@ def _default(part: Any) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def hints(kind: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, resolved."""
     return get_type_hints(kind, {**vars(values), **vars(records), **vars(sys.modules[kind.__module__])})
 
 
@@ -104,8 +105,8 @@ def load(kind: Any, json: Any) -> Any:
     if kind is Decimal:
         return Decimal(json)
     if is_dataclass(kind):
-        hints = _hints(kind)  # type: ignore[arg-type]  # a class, not an instance
-        return kind(**{key: load(hints[key], one) for key, one in json.items() if key != "type" or key in hints})  # type: ignore[operator]
+        told = hints(kind)  # type: ignore[arg-type]  # a class, not an instance
+        return kind(**{key: load(told[key], one) for key, one in json.items() if key != "type" or key in told})  # type: ignore[operator]
     return json
 
 
