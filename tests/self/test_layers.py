@@ -1,4 +1,4 @@
-"""The direction of imports, as design says: each room knows only those below it."""
+"""The direction of imports (docs/architecture.md): each room knows only those below it."""
 
 from __future__ import annotations
 
