@@ -36,8 +36,7 @@ class HapiServer:
             f"{self.url}/{path}".rstrip("/"),
             data=data,
             method=method,
-            headers={"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
-            | (headers or {}),
+            headers={"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"} | (headers or {}),
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:

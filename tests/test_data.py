@@ -38,7 +38,5 @@ def test_in_a_wheel(tmp_path: Path) -> None:
 
 
 def test_what_is_nowhere_is_told() -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"banana is neither at .*_data/banana nor at .*: the installation"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"banana is neither at .*_data/banana nor at .*: the installation"):
         data.path("banana")

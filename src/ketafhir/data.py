@@ -23,6 +23,4 @@ def path(name: str) -> Path:
     for place in (bundled, checkout):
         if place.exists():
             return place
-    raise FileNotFoundError(
-        f"{name} is neither at {bundled} nor at {checkout}: the installation is incomplete"
-    )
+    raise FileNotFoundError(f"{name} is neither at {bundled} nor at {checkout}: the installation is incomplete")

@@ -30,8 +30,7 @@ def mod_10(number: str) -> bool:
     """LOINC: double every second digit from the right, add the digits; the check digit fills up to a ten."""
     digits, _, check = number.partition("-")
     doubled = sum(
-        sum(divmod(int(digit) * (2 if place % 2 == 0 else 1), 10))
-        for place, digit in enumerate(reversed(digits))
+        sum(divmod(int(digit) * (2 if place % 2 == 0 else 1), 10)) for place, digit in enumerate(reversed(digits))
     )
     return (10 - doubled % 10) % 10 == int(check)
 
@@ -203,9 +202,7 @@ def code_literals(source: str) -> list[tuple[int, str]]:
     for line, text in literals(source):
         found += [(line, one) for one in LOINC_NUMBER.findall(text) if mod_10(one) and one not in NOT_LOINC]
         found += [(line, one) for one in LOINC_ANSWER.findall(text)]
-        found += [
-            (line, one) for one in re.findall(r"(?<![\d.-])\d{4,18}(?![\d.-])", text) if one in long_codes
-        ]
+        found += [(line, one) for one in re.findall(r"(?<![\d.-])\d{4,18}(?![\d.-])", text) if one in long_codes]
         if text.strip("\"'") in own:
             found.append((line, text))
     return found

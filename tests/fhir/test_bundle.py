@@ -55,9 +55,7 @@ def test_remarks_about_the_search_are_left_out() -> None:
 def test_of_a_history_only_the_newest_version_counts() -> None:
     url = "http://s/Patient/p"
     newest, older = {**PATIENT, "active": True}, {**PATIENT, "active": False}
-    read = resources(
-        bundle({"fullUrl": url, "resource": newest}, {"fullUrl": url, "resource": older}, kind="history")
-    )
+    read = resources(bundle({"fullUrl": url, "resource": newest}, {"fullUrl": url, "resource": older}, kind="history"))
     assert read == [(url, newest)]
     deleted = {"fullUrl": url, "request": {"method": "DELETE", "url": "Patient/p"}}
     assert resources(bundle(deleted, {"fullUrl": url, "resource": older}, kind="history")) == []

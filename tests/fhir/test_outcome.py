@@ -11,9 +11,7 @@ from ketafhir.fhir.outcome import ISSUE_SYSTEM, operation_outcome
 
 def test_no_finding_is_one_information() -> None:
     outcome = operation_outcome([])
-    assert outcome["issue"] == [
-        {"severity": "information", "code": "informational", "details": {"text": "All OK"}}
-    ]
+    assert outcome["issue"] == [{"severity": "information", "code": "informational", "details": {"text": "All OK"}}]
     assert check.shape(outcome) == []
 
 

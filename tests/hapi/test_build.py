@@ -55,9 +55,7 @@ def test_a_failed_build_names_its_log_and_is_tried_again(
     tools: Tools, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_MAVEN_FAILS", "1")
-    with pytest.raises(
-        FhirServerError, match=r"repository to be reachable: \[ERROR\] Could not resolve.*\.log\)"
-    ):
+    with pytest.raises(FhirServerError, match=r"repository to be reachable: \[ERROR\] Could not resolve.*\.log\)"):
         build.jar()
     monkeypatch.delenv("FAKE_MAVEN_FAILS")
     assert build.jar().exists()
@@ -75,18 +73,14 @@ def test_progress_names_the_phase(tools: Tools, sources: Path) -> None:
     assert set(phases) == {"Building the FHIR server (the first time, Maven downloads 240 MB)"}
 
 
-def test_missing_maven_names_its_package(
-    tools: Tools, sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_maven_names_its_package(tools: Tools, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools.remove("mvn")
     monkeypatch.setenv("PATH", str(tools.bin))
     with pytest.raises(FhirServerError, match="apt-get install maven"):
         build.jar()
 
 
-def test_missing_compiler_names_its_package(
-    tools: Tools, sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_compiler_names_its_package(tools: Tools, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools.remove("javac")
     with pytest.raises(FhirServerError, match="apt-get install default-jdk-headless"):
         build.jar()
@@ -98,9 +92,7 @@ def test_missing_java_names_its_package(tools: Tools, monkeypatch: pytest.Monkey
         java.find_java()
 
 
-def test_java_home_comes_before_the_path(
-    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_java_home_comes_before_the_path(tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(tools.bin, tmp_path / "jdk" / "bin")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
     assert java.find_java() == str(tmp_path / "jdk" / "bin" / "java")

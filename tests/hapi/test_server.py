@@ -131,9 +131,7 @@ def test_versions_if_match_patch_and_history(hapi_server: HapiServer) -> None:
     assert hapi_server.request("PUT", where, changed, {"If-Match": 'W/"1"'})[0] == 200
     assert hapi_server.request("PUT", where, body, {"If-Match": 'W/"1"'})[0] in (409, 412)  # HAPI says 409
     patch = [{"op": "replace", "path": "/gender", "value": "male"}]
-    status, patched = hapi_server.request(
-        "PATCH", where, patch, {"Content-Type": "application/json-patch+json"}
-    )
+    status, patched = hapi_server.request("PATCH", where, patch, {"Content-Type": "application/json-patch+json"})
     assert (status, patched["gender"]) == (200, "male")
     assert hapi_server.request("GET", f"{where}/_history/2")[1]["gender"] == "female"
     assert hapi_server.request("GET", f"{where}/_history")[1]["total"] == 3
@@ -155,13 +153,9 @@ def test_everything_of_a_patient(hapi_server: HapiServer) -> None:
 
 
 def test_a_vital_sign_is_judged_by_its_profile(hapi_server: HapiServer) -> None:
-    good = hapi_server.request(
-        "POST", "Observation/$validate", temperature(value=36.6, code="Cel", unit="C")
-    )[1]
+    good = hapi_server.request("POST", "Observation/$validate", temperature(value=36.6, code="Cel", unit="C"))[1]
     assert errors(good) == []
-    wrong_unit = hapi_server.request(
-        "POST", "Observation/$validate", temperature(value=98, code="mg", unit="mg")
-    )[1]
+    wrong_unit = hapi_server.request("POST", "Observation/$validate", temperature(value=98, code="mg", unit="mg"))[1]
     assert any("mg" in text for text in errors(wrong_unit))
     no_code = hapi_server.request("POST", "Observation/$validate", temperature(value=36.6, unit="C"))[1]
     assert any("valueQuantity.code" in text or "Quantity.code" in text for text in errors(no_code))
@@ -295,13 +289,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     keytool = ["keytool", "-keystore", str(store), "-storepass", "changeit", "-alias", "server"]
     names = ["-dname", "CN=localhost", "-ext", "san=dns:localhost,ip:127.0.0.1"]
     subprocess.run([*keytool, "-genkeypair", "-keyalg", "EC", *names], check=True, capture_output=True)
-    subprocess.run(
-        [*keytool, "-exportcert", "-rfc", "-file", str(certificate)], check=True, capture_output=True
-    )
+    subprocess.run([*keytool, "-exportcert", "-rfc", "-file", str(certificate)], check=True, capture_output=True)
     password.write_text("changeit\n")
-    settings = Settings(
-        port=0, token=TOKEN, keystore=store, keystore_password_file=password, data_dir=folder / "data"
-    )
+    settings = Settings(port=0, token=TOKEN, keystore=store, keystore_password_file=password, data_dir=folder / "data")
     started = server.start(settings, work_dir=folder / "work")
     yield Door(settings, certificate, folder / "work", started)
     server.stop_all(work_dir=folder / "work")
@@ -341,9 +331,7 @@ def test_the_log_of_a_quiet_server_is_quiet(door: Door) -> None:
 
 def test_a_port_that_is_taken_is_told_at_once(door: Door, tmp_path: Path) -> None:
     begun = time.monotonic()
-    with pytest.raises(
-        FhirServerError, match=f"cannot listen on 127.0.0.1:{door.server.port}: Address already"
-    ):
+    with pytest.raises(FhirServerError, match=f"cannot listen on 127.0.0.1:{door.server.port}: Address already"):
         # http, so that the server that is there does not pass for the wanted one
         server.start(Settings(port=door.server.port), work_dir=tmp_path)
     assert time.monotonic() - begun < 10

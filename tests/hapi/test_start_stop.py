@@ -71,9 +71,7 @@ def test_an_open_server_does_not_pass_for_a_protected_one(tools: Tools) -> None:
 
 def test_secrets_are_not_in_the_arguments(tools: Tools) -> None:
     started = server.start(Settings(port=0, token="open-sesame", jdbc_password="hunter2"))
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "args=", "-p", str(started.pid)], capture_output=True, text=True
-    )
+    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(started.pid)], capture_output=True, text=True)
     assert "-Dfhir.server.port=0" in listed.stdout
     assert "open-sesame" not in listed.stdout
     assert "hunter2" not in listed.stdout
@@ -81,9 +79,7 @@ def test_secrets_are_not_in_the_arguments(tools: Tools) -> None:
 
 def test_a_server_that_ends_at_once_tells_why(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_JAVA", "refuse")
-    with pytest.raises(
-        FhirServerError, match=r"ended while it started: cannot listen here \(its log: .*server\.log"
-    ):
+    with pytest.raises(FhirServerError, match=r"ended while it started: cannot listen here \(its log: .*server\.log"):
         server.start(FREE)
 
 
@@ -135,21 +131,15 @@ def test_a_restart_keeps_the_log_before(tools: Tools) -> None:
 def test_simultaneous_starts_make_one_server(tools: Tools) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    code = (
-        f"from ketafhir.hapi import server, settings;print(server.start(settings.Settings(port={port})).pid)"
-    )
-    both = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    code = f"from ketafhir.hapi import server, settings;print(server.start(settings.Settings(port={port})).pid)"
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     pids = {process.communicate(timeout=30)[0].strip() for process in both}
     assert pids == {str(server.status()[0].pid)}
 
 
 def test_a_server_outlives_the_command_that_started_it(tools: Tools) -> None:
     code = "from ketafhir.hapi import server, settings; print(server.start(settings.Settings(port=0)).port)"
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=30
-    )
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=30)
     assert ran.stderr == ""
     assert [one.port for one in server.status()] == [int(ran.stdout)]
     assert server.stop(int(ran.stdout))
@@ -162,9 +152,7 @@ def test_settings_that_contradict_or_name_nothing() -> None:
         Settings(token_file=Path("missing"))
 
 
-def test_the_command_starts_lists_and_stops(
-    ketafhir: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_starts_lists_and_stops(ketafhir: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert ketafhir("status") == 1
     assert ketafhir("start", "--port", "0") == 0
     out, err = capsys.readouterr()
@@ -193,9 +181,7 @@ def test_the_command_takes_a_token_from_a_file(
 def test_the_command_warns_of_an_open_door(
     ketafhir: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        server, "start", lambda settings, **_: server.Server("http://0.0.0.0:1/fhir", 1, None)
-    )
+    monkeypatch.setattr(server, "start", lambda settings, **_: server.Server("http://0.0.0.0:1/fhir", 1, None))
     ketafhir("start", "--host", "0.0.0.0")
     assert "every machine that reaches 0.0.0.0 can read and write" in capsys.readouterr().err
 

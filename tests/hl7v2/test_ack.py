@@ -25,18 +25,14 @@ WARNING = Issue("warning", "code-unmapped", "kept as sent", where="OBX-3", hl7="
 ELSEWHERE = Issue("information", "note", "about the Bundle", where="Observation[3].valueQuantity")
 
 
-def received(
-    type: str = "RAS^O17^RAS_O17", id: str = "M1", version: str = "2.5.1", charset: str = ""
-) -> er7.Message:
+def received(type: str = "RAS^O17^RAS_O17", id: str = "M1", version: str = "2.5.1", charset: str = "") -> er7.Message:
     return er7.parse(HEADER.format(type=type, id=id, version=version, charset=charset) + "\rPID|1\r")
 
 
 def answer(
     message: er7.Message | bytes, code: ack.Code = "AE", *issues: Issue, charset: str | None = None
 ) -> er7.Message:
-    text = ack.acknowledge(
-        message, code, issues, control_id="K1", timestamp="20260301120001", charset=charset
-    )
+    text = ack.acknowledge(message, code, issues, control_id="K1", timestamp="20260301120001", charset=charset)
     assert text.endswith("\r")
     return er7.parse(text)
 
@@ -195,9 +191,7 @@ class TestApplicationResponse:
         ],
     )
     def test_the_type_of_the_answer(self, type: str, version: str, expected: str) -> None:
-        text = ack.application_response(
-            received(type, version=version), "AA", control_id="K2", timestamp="2026"
-        )
+        text = ack.application_response(received(type, version=version), "AA", control_id="K2", timestamp="2026")
         reply = er7.parse(text)
         assert reply.msh.get(9) == expected
         assert (reply.msh.get(15), reply.msh.get(16)) == ("NE", "NE")

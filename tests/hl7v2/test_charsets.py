@@ -11,10 +11,7 @@ from ketafhir.hl7v2 import charsets, er7
 
 
 def message(msh_18: str = "") -> str:
-    return (
-        rf"MSH|^~\&|A|B|C|D|2026||RAS^O17|1|P|2.5.1||||||{msh_18}"
-        + "\rPID|1||1||Müller^Zoë\rOBX|1\rOBX|2||é\r"
-    )
+    return rf"MSH|^~\&|A|B|C|D|2026||RAS^O17|1|P|2.5.1||||||{msh_18}" + "\rPID|1||1||Müller^Zoë\rOBX|1\rOBX|2||é\r"
 
 
 def issue_of(data: bytes, charset: str | None = None) -> Issue:

@@ -208,9 +208,7 @@ class TestWriting:
             assert [segment.get(n) for n in range(1, len(fields) + 1)] == fields
         assert er7.parse(message.text).text == message.text
 
-    @given(
-        st.lists(cells.map(lambda text: text.replace("^", "").replace("~", "").replace("&", "")), max_size=5)
-    )
+    @given(st.lists(cells.map(lambda text: text.replace("^", "").replace("~", "").replace("&", "")), max_size=5))
     def test_components_come_apart_as_they_were_joined(self, parts: list[str]) -> None:
         joined = er7.join_components(parts, er7.DEFAULT)
         apart = er7.components(joined, er7.DEFAULT)

@@ -20,9 +20,7 @@ def group(
 
 
 RESULT = group("RESULT", ANY, leaf("OBX", ONE), leaf("NTE", ANY))
-ORDER = group(
-    "ORDER", SOME, leaf("ORC", ONE), group("GIVEN", SOME, leaf("RXA", SOME), leaf("RXR", ONE), RESULT)
-)
+ORDER = group("ORDER", SOME, leaf("ORC", ONE), group("GIVEN", SOME, leaf("RXA", SOME), leaf("RXR", ONE), RESULT))
 WHOLE = ("sequence", (leaf("MSH", ONE), group("PATIENT", MAYBE, leaf("PID", ONE), leaf("PV1", MAYBE)), ORDER))
 
 

@@ -72,9 +72,7 @@ def test_fields_values_and_types_by_place() -> None:
 
 
 def test_surplus_repetitions_components_and_fields() -> None:
-    issues = findings(
-        "RAS^O17^RAS_O17", "2.5.1", PID, "ORC|RE|1~2|3^4^5^6^7|" + "|" * 60 + "x", RXA.format(1), RXR
-    )
+    issues = findings("RAS^O17^RAS_O17", "2.5.1", PID, "ORC|RE|1~2|3^4^5^6^7|" + "|" * 60 + "x", RXA.format(1), RXR)
     assert ("error", "strict-repeats", "ORC-2") in codes(issues)
     assert ("error", "strict-surplus", "ORC-3") in codes(issues)
     assert ("error", "strict-surplus", "ORC") in codes(issues)

@@ -59,9 +59,7 @@ def test_any_split_of_any_frames_and_junk_gives_the_frames(parts: list[tuple[byt
     assert feed_in_pieces(stream, cuts) == [payload for _, payload in parts]
 
 
-hostile = st.lists(st.sampled_from([b"\x0b", b"\x1c", b"\r", b"a", b"MSH|", b"\0"]), max_size=80).map(
-    b"".join
-)
+hostile = st.lists(st.sampled_from([b"\x0b", b"\x1c", b"\r", b"a", b"MSH|", b"\0"]), max_size=80).map(b"".join)
 
 
 @given(hostile, cut_lists, st.integers(0, 12))

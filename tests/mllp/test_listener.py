@@ -146,9 +146,7 @@ def test_a_message_whose_sender_is_gone_is_handled_and_the_lost_answer_told():
                 await peer.send(wrap(message("M1")) + wrap(message("M2")))
                 await until(lambda: listener.connections == 1)
                 sock = peer.writer.get_extra_info("socket")
-                sock.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )  # reset on close
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset on close
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.05)
             gate.set()
@@ -237,9 +235,7 @@ class Answerless(Failing):
 
 
 @pytest.mark.parametrize("kind", [Failing, FailingPlainly, Cancelled, Unwrappable, Answerless])
-def test_a_handler_that_fails_costs_its_connection_only(
-    kind: type[Failing], caplog: pytest.LogCaptureFixture
-):
+def test_a_handler_that_fails_costs_its_connection_only(kind: type[Failing], caplog: pytest.LogCaptureFixture):
     async def scenario() -> None:
         listener = Listener("127.0.0.1", 0, kind())
         async with listener, client(listener.port) as other, client(listener.port) as peer:
@@ -254,6 +250,4 @@ def test_a_handler_that_fails_costs_its_connection_only(
     assert "ZZCANARY" not in caplog.text
     assert "RAS" not in caplog.text
     assert "handler-failed" in caplog.text
-    assert not [
-        record for record in caplog.records if record.name == "asyncio" and record.levelno > logging.INFO
-    ]
+    assert not [record for record in caplog.records if record.name == "asyncio" and record.levelno > logging.INFO]

@@ -64,20 +64,14 @@ def test_every_acknowledgment_is_printed(file: Callable[..., str], capsys: pytes
     assert len({peer.number for peer in handler.peers}) == 1
 
 
-def test_one_refusal_is_a_failure_but_the_rest_is_sent(
-    file: Callable[..., str], capsys: pytest.CaptureFixture[str]
-):
+def test_one_refusal_is_a_failure_but_the_rest_is_sent(file: Callable[..., str], capsys: pytest.CaptureFixture[str]):
     error = "ERR||RXA^1^7|207^Error^HL70357|E|||unit is a rate"
-    with serving(
-        Scripted(lambda name: [ack("AE", name, error) if name == "M1" else ack("AA", name)])
-    ) as port:
+    with serving(Scripted(lambda name: [ack("AE", name, error) if name == "M1" else ack("AA", name)])) as port:
         assert send(file(message("M1"), message("M2")), f"mllp://127.0.0.1:{port}") == 1
     assert capsys.readouterr() == (f"MSA|AE|M1  {error}\nMSA|AA|M2\n", "")
 
 
-def test_enhanced_mode_prints_both_acknowledgments(
-    file: Callable[..., str], capsys: pytest.CaptureFixture[str]
-):
+def test_enhanced_mode_prints_both_acknowledgments(file: Callable[..., str], capsys: pytest.CaptureFixture[str]):
     with serving(Scripted(lambda name: [ack("CA", name), ack("AE" if name == "M2" else "AA", name)])) as port:
         address = f"mllp://127.0.0.1:{port}"
         assert send(file(message("M1", "AL", "AL")), address) == 0
@@ -100,9 +94,7 @@ def test_an_accepted_message_whose_application_says_nothing(
     assert "message 1 was accepted, but its application has not answered: no answer from" in printed.err
 
 
-def test_silence_is_an_answer_where_the_message_says_so(
-    file: Callable[..., str], capsys: pytest.CaptureFixture[str]
-):
+def test_silence_is_an_answer_where_the_message_says_so(file: Callable[..., str], capsys: pytest.CaptureFixture[str]):
     handler = Scripted(lambda name: [])
     with serving(handler) as port:
         messages = file(message("M1", "NE", "NE"), message("M2", "ER", "NE"))
@@ -202,10 +194,6 @@ def test_the_outcomes_come_one_by_one():
 
 
 def test_declaring_the_command_does_not_load_the_event_loop():
-    code = (
-        "import sys, ketafhir.mllp.command; print(*{'asyncio', 'socket', 'logging', 'ssl'} & {*sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
-    )
+    code = "import sys, ketafhir.mllp.command; print(*{'asyncio', 'socket', 'logging', 'ssl'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "\n"

@@ -450,9 +450,7 @@ class StoreContract:
 
     # --- the operator
 
-    @pytest.mark.parametrize(
-        "ending", [park("bad"), dead("bad"), retry(9e9, "busy")], ids=lambda it: it.state
-    )
+    @pytest.mark.parametrize("ending", [park("bad"), dead("bad"), retry(9e9, "busy")], ids=lambda it: it.state)
     def test_retry_sets_free(self, store: Store, ending: object) -> None:
         accepted = store.accept(message("C1", "p1"))
         store.settle(send(store), ending)  # type: ignore[arg-type]

@@ -44,9 +44,7 @@ def queue(*words: str) -> int:
     return command.run(parser.parse_args(words))
 
 
-def test_list_is_an_aligned_table_without_anything_of_a_patient(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_is_an_aligned_table_without_anything_of_a_patient(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert queue("list", "--store", str(path)) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()

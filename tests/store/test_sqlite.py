@@ -182,9 +182,7 @@ def test_attempts_cannot_be_changed(store: SqliteStore, clock: Clock) -> None:
         cursor.execute("UPDATE attempt SET kind = 'done'")
 
 
-def test_a_failed_migration_leaves_nothing(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_migration_leaves_nothing(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "0001_bad.sql").write_text("CREATE TABLE a (b);\nCREATE TABLE a (b);\n")
     with monkeypatch.context() as patch:
         patch.setattr(database, "_MIGRATIONS", tmp_path)
@@ -193,9 +191,7 @@ def test_a_failed_migration_leaves_nothing(
     SqliteStore(path).close()
 
 
-def test_migrations_are_run_once_each_in_order(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (b); -- with a note\n")
     monkeypatch.setattr(database, "_MIGRATIONS", tmp_path)
     SqliteStore(path).close()
@@ -228,9 +224,7 @@ def test_migrations_are_run_once_each_in_order(
         (sql.ATTEMPTS, (1,)),
     ],
 )
-def test_no_plan_reads_a_whole_table(
-    store: SqliteStore, statement: str, parameters: tuple[object, ...]
-) -> None:
+def test_no_plan_reads_a_whole_table(store: SqliteStore, statement: str, parameters: tuple[object, ...]) -> None:
     with store._database.reading() as cursor:
         plan = [row[3] for row in cursor.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
     assert plan

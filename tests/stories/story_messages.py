@@ -214,11 +214,7 @@ def infusion(letter: str) -> dict[str, Any] | None:
         ran = minutes(rxa[3], end)
         volume = Decimal(rxa[6]) * ran / 60
         segments.append({"start": rxa[3], "end": end, "minutes": ran, "rate": rxa[6], "volume": volume})
-    gaps = [
-        (before["end"], after["start"])
-        for before, after in pairwise(segments)
-        if before["end"] != after["start"]
-    ]
+    gaps = [(before["end"], after["start"]) for before, after in pairwise(segments) if before["end"] != after["start"]]
     delivered = sum(segment["volume"] for segment in segments)
     (concentration,) = {rxa[13] for rxa in last.values()}
     volumes = [obx[5] for message in told for obx in observed(message, "157993")]
@@ -265,10 +261,7 @@ def _waste(letter: str) -> dict[str, str] | None:
 
 def _boluses(letter: str) -> list[dict[str, Any]]:
     gifts = [m.one("RXA") for m in of_event(letter, "RAS^O17") if not m.one("RXA")[12]]
-    return [
-        {"drug": {"code": r.part(5), "display": r.part(5, 2)}, "mg": r[6], "time": rfc3339(r[3])}
-        for r in gifts
-    ]
+    return [{"drug": {"code": r.part(5), "display": r.part(5, 2)}, "mg": r[6], "time": rfc3339(r[3])} for r in gifts]
 
 
 def _charted(letter: str) -> list[tuple[Segment, Segment]]:

@@ -216,9 +216,7 @@ def test_control_ids_and_order_numbers_are_unique() -> None:
 
 @pytest.mark.parametrize("letter", LETTERS)
 def test_no_two_observations_share_an_identity(letter: str) -> None:
-    seen = Counter(
-        identity(obr, obx) for message in of_event(letter, "ORU^R01") for obr, obx in message.under()
-    )
+    seen = Counter(identity(obr, obx) for message in of_event(letter, "ORU^R01") for obr, obx in message.under())
     assert [key for key, times in seen.items() if times > 1] == []
     headings = [obr[3] for message in of_event(letter, "ORU^R01") for obr in message.all("OBR")]
     assert len(headings) == len(set(headings))

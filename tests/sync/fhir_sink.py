@@ -71,9 +71,7 @@ class FhirSink:
             version = self.write(reference, entry["resource"])
             location = f"{reference}/_history/{version}"
             answers.append({"response": {"status": "200 OK", "location": location, "etag": str(version)}})
-        return httpx.Response(
-            200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
-        )
+        return httpx.Response(200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": answers})
 
 
 def bundle(*references: str, text: str = "x") -> bytes:

@@ -47,9 +47,7 @@ async def post(payload: bytes, versions: dict[str, str] | None = None, **more: A
 
 def answer(*responses: dict[str, Any]) -> httpx.Response:
     entries = [{"response": response} for response in responses]
-    return httpx.Response(
-        200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
-    )
+    return httpx.Response(200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": entries})
 
 
 # --- transactions
@@ -126,9 +124,7 @@ def test_what_is_no_transaction_is_refused(payload: bytes) -> None:
         (httpx.Response(200), Disposition.MISCONFIGURED, "no Bundle"),
     ],
 )
-def test_a_200_is_believed_entry_by_entry(
-    reply: httpx.Response, disposition: Disposition, words: str
-) -> None:
+def test_a_200_is_believed_entry_by_entry(reply: httpx.Response, disposition: Disposition, words: str) -> None:
     with respx.mock:
         respx.post(BASE).mock(return_value=reply)
         result = run(post(bundle(ONE, TWO)))
@@ -189,9 +185,7 @@ def test_every_exception_of_httpx_is_mapped(kind: type[Exception]) -> None:
 
 def test_only_what_never_left_counts_as_unsent() -> None:
     unsent = {
-        kind
-        for kind in exceptions_of_httpx()
-        if outcome_of(kind.__new__(kind)).disposition is Disposition.UNSENT
+        kind for kind in exceptions_of_httpx() if outcome_of(kind.__new__(kind)).disposition is Disposition.UNSENT
     }
     assert unsent == {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError}
 
@@ -311,9 +305,7 @@ def test_search_follows_the_pages() -> None:
         assert run(ids("Patient", ("active", "true"))) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(
-    "parameter", [("identifier", "urn:x|4711"), ("patient.identifier", "4711"), ("code", "s|1")]
-)
+@pytest.mark.parametrize("parameter", [("identifier", "urn:x|4711"), ("patient.identifier", "4711"), ("code", "s|1")])
 def test_identifiers_are_searched_by_post(parameter: tuple[str, str]) -> None:
     with respx.mock:
         route = respx.post(f"{BASE}/Patient/_search").mock(return_value=page("1"))

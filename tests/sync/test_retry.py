@@ -14,9 +14,7 @@ NOW = 1000.0
 POLICY = RetryPolicy(first=1.0, longest=60.0, patience=10, parked=900.0, rejections=3)
 
 
-def after(
-    disposition: Disposition, attempts: int = 0, rejections: int = 0, wait: float | None = None
-) -> Settlement:
+def after(disposition: Disposition, attempts: int = 0, rejections: int = 0, wait: float | None = None) -> Settlement:
     return settlement(
         Outcome(disposition, "why", 400, wait),
         attempts=attempts,

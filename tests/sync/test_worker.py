@@ -57,9 +57,7 @@ def delivery(store: SqliteStore, message_id: int) -> DeliveryRow:
 
 
 @asynccontextmanager
-async def working(
-    store: SqliteStore, transport: httpx.AsyncBaseTransport, **more: Any
-) -> AsyncIterator[Worker]:
+async def working(store: SqliteStore, transport: httpx.AsyncBaseTransport, **more: Any) -> AsyncIterator[Worker]:
     client = FhirClient(BASE, transport=transport)
     settings: dict[str, Any] = {"policy": QUICK, "poll_seconds": 0.02, "chance": lambda: 0.5} | more
     worker = Worker(store, client, "fhir", **settings)
@@ -83,9 +81,7 @@ def drain(store: SqliteStore, sink: FhirSink, **more: Any) -> None:
 # --- the good way
 
 
-def test_every_delivery_reaches_the_server_and_its_version_is_kept(
-    store: SqliteStore, sink: FhirSink
-) -> None:
+def test_every_delivery_reaches_the_server_and_its_version_is_kept(store: SqliteStore, sink: FhirSink) -> None:
     first = queue(store, bundle(A, B))
     second = queue(store, bundle(C), "p2")
     drain(store, sink)
@@ -96,9 +92,7 @@ def test_every_delivery_reaches_the_server_and_its_version_is_kept(
     assert (attempt.kind, attempt.status) == ("done", "200")
 
 
-def test_a_patients_deliveries_go_in_order_with_the_version_of_the_last(
-    store: SqliteStore, sink: FhirSink
-) -> None:
+def test_a_patients_deliveries_go_in_order_with_the_version_of_the_last(store: SqliteStore, sink: FhirSink) -> None:
     for number in range(5):
         queue(store, bundle(A, text=str(number)))
     drain(store, sink)
@@ -246,9 +240,7 @@ def test_done_but_not_told_is_repeated_without_harm(store: SqliteStore, sink: Fh
     assert sink.resources[A] == (2, {"resourceType": "Observation", "id": A.split("/")[1], "note": "2"})
 
 
-def test_a_destination_that_is_down_is_not_tried_for_every_patient(
-    store: SqliteStore, sink: FhirSink
-) -> None:
+def test_a_destination_that_is_down_is_not_tried_for_every_patient(store: SqliteStore, sink: FhirSink) -> None:
     for number in range(20):
         queue(store, bundle(A), f"p{number}")
 
@@ -276,9 +268,7 @@ def test_what_is_turned_down_parks_its_patient_and_no_other(store: SqliteStore, 
     async def scenario() -> None:
         slow = RetryPolicy(parked=900.0)
         async with working(store, sink.transport, policy=slow, parallel=1) as worker:
-            with pytest.raises(
-                Permanent, match=r"1 parked: message 1: 422: processing HAPI-1094: not found \*\*\*"
-            ):
+            with pytest.raises(Permanent, match=r"1 parked: message 1: 422: processing HAPI-1094: not found \*\*\*"):
                 await worker.drain(10)
             while delivery(store, other).state != "done":
                 await asyncio.sleep(0.01)
@@ -291,9 +281,7 @@ def test_what_is_turned_down_parks_its_patient_and_no_other(store: SqliteStore, 
     assert [delivery(store, one).state for one in (bad, behind)] == ["done", "done"]
 
 
-def test_what_is_turned_down_again_and_again_is_dead_and_frees_its_patient(
-    store: SqliteStore, sink: FhirSink
-) -> None:
+def test_what_is_turned_down_again_and_again_is_dead_and_frees_its_patient(store: SqliteStore, sink: FhirSink) -> None:
     bad = queue(store, bundle(A))
     behind = queue(store, bundle(B))
     sink.faults.extend([outcome(422, "no")] * 3)
@@ -406,9 +394,7 @@ def test_what_was_cut_off_is_taken_up_by_the_next_of_that_name(store: SqliteStor
     assert [attempt.kind for attempt in delivery(store, message_id).history] == ["ambiguous", "done"]
 
 
-def test_stopped_in_mid_claim_gives_back(
-    store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_in_mid_claim_gives_back(store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch) -> None:
     message_id = queue(store, bundle(A))
     stop: list[Any] = []
     claim = store.claim
@@ -476,9 +462,7 @@ def test_who_lost_its_lease_writes_nothing(store: SqliteStore, caplog: pytest.Lo
     assert delivery(store, message_id).state == "claimed"
 
 
-def test_nothing_of_a_patient_is_logged(
-    store: SqliteStore, sink: FhirSink, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_of_a_patient_is_logged(store: SqliteStore, sink: FhirSink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "ketafhir")
     queue(store, bundle(A, text=CANARY), f"{CANARY}|1")
     queue(store, bundle(B, text=CANARY), f"{CANARY}|2")

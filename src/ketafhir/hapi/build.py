@@ -66,9 +66,7 @@ def _locked(file: Path, progress: Progress) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle = file.open("w")
     except OSError as error:
-        raise FhirServerError(
-            f"cannot write {file}: {error.strerror} (XDG_CACHE_HOME names another place)"
-        ) from error
+        raise FhirServerError(f"cannot write {file}: {error.strerror} (XDG_CACHE_HOME names another place)") from error
     begun = time.monotonic()
     with handle:  # closing it unlocks, and so does the end of the process
         while True:

@@ -71,22 +71,12 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--jdbc-url", metavar="URL", help="keep the data there: jdbc:postgresql://HOST/DB or jdbc:h2:..."
     )
     parser.add_argument("--jdbc-user", metavar="NAME", help="database user")
-    parser.add_argument(
-        "--jdbc-password-file", type=Path, metavar="FILE", help="file with the database password"
-    )
-    parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="require this bearer token of every request"
-    )
-    parser.add_argument(
-        "--keystore", type=Path, metavar="FILE", help="serve https with this PKCS#12 or JKS key store"
-    )
+    parser.add_argument("--jdbc-password-file", type=Path, metavar="FILE", help="file with the database password")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="require this bearer token of every request")
+    parser.add_argument("--keystore", type=Path, metavar="FILE", help="serve https with this PKCS#12 or JKS key store")
     parser.add_argument("--keystore-password-file", type=Path, metavar="FILE", help="file with its password")
-    parser.add_argument(
-        "--heap", default="1g", metavar="SIZE", help="memory for objects (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--long-running", action="store_true", help="slower to start, up to twice the throughput later"
-    )
+    parser.add_argument("--heap", default="1g", metavar="SIZE", help="memory for objects (default: %(default)s)")
+    parser.add_argument("--long-running", action="store_true", help="slower to start, up to twice the throughput later")
     parser.add_argument(
         "--timeout", type=float, default=180.0, metavar="S", help="seconds to wait (default: %(default)s)"
     )
@@ -118,9 +108,7 @@ def _start(args: argparse.Namespace) -> int:
         long_running=args.long_running,
     )
     if args.host not in ("127.0.0.1", "::1", "localhost") and not settings.protected:
-        sys.stderr.write(
-            f"warning: every machine that reaches {args.host} can read and write: set --token-file\n"
-        )
+        sys.stderr.write(f"warning: every machine that reaches {args.host} can read and write: set --token-file\n")
     with progress.on_terminal(sys.stderr) as show:
         found = server.start(settings, work_dir=args.work_dir, timeout=args.timeout, progress=show)
     already = "" if found.started else " (already running, settings unchanged)"

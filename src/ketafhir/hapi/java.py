@@ -45,9 +45,7 @@ def find_maven() -> str:
     """
     maven = shutil.which("mvn")
     if maven is None:
-        raise FhirServerError(
-            "Maven is missing (it builds the FHIR server on first use): apt-get install maven"
-        )
+        raise FhirServerError("Maven is missing (it builds the FHIR server on first use): apt-get install maven")
     if shutil.which("javac", path=os.path.dirname(os.path.realpath(find_java()))) is None:
         raise FhirServerError("a Java compiler is missing: apt-get install default-jdk-headless")
     return maven

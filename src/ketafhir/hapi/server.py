@@ -92,11 +92,7 @@ def stop_all(*, work_dir: Path | None = None) -> int:
 
 def status(*, work_dir: Path | None = None) -> list[Server]:
     """The servers of the work directory that run, one still starting with an empty `url`."""
-    return [
-        Server(slot.url() or "", pid, slot.log)
-        for slot in _slots(work_dir)
-        if (pid := slot.pid()) is not None
-    ]
+    return [Server(slot.url() or "", pid, slot.log) for slot in _slots(work_dir) if (pid := slot.pid()) is not None]
 
 
 def _found(settings: Settings, work: Path) -> Server | None:
@@ -147,9 +143,7 @@ def _wait(slot: Slot, timeout: float, progress: Progress) -> str:
         if url is not None and probe.ask(url) in ("open", "protected"):
             return url
         if waited > timeout:
-            raise FhirServerError(
-                f"no answer from the FHIR server in {timeout:.0f} s; end of its log:\n{slot.tail()}"
-            )
+            raise FhirServerError(f"no answer from the FHIR server in {timeout:.0f} s; end of its log:\n{slot.tail()}")
         time.sleep(0.1)
 
 

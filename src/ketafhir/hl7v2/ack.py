@@ -117,9 +117,7 @@ class _Answer:
         self.charset = self.charset if _bytewise(self.charset) else ""
         self.codec = _bytewise(self.charset) or _bytewise(charset or "") or "utf-8"
 
-    def text(
-        self, code: Code, issues: Sequence[Issue], control_id: str, timestamp: str, *, answer: bool
-    ) -> str:
+    def text(self, code: Code, issues: Sequence[Issue], control_id: str, timestamp: str, *, answer: bool) -> str:
         cells = {
             3: self._echo(5),
             4: self._echo(6),

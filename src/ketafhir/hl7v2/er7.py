@@ -247,10 +247,7 @@ def separators_of(text: str) -> Separators:
 def encode(segments: Iterable[Segment | str], separators: Separators = DEFAULT) -> str:
     """ER7 text of segments (or of texts that `encode_segment` made): CR after each, empty fields at the end
     left out."""
-    lines = [
-        item if isinstance(item, str) else encode_segment(item.name, item.fields, separators)
-        for item in segments
-    ]
+    lines = [item if isinstance(item, str) else encode_segment(item.name, item.fields, separators) for item in segments]
     return "".join(line + "\r" for line in lines)
 
 

@@ -90,9 +90,7 @@ class _Walker:
         """What only the end of the message can tell."""
         walked, message = self.walked, self.message
         if self.code == "ADT" and not any(patient.pid for patient in walked.patients):
-            raise refused(
-                "segment-missing", "the message has no PID", where="PID", hl7="100", hint="send the patient"
-            )
+            raise refused("segment-missing", "the message has no PID", where="PID", hl7="100", hint="send the patient")
         if self.code not in _REQUIRED:
             return
         name, found = _REQUIRED[self.code]
@@ -102,9 +100,7 @@ class _Walker:
             missing = [name]
         if missing:
             text = f"{self.code} needs an {name} in each order"
-            raise Refused(
-                *(Issue("error", "segment-missing", text, where=where, hl7="100") for where in missing)
-            )
+            raise Refused(*(Issue("error", "segment-missing", text, where=where, hl7="100") for where in missing))
 
     # Message and patient
 
@@ -125,9 +121,7 @@ class _Walker:
         if patient is not None and patient.pid is None:
             raise self._sequence(segment, "the patient comes after data that belongs to a patient")
         if patient is not None and (self.code in _PHARMACY or self.message.structure == "ADT_A01"):
-            raise self._sequence(
-                segment, f"{self.message.structure} is about one patient, and this is the second"
-            )
+            raise self._sequence(segment, f"{self.message.structure} is about one patient, and this is the second")
         self._new_patient(Patient(segment))
         self._of_patient(segment)
 
@@ -228,9 +222,7 @@ class _Walker:
         if isinstance(group, Give):
             group.components.append(segment)
             return self._of_group(segment, group, self.stage)
-        _by_stage(self.stage, order.components, order.encoding_components, order.dispense_components).append(
-            segment
-        )
+        _by_stage(self.stage, order.components, order.encoding_components, order.dispense_components).append(segment)
         return self._of_order(segment, self.stage)
 
     # Results and what follows a segment
@@ -305,9 +297,7 @@ class _Walker:
     def _sequence(self, segment: Segment, why: str) -> Refused:
         where = self.message.where(segment)
         text = f"{segment.name} is out of its place: {why}"
-        return refused(
-            "segment-sequence", text, where=where, hl7="100", hint="send the segments in their order"
-        )
+        return refused("segment-sequence", text, where=where, hl7="100", hint="send the segments in their order")
 
     def _at_least(self, version: str) -> bool:
         return self.version >= version
@@ -350,9 +340,7 @@ def _following(participations: list[Participation], segment: Segment) -> Callabl
     return lambda prt: participations.append((segment, prt))
 
 
-def _by_stage(
-    stage: int, detail: list[Segment], encoding: list[Segment], dispense: list[Segment]
-) -> list[Segment]:
+def _by_stage(stage: int, detail: list[Segment], encoding: list[Segment], dispense: list[Segment]) -> list[Segment]:
     if stage == _DETAIL:
         return detail
     return dispense if stage == _DISPENSE else encoding

@@ -213,9 +213,7 @@ class _Groups:
                 place = f"the administration of {self.message.where(part.rxas[0])}"
                 yield from self._row(place, groups[administration], part, [], "")
 
-    def _row(
-        self, place: str, reference: Any, walked: object, parts: list[Any], name: str
-    ) -> Iterator[Issue]:
+    def _row(self, place: str, reference: Any, walked: object, parts: list[Any], name: str) -> Iterator[Issue]:
         """One group: its segments, with the groups in it that are checked on their own as one name each."""
         row = {segment.line: (segment.name, segment) for segment in segments_of(walked)}
         for part in parts:

@@ -154,7 +154,5 @@ def wrap(payload: bytes) -> bytes:
     """The block that carries `payload`. Raises `Permanent` where that holds VT or FS."""
     for byte, name in ((VT, "VT (0x0B)"), (FS, "FS (0x1C)")):
         if byte in payload:
-            raise Permanent(
-                f"MLLP cannot carry a message that holds {name}, here at byte {payload.index(byte)}"
-            )
+            raise Permanent(f"MLLP cannot carry a message that holds {name}, here at byte {payload.index(byte)}")
     return VT + payload + END

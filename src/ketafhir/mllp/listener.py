@@ -68,9 +68,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._shared = Shared(self._handler, self._on_event, *self._limits, clock=loop.time)
         try:
-            self._server = await loop.create_server(
-                self._connection, await self._hosts(loop), self._port, backlog=128
-            )
+            self._server = await loop.create_server(self._connection, await self._hosts(loop), self._port, backlog=128)
         except OSError as error:
             raise ConfigError(self._refusal(error)) from error
         self._port = self._server.sockets[0].getsockname()[1]

@@ -46,9 +46,7 @@ class Sender:
         self._link: _Link | None = None
         self._busy = False
 
-    async def exchange(
-        self, payload: bytes, *, expect: Expect | None = None, timeout: float | None = None
-    ) -> bytes:
+    async def exchange(self, payload: bytes, *, expect: Expect | None = None, timeout: float | None = None) -> bytes:
         """Send one message and wait for its reply, at most `timeout` seconds (default: `reply_timeout`).
 
         `expect` tells whether a reply answers this message (`acknowledgment.answers`). Raises `Permanent`

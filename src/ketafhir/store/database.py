@@ -131,9 +131,7 @@ def _migrate(cursor: sqlite3.Cursor, path: Path) -> None:
     scripts = sorted(_MIGRATIONS.glob("[0-9]*.sql"))
     newest = int(scripts[-1].name[:4])
     if current > newest:
-        raise StoreError(
-            f"the store {path} was written by a newer ketafhir (schema {current}, known {newest})"
-        )
+        raise StoreError(f"the store {path} was written by a newer ketafhir (schema {current}, known {newest})")
     for script in scripts[current:]:
         for statement in _statements(script.read_text("utf-8")):
             cursor.execute(statement)

@@ -67,9 +67,7 @@ def _insert(cursor: sqlite3.Cursor, message: Inbound, result: Result, now: float
 def complete(cursor: sqlite3.Cursor, message_id: int, result: Result, now: float) -> None:
     """The result of a message that was committed before it was translated."""
     _step(cursor, message_id, result.outcome)
-    cursor.execute(
-        sql.SET_RESULT, (result.outcome, result.issues, result.answer, owed(result.answer), message_id)
-    )
+    cursor.execute(sql.SET_RESULT, (result.outcome, result.issues, result.answer, owed(result.answer), message_id))
     _follow(cursor, message_id, result, now)
 
 

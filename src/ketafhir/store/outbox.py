@@ -12,9 +12,7 @@ from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement
 STOPPED = "the worker stopped in mid-attempt: whether it was done is not known"
 
 
-def claim(
-    cursor: sqlite3.Cursor, worker: str, lease_seconds: float, destination: str, now: float
-) -> Delivery | None:
+def claim(cursor: sqlite3.Cursor, worker: str, lease_seconds: float, destination: str, now: float) -> Delivery | None:
     """The oldest delivery that may go now, under a new token."""
     _free(cursor, cursor.execute(sql.EXPIRED, (now,)).fetchall(), now)
     found = cursor.execute(sql.NEXT_DUE, (destination, now)).fetchone()
@@ -78,9 +76,7 @@ def settle(cursor: sqlite3.Cursor, delivery: Delivery, settlement: Settlement, n
 
 def _held(cursor: sqlite3.Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:
     """State, time of sending and worker of a delivery that is still its claimer's, and may become `state`."""
-    found: tuple[str, float | None, str] | None = cursor.execute(
-        sql.HELD, (delivery.id, delivery.token)
-    ).fetchone()
+    found: tuple[str, float | None, str] | None = cursor.execute(sql.HELD, (delivery.id, delivery.token)).fetchone()
     if found is None or found[0] not in (states.CLAIMED, states.INFLIGHT):
         raise LeaseLost(f"delivery {delivery.id} is no longer held by this worker")
     if (found[0], state) not in states.DELIVERY_STEPS:

@@ -19,9 +19,7 @@ from ketafhir.store.rows import Counts, Detail, Summary
 class SqliteStore:
     """`protocol.Store` in the file `path`, which is made (0600) when it is not there and `create` is set."""
 
-    def __init__(
-        self, path: str | Path, *, create: bool = True, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, path: str | Path, *, create: bool = True, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(Path(path), create=create)
         self._clock = clock
 

@@ -100,9 +100,7 @@ def _status(response: Mapping[str, Any]) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _entry_failure(
-    result: EntryResult, response: dict[str, Any], target: str | None, now: float
-) -> Outcome | None:
+def _entry_failure(result: EntryResult, response: dict[str, Any], target: str | None, now: float) -> Outcome | None:
     if result.status == 0:
         return Outcome(Disposition.AMBIGUOUS, "answered without a status")
     if not 200 <= result.status < 300:

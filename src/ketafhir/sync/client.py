@@ -221,9 +221,7 @@ def _checked(base_url: str) -> httpx.URL:
 
 
 def _httpx_timeouts(timeouts: Timeouts) -> httpx.Timeout:
-    return httpx.Timeout(
-        connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-    )
+    return httpx.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool)
 
 
 def _loaded(response: httpx.Response) -> dict[str, Any]:

@@ -89,9 +89,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: float
     if 200 <= status < 300:
         return _of_success(status, headers, body, resource)
     if 300 <= status < 400:
-        return Outcome(
-            _D.MISCONFIGURED, f"{status}: redirects are not followed: set the final address", status
-        )
+        return Outcome(_D.MISCONFIGURED, f"{status}: redirects are not followed: set the final address", status)
     disposition = _of_failure(status, said, resource)
     after = _retry_after(headers.get("retry-after"), now)
     if disposition is _D.UNAVAILABLE and after is not None:

@@ -17,7 +17,9 @@ _READ = 4000  # characters; a server may answer with megabytes
 
 _PATH = r"[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+"
 _WORD = r"""[^\s()\[\],"']*"""
-_PROFILE = r"https?://(?:[a-z0-9.\-]*\.)?(?:hl7\.org|loinc\.org|snomed\.info|unitsofmeasure\.org|ketafhir\.org)[^\s?|\"']*"
+_PROFILE = (
+    r"https?://(?:[a-z0-9.\-]*\.)?(?:hl7\.org|loinc\.org|snomed\.info|unitsofmeasure\.org|ketafhir\.org)[^\s?|\"']*"
+)
 _PIECE = re.compile(
     rf"""(?P<kept>
         HAPI-\d+                                   # the server's own error number

@@ -117,9 +117,7 @@ class Worker:
     async def _reasons(self, state: str) -> str:
         page = self._store.page
         rows = await asyncio.to_thread(page, state=state, destination=self._destination, limit=3)
-        return (
-            "; ".join(f"message {row.message_id}: {row.reason or state}" for row in rows) or "nothing queued"
-        )
+        return "; ".join(f"message {row.message_id}: {row.reason or state}" for row in rows) or "nothing queued"
 
     # --- taking up work
 
@@ -138,9 +136,7 @@ class Worker:
     async def _start_deliveries(self) -> None:
         try:
             while len(self._tasks) < self._circuit.width(self._parallel):
-                delivery = await asyncio.to_thread(
-                    self._store.claim, self._name, self._lease, self._destination
-                )
+                delivery = await asyncio.to_thread(self._store.claim, self._name, self._lease, self._destination)
                 if delivery is None:
                     return
                 if self._stopping:
