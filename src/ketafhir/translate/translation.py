@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -76,7 +77,7 @@ def to_fhir(
 
 
 def iter_fhir(
-    stream: bytes | Iterable[bytes],
+    stream: str | bytes | Iterable[str] | Iterable[bytes],
     *,
     timezone: str | None = None,
     site: str | None = None,
@@ -84,11 +85,27 @@ def iter_fhir(
 ) -> Iterator[Translation | Refused]:
     """Many messages, folded: one Translation each, in input order; a refused message gives its Refused and changes nothing."""
     session = Session(settings or default(timezone, site))
-    for data in split_messages(stream):
+    for data in _messages(stream):
         try:
             yield _translation(session, data)
         except Refused as refusal:
             yield refusal
+
+
+def _messages(stream: str | bytes | Iterable[str] | Iterable[bytes]) -> Iterator[str | bytes]:
+    """The messages of a text, of bytes, or of an open file of either; text is not decoded again by its MSH-18."""
+    if isinstance(stream, bytes):
+        yield from split_messages(stream)
+        return
+    chunks = iter([stream] if isinstance(stream, str) else stream)
+    first = next(chunks, b"")
+    whole = chain([first], chunks)
+    if isinstance(first, bytes):
+        yield from split_messages(whole)  # type: ignore[arg-type]  # a stream is of one kind throughout
+        return
+    encoded = (str(chunk).encode("utf-8") for chunk in whole)
+    for data in split_messages(encoded):
+        yield data.decode("utf-8")
 
 
 def _translation(session: Session, data: str | bytes) -> Translation:
