@@ -60,7 +60,7 @@ def infusions(draw: st.DrawFn) -> Records:
         act = Administration(
             key=f"urn:id:EHR|P-1|0|{number}", infusion="urn:id:EHR|P-1|0|@urn:id:WILLOW|V-1", order="urn:id:EHR|P-1",
             patient=MRN.key, visit=VISIT.key, placer=PLACER, filler=FILLER, counters=("0", str(number)), start=time(start),
-            drug=KETAMINE, action="add", 
+            drug=KETAMINE, action="add",
             performers=tuple(draw(st.lists(people, max_size=2, unique_by=lambda one: one.identifier.value))),
         )  # fmt: skip
         if draw(st.booleans()):

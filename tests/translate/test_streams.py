@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden.cases import ROOT
 
+from golden.cases import ROOT
 from ketafhir import Refused, iter_fhir, to_fhir
 
 EVENTS = ROOT / "RAS_O17" / "story-b-events" / "in.hl7"

@@ -262,10 +262,6 @@ class Mapping:
     def to_fhir(self, record: Any, c: Context, name: str, resource: Json) -> Json:
         """Write what a record holds into `resource`, by the rows of the table `name`."""
         for row, path, plain, domain, each, codec in self._rendered[name]:
-            if not domain:
-                c.row = row
-                path.put(resource, codec.to_fhir(c, None))
-                continue
             value = getattr(record, domain)
             if not value and value in (None, "", ()):
                 continue

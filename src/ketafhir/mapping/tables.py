@@ -23,7 +23,20 @@ from ketafhir.mapping.paths import Slice
 if TYPE_CHECKING:
     from ketafhir.mapping.engine import Mapping
 
-COLUMNS = ["row", "v2", "v2_name", "v2_type", "when", "domain", "fhir", "fhir_type", "codec", "vocab", "loss", "comment"]
+COLUMNS = [
+    "row",
+    "v2",
+    "v2_name",
+    "v2_type",
+    "when",
+    "domain",
+    "fhir",
+    "fhir_type",
+    "codec",
+    "vocab",
+    "loss",
+    "comment",
+]
 
 
 class Cell(NamedTuple):

@@ -250,6 +250,21 @@ def _rounded(value: Fraction) -> Decimal:
     return number if number.as_tuple().exponent <= 0 else number.quantize(Decimal(1))  # type: ignore[operator]  # finite
 
 
+def volume_until(acts: Iterable[Act], at: Time) -> Decimal | None:
+    """The millilitres that rate and time give up to a moment; None where a rate is not of volume or an end is not known."""
+    volume = Fraction(0)
+    for act in acts:
+        told = act.told
+        if told.rate is None or act.state not in _GIVEN or told.start is None or told.start.at >= at.at:
+            continue
+        cut = act if act.end is not None and act.end.at <= at.at else replace(act, end=at)
+        amount = delivered(cut)
+        if amount is None or amount[1] not in _MILLILITRES or (act.end is None and act.state != "running"):
+            return None
+        volume += amount[0] * _MILLILITRES[amount[1]]
+    return _rounded(volume)
+
+
 def view(act: Act) -> Administration:
     """The act as a record with its derived state and end, as FHIR shows it."""
     return replace(act.told, state=act.state, end=act.end)

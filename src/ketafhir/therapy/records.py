@@ -218,6 +218,7 @@ class Waste:
     at: Time | None = None
     performers: tuple[Practitioner, ...] = ()
     witnesses: tuple[Practitioner, ...] = ()
+    notes: tuple[str, ...] = ()
     deleted: bool = False
     told: tuple[Decimal, str] = (Decimal(0), "")
 

@@ -228,6 +228,7 @@ def _take_waste(taking: Taking, resource: Json) -> None:
     waste.drug = taking.tables.mapping(RXA).from_fhir(resource, taking.c, RXA).get("drug")
     waste.at = taking.take(resource, "OBX_to_Waste").get("at")
     waste.deleted = resource.get("status") == "entered-in-error"
+    waste.notes = tuple(str(note.get("text", "")) for note in resource.get("note", ()))
     witness = codes.code("performer.witness").code
     for performer in resource.get("performer", ()):
         person = read_staff(performer.get("actor", {}), taking.c)
@@ -336,6 +337,7 @@ def _compose_waste(composing: Composing, waste: Waste, number: int) -> int:
         cells = {2: "XCN", 3: _code_cell("keta.waste-witness"), 5: people}
         composing.add("OBX", {**shared, **cells, 1: str(number), 4: escape(waste.sub_id)})
         number += 1
+    composing.notes(waste.notes)
     return number
 
 

@@ -16,6 +16,7 @@ from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
+from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_closer
 from ketafhir.therapy.records import Administration, Waste
@@ -106,8 +107,9 @@ def _read_act(
     act.told = (act.recorded.at, reading.told[1]) if act.recorded else reading.told
     if act.action == "delete":
         act.state = "deleted"
-    if act.refusal and act.state not in ("refused", "not-given"):
-        reading.warn("refusal-without-status", "a refusal reason beside a given dose", rxa, 18)
+    if rxa.get(18) not in ("", NULL) and act.state not in ("refused", "not-given", "deleted"):
+        # Chapter 4A, RXA-18: the patient did not take it; beside a given dose that is a contradiction.
+        reading.warn("refusal-without-status", "a refusal reason beside a given dose: preserved", rxa, 18, rxa.get(18))
     if is_closer(act):
         act.preserved = reading.keep(rxa)
     if act.key in reading.records.administrations:
@@ -199,8 +201,9 @@ def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Admin
         waste.performers = values.get("performers") or waste.performers
         if values.get("deleted"):
             waste.deleted = True
-        for segment in (*result.notes, *result.others):
-            reading.drop(segment, "a note on waste has no place yet")
+        waste.notes = (*waste.notes, *note_texts(result.notes, reading))
+        for segment in result.others:
+            reading.drop(segment, "beside waste only its notes have a place")
     if not waste.witnesses:
         reading.warn("waste-without-witness", "waste without a witness", results[0].obx)
     reading.records.wastes[waste.key] = waste

@@ -214,6 +214,8 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     if performers:
         resource["performer"] = performers
     resource["request"] = request_reference(writing, waste.placer, waste.filler)
+    if waste.notes:
+        resource["note"] = [{"text": text} for text in waste.notes]
     full_url = writing.put(resource)
     for name, value in (("keta.waste-amount", waste.amount), ("keta.waste-volume", waste.volume)):
         if value is not None:

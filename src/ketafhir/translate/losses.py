@@ -6,11 +6,14 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from ketafhir.hl7v2.er7 import Message
-from ketafhir.mapping.engine import Mapping
+from ketafhir.mapping.engine import NULL, Mapping
 from ketafhir.mapping.tables import Row
 from ketafhir.translate.reading import Account, Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
+
+
+_DELETING = ("PID", "PV1")  # where ADT says null, the element is deleted
 
 
 class Loss(NamedTuple):
@@ -43,6 +46,8 @@ def _best(fates: list[Loss]) -> Loss:
 
 
 def _fate(where: str, field: int, account: Account) -> Loss:
+    if account.segment.fields[field] == NULL and not _says_null(account, field):
+        return Loss(where, "", "dropped", "a null says that there is no value: it comes back empty")
     if account.mapping is None or account.why:
         return Loss(where, "", "dropped" if account.why else "preserved", account.why)
     rows = _rows(account.mapping, field)
@@ -53,6 +58,12 @@ def _fate(where: str, field: int, account: Account) -> Loss:
     if row.codec is None and row.loss.startswith("by code"):
         return Loss(where, row.place, "mapped", row.loss)
     return Loss(where, row.place, "mapped" if row.codec else "dropped", row.loss)
+
+
+def _says_null(account: Account, field: int) -> bool:
+    """Whether a null means something here: to delete (ADT), or what its row says it does (RXA-4)."""
+    rows = _rows(account.mapping, field) if account.mapping else []
+    return account.segment.name in _DELETING or any(NULL in row.loss for row in rows)
 
 
 def _rows(mapping: Mapping, field: int) -> list[Row]:

@@ -14,7 +14,7 @@ from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.infusion import Act, Course, course
 from ketafhir.therapy.records import KINDS, Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
-from ketafhir.translate import incoming, observations, orders, patients, provenance
+from ketafhir.translate import incoming, observations, orders, patients, provenance, volumes
 from ketafhir.translate.courses import TYPE, render_act, render_parent, render_waste
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
@@ -73,6 +73,7 @@ class Session:
             provenance.render(writing, source, self.settings)
         for found in after.values():
             _findings(c, found)
+        c.issues += volumes.check(new, after)
         return writing.entries.transaction(), after
 
     def _orders_to_write(self, new: Records) -> list[str]:

@@ -255,29 +255,8 @@ class SoftCode(Code):
         return found
 
 
-class CodeConcept(SoftCode):
-    """A code by a code map whose FHIR side is a CodeableConcept of a named code (`fhir` column: a catalogue name)."""
-
-    fhir_type = "CodeableConcept"
-
-    def to_fhir(self, c: Context, value: str) -> Any:
-        name = self.map.domain_to_fhir.get(value)
-        return {"coding": [coding_json(of_name(name))]} if name else None
-
-    def from_fhir(self, c: Context, json: Any) -> str:
-        for one in json.get("coding", ()) if isinstance(json, dict) else ():
-            for entry in self.map.entries:
-                if entry.fhir and (one.get("system"), one.get("code")) == (
-                    codes.code(entry.fhir).system,
-                    codes.code(entry.fhir).code,
-                ):
-                    return entry.domain
-        c.warn("code-unmapped", f"not a code of {self.map.file}: left out", str(json))
-        return ""
-
-
-class CodeCoding(CodeConcept):
-    """As `code-concept`, where FHIR has a bare Coding (Encounter.class)."""
+class CodeCoding(SoftCode):
+    """A code by a code map whose FHIR side is a Coding (Encounter.class); the map's `fhir` column names the catalogue."""
 
     fhir_type = "Coding"
 
@@ -286,7 +265,12 @@ class CodeCoding(CodeConcept):
         return coding_json(of_name(name)) if name else None
 
     def from_fhir(self, c: Context, json: Any) -> str:
-        return super().from_fhir(c, {"coding": [json]})
+        told = (json.get("system"), json.get("code"))
+        for entry in self.map.entries:
+            if entry.fhir and told == (codes.code(entry.fhir).system, codes.code(entry.fhir).code):
+                return entry.domain
+        c.warn("code-unmapped", f"not a code of {self.map.file}: left out", str(json))
+        return ""
 
 
 class Flag(Code):

@@ -116,24 +116,6 @@ def _unit_unknown(sent: str, kinds: frozenset[str]) -> Unreadable:
 UCUM_SYSTEM = "http://unitsofmeasure.org"
 
 
-class Number(Codec):
-    """NM <-> decimal."""
-
-    fhir_type = "decimal"
-
-    def from_v2(self, c: Context, *cells: str) -> Decimal:
-        return read_number(cells[0])
-
-    def to_v2(self, c: Context, value: Decimal) -> tuple[str, ...]:
-        return (number_text(value),)
-
-    def to_fhir(self, c: Context, value: Decimal) -> Decimal:
-        return value
-
-    def from_fhir(self, c: Context, json: Any) -> Decimal:
-        return number_of(json)
-
-
 class Amount(Codec):
     """Number and unit cells <-> Quantity, for a dose or volume: an amount of drug, never a rate.
 

@@ -349,25 +349,31 @@ class Telecom(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> tuple[Contact, ...]:
         found = []
-        for cell, use in zip(cells, ("", "WPN"), strict=True):
-            for text in cell.split("~"):
-                contact = self._read(text, c) if text and text != '""' else None
+        for field, cell, use in ((13, cells[0], ""), (14, cells[1], "WPN")):
+            for number, text in enumerate(cell.split("~"), 1):
+                place = f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
+                contact = self._read(text, place, c) if text and text != '""' else None
                 if contact:
                     contact.use = contact.use or use
                     found.append(contact)
         return tuple(found)
 
-    def _read(self, text: str, c: Context) -> Contact | None:
-        parts = [unescape(part) for part in text.split("^")] + [""] * 12
+    @staticmethod
+    def _read(text: str, place: str, c: Context) -> Contact | None:
+        """The one address of an XTN; every other part of it is preserved."""
+        raw = text.split("^")
+        parts = [unescape(part) for part in raw] + [""] * 12
         number, use, equipment, mail = parts[:4]
-        if not (mail or number):
-            number = (
-                parts[11]
-                or "".join(
-                    ("+" + parts[4] + " " if parts[4] else "", parts[5] + " " if parts[5] else "", parts[6])
-                ).strip()
-            )
-        return Contact(mail or number, use, equipment) if mail or number else None
+        whole = " ".join(("+" + parts[4] if parts[4] else "", parts[5], parts[6])).strip()
+        value, used = next(
+            (found for found in ((number, 1), (mail, 4), (parts[11], 12), (whole, 0)) if found[0]), ("", 0)
+        )
+        if not value:
+            return None
+        for at, part in enumerate(raw, 1):
+            if part and at not in (used, 2, 3):
+                c.preserved.append((f"{place}.{at}", part))
+        return Contact(value, use, equipment)
 
     def to_v2(self, c: Context, value: tuple[Contact, ...]) -> tuple[str, ...]:
         home = "~".join(self._write(one) for one in value if one.use != "WPN")
@@ -531,7 +537,15 @@ class Logical(Codec):
     fhir_type = "Reference"
 
     def from_v2(self, c: Context, *cells: str) -> Any:
-        return read_cwe(cells[0], c)
+        value = read_cwe(cells[0], c)
+        if value is None or not value.codings:
+            return value
+        # A logical reference holds one code with its name: all else is preserved.
+        for at, part in enumerate(cells[0].split("^")[3:9], 4):
+            if part:
+                c.keep(f".{at}", part)
+        first = value.codings[0]
+        return Coded((Coding(first.code, first.system, first.display),))
 
     def to_v2(self, c: Context, value: Any) -> tuple[str, ...]:
         return (write_cwe(value),)

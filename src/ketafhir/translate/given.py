@@ -1,0 +1,262 @@
+"""Administrations in from FHIR: MedicationAdministration -> acts and the RXA that ended something.
+
+A resource that others are part of says how the whole infusion stands; all others are acts. What is ours brings its numbers
+(RXA-1, RXA-2, ORC-2, ORC-3) along; of what others made, the order is that of `request`, of the whole infusion, or its own
+number, and the acts are counted by time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.errors import Issue, Refused
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.mapping import codes
+from ketafhir.mapping.engine import get_preserved, put_back
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.infusion import Course, course, last_event
+from ketafhir.therapy.records import Administration
+from ketafhir.therapy.values import Coded
+from ketafhir.translate import amounts, orders
+from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
+from ketafhir.translate.courses import DERIVED_END, TYPE
+from ketafhir.translate.numbering import Numbered, number, order_numbers
+from ketafhir.translate.taking import Taking
+from ketafhir.translate.wasted import take_waste
+
+_WORDS = {"held": "held", "stopped": "discontinued", "completed": "completed", "running": "running"}
+"""How an infusion stands, as an order says it (ORC-5)."""
+_NOT_GIVEN = ("refused", "not-given")
+
+
+def take(taking: Taking) -> None:
+    """All MedicationAdministrations of the Bundle, after its orders. Raises Refused."""
+    told = taking.index.of_type(TYPE)
+    above = {id(one): _whole(taking, one) for one in told}
+    held = {id(one) for one in above.values() if one is not None}
+    wholes = [one for one in told if not tagged(one, "keta.waste") and (tagged(one, "keta.infusion") or id(one) in held)]
+    acts: list[Numbered] = []
+    for resource in told:
+        if tagged(resource, "keta.waste"):
+            take_waste(taking, resource)
+        elif not any(resource is one for one in wholes):
+            acts.append(Numbered(_take_act(taking, resource, above[id(resource)]), resource, above[id(resource)]))
+    number(taking, acts)
+    for one in acts:
+        _add(taking, one)
+    for resource in wholes:
+        _take_closers(taking, resource)
+        _tell_whole(taking, resource)
+
+
+def tagged(resource: Json, name: str) -> bool:
+    """Whether a resource carries a tag of ours."""
+    one = codes.code(name)
+    tags = resource.get("meta", {}).get("tag", ())
+    return any(tag.get("code") == one.code and tag.get("system") == one.system for tag in tags)
+
+
+def _whole(taking: Taking, resource: Json) -> Json | None:
+    """The administration in the Bundle that this one is part of."""
+    for reference in resource.get("partOf", ()):
+        found = taking.resolve(reference, resource)
+        if found is not None and found.get("resourceType") == TYPE:
+            return found
+    return None
+
+
+def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administration:
+    values = taking.take(resource, RXA, seen=_as_period(resource))
+    preserved = list(values.pop("preserved", ()))
+    values.update(taking.take(resource, RXR, ORC))
+    values.pop("preserved", None)
+    preserved += _take_medication(taking, resource, values)
+    values["placer"], values["filler"] = order_numbers(taking, resource, whole, values)
+    act = Administration(**values)
+    _check(taking, resource, act)
+    _restate(resource, act)
+    if whole is None and not resource.get("partOf"):
+        act.order_status = act.order_status or _WORDS.get(act.state, "")
+    act.order_control = next((text for place, text in preserved if place == "ORC-1"), "")
+    act.preserved = tuple((place, text) for place, text in preserved if place != "ORC-1")
+    act.notes = _notes(resource)
+    act.action = "delete" if act.state == "deleted" else "add"
+    act.patient = taking.patient(resource)
+    act.visit = taking.visit(resource, "context") or (taking.visit(whole, "context") if whole else "")
+    act.order = order_identity(act.placer, act.filler)
+    _check_patient(taking, resource, act, whole)
+    return act
+
+
+def _take_medication(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Drug and batch of the Medication that is referred to, into `values`; gives what is preserved of it."""
+    reference = resource.get("medicationReference")
+    medication = taking.resolve(reference, resource)
+    if medication is not None and medication.get("resourceType") == "Medication":
+        batch = taking.take(medication, MEDICATION)
+        preserved: tuple[tuple[str, str], ...] = batch.pop("preserved", ())
+        values.update(batch)
+        values.setdefault("drug", orders.drug_within(taking, medication, resource))
+        return preserved
+    if "drug" not in values and isinstance(reference, dict) and reference.get("display"):
+        values["drug"] = Coded((), str(reference["display"]))
+    return ()
+
+
+def _notes(resource: Json) -> tuple[str, ...]:
+    """The notes, and the dosage in words, which HL7v2 has no other place for."""
+    told = [note.get("text") for note in resource.get("note", ())]
+    told.append(resource.get("dosage", {}).get("text"))
+    return tuple(str(text) for text in told if text)
+
+
+def _as_period(resource: Json) -> Json:
+    """The resource with effectiveDateTime as a period without end, as the tables read it."""
+    if "effectiveDateTime" not in resource:
+        return resource
+    period = {"start": resource["effectiveDateTime"]}
+    if "_effectiveDateTime" in resource:
+        period["_start"] = resource["_effectiveDateTime"]
+    return {**resource, "effectivePeriod": period}
+
+
+def _check(taking: Taking, resource: Json, act: Administration) -> None:
+    """What an RXA must have, and must not say. Raises Refused."""
+    if not orders.understood(act.drug):
+        raise refusal(
+            taking, resource, "medication[x]", "drug-unknown",
+            "the drug has neither a code with its system nor a text", "send medicationCodeableConcept", "103",
+        )  # fmt: skip
+    if act.start is None:
+        raise refusal(taking, resource, "effective[x]", "start-missing", "an administration without start", "", "101")
+    if act.end is not None and act.end.at < act.start.at:
+        raise refusal(
+            taking, resource, "effectivePeriod.end", "end-before-start",
+            f"the administration ends before it starts ({act.start.iso})", "", "102",
+        )  # fmt: skip
+    if act.amount is None and act.rate is None and resource.get("dosage", {}).get("text"):
+        taking.c.warn(
+            "dose-in-words", "the dose is told in words only: it goes out as a note, and the amount as not known",
+            str(resource["dosage"]["text"]), "send dosage.dose or dosage.rate[x]",
+        )  # fmt: skip
+    if resource.get("status") == "in-progress" and act.end is not None:
+        taking.c.warn("status-contradiction", "in progress, and yet with an end: both go out as told", act.end.iso)
+
+
+def _check_patient(taking: Taking, resource: Json, act: Administration, whole: Json | None) -> None:
+    """An administration is of the patient of its order and of its infusion. Raises Refused."""
+    request = taking.resolve(resource.get("request"), resource)
+    others = [taking.patient(one) for one in (request, whole) if one is not None and "subject" in one]
+    if any(one != act.patient for one in others):
+        raise refusal(
+            taking, resource, "subject", "order-of-another-patient",
+            "the order or the infusion is another patient's", "check subject, request and partOf", "205",
+        )  # fmt: skip
+
+
+def refusal(
+    taking: Taking, resource: Json, element: str, code: str, text: str, hint: str = "", hl7: str = "207"
+) -> Refused:
+    """The refusal of a Bundle for one element of an administration."""
+    where = f"{taking.name(resource)}.{element}"
+    return Refused(*taking.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
+
+
+def _restate(resource: Json, act: Administration) -> None:
+    """What is derived in FHIR is not told: an end from the next event, and the states that follow from it."""
+    beside = resource.get("effectivePeriod", {}).get("_end", {})
+    if any(one.get("url") == DERIVED_END for one in beside.get("extension", ())):
+        act.end = None
+        if act.state == "completed":
+            act.state = ""
+    if act.state == "running":
+        act.state, act.order_status = "", "running"
+    elif act.state == "held":
+        act.state, act.order_status = "stopped", "held"  # PA with HD is a pause
+    elif act.state == "unknown":
+        act.state = ""
+    not_done = act.state in _NOT_GIVEN
+    kinds = {codes.code("v2-0322.RE").code: "refused", codes.code("v2-0322.NA").code: "not-given"}
+    system = codes.code("v2-0322.RE").system
+    reasons = []
+    for reason in act.reasons if not not_done else act.refusal:
+        found = next((kinds.get(one.code, "") for one in reason.codings if one.system == system), "")
+        if not_done and found:
+            act.state = found
+        else:
+            reasons.append(reason)
+    act.reasons, act.refusal = ((), tuple(reasons)) if not_done else (tuple(reasons), ())
+
+
+def _add(taking: Taking, one: Numbered) -> None:
+    """The act under its key, with what it gave beside a rate. Raises Refused where two have one key."""
+    act, resource = one.act, one.resource
+    give = act.counters[0] or "0"
+    act.key = f"{act.order}|{give}|{act.counters[1]}"
+    act.infusion = f"{act.order}|{give}|@{act.visit}"
+    if taking.records.administrations.setdefault(act.key, act) is not act:
+        raise refusal(
+            taking, resource, "identifier", "identity-collision",
+            f"two administrations have one number ({'-'.join(act.counters)})", "", "205",
+        )  # fmt: skip
+    taking.acts[id(resource)] = act.key
+    if one.whole is not None:
+        taking.infusions.setdefault(id(one.whole), act.infusion)
+    amounts.beside_rate(taking, resource, act)
+
+
+def _take_closers(taking: Taking, whole: Json) -> None:
+    """The RXA that ended something, preserved on the whole infusion as they came."""
+    preserved = get_preserved(whole)
+    place = 1
+    while True:
+        cells: dict[int, str] = {}
+        put_back(cells, "RXA", preserved, place)
+        if not cells:
+            return
+        fields = ["RXA", *(cells.get(at, "") for at in range(1, max(cells) + 1))]
+        values = taking.tables.mapping(RXA, MEDICATION).from_v2(Segment("RXA", fields, 0, place), taking.c)
+        taking.c.preserved.clear()
+        taking.c.segment = None
+        values["placer"], values["filler"] = order_numbers(taking, whole, None, taking.take(whole, ORC))
+        act = Administration(**values)
+        act.preserved = tuple((f"RXA-{field}", text) for field, text in sorted(cells.items()))
+        act.patient, act.visit = taking.patient(whole), taking.visit(whole, "context")
+        act.order = order_identity(act.placer, act.filler)
+        act.action = act.action or "add"
+        give = act.counters[0] or "0"
+        act.key = f"{act.order}|{give}|{act.counters[1]}"
+        act.infusion = taking.infusions.get(id(whole), f"{act.order}|{give}|@{act.visit}")
+        taking.records.administrations[act.key] = act
+        place += 1
+
+
+def _tell_whole(taking: Taking, whole: Json) -> None:
+    """How the whole infusion stands is what the order said beside its last event; what else it tells goes there as well."""
+    infusion = taking.infusions.get(id(whole), "")
+    acts = [act for act in taking.records.administrations.values() if act.infusion == infusion]
+    last = last_event(acts)
+    if not acts:
+        raise refusal(
+            taking, whole, "partOf", "infusion-without-acts", "a whole infusion without its administrations",
+            "add those that are partOf it to the Bundle",
+        )  # fmt: skip
+    state = taking.tables.code_map("administration-state").fhir_to_domain.get(whole.get("status", ""), "")
+    if last is not None and state in _WORDS:
+        last.order_status = _WORDS[state]
+        if state in ("held", "stopped") and last.state == "completed" and _course(taking, acts).status != state:
+            last.state = "stopped"  # RXA-20 PA with ORC-5 HD or DC is how HL7v2 says a pause or a stop
+    if tagged(whole, "keta.infusion"):
+        return
+    found = _course(taking, acts)
+    if state and found.status != state:
+        text = f"the infusion is {whole['status']}, and of its administrations follows {found.status}: these count"
+        taking.c.warn("status-differs", text, str(whole["status"]))
+    (last or acts[-1]).notes += _notes(whole)
+    amounts.of_whole(taking, whole, found)
+
+
+def _course(taking: Taking, acts: list[Administration]) -> Course:
+    order = orders.find_order(taking.records, acts[0].placer, acts[0].filler)
+    return course(acts[0].infusion, acts, order)
