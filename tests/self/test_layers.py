@@ -27,7 +27,6 @@ ROOMS: dict[str, set[str]] = {
     "hapi": set(),
     "mapping": {"therapy", "hl7v2", "fhir"},
     "translate": {"therapy", "hl7v2", "fhir", "mapping"},
-    "simulate": {"therapy", "hl7v2", "fhir", "mapping", "translate"},
     "sync": {"store", "fhir"},
     "config": {"hl7v2"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},
@@ -36,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "serve_command": {"config", "app", "mllp"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
     "demo": {
-        "therapy", "hl7v2", "fhir", "mapping", "translate", "simulate", "mllp", "store", "sync", "hapi",
+        "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
         "config", "app", "__init__",
     },
     "cli": {"config", "hl7v2", "mllp", "store", "__init__"},
