@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from typing import Any
 
 from ketafhir.therapy.records import Administration, Order
 from ketafhir.therapy.values import Quantity, Time
@@ -17,8 +18,11 @@ from ketafhir.therapy.values import Quantity, Time
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
 _MILLIGRAMS = {"mg": Fraction(1), "g": Fraction(1000), "ug": Fraction(1, 1000), "ng": Fraction(1, 1_000_000)}
 _MILLILITRES = {"mL": Fraction(1), "L": Fraction(1000)}
+_KILOGRAMS = {"kg": Fraction(1), "g": Fraction(1, 1000), "[lb_av]": Fraction(45359237, 100_000_000)}
 _GIVEN = {"completed", "stopped", "superseded", "running", "unknown"}
 _NOT_GIVEN = {"refused", "not-given"}
+_HOLDING = {"HD", "OH", "HR"}
+"""Table 0119: hold, held, on hold as requested."""
 
 
 @dataclass(slots=True)
@@ -67,50 +71,70 @@ def is_closer(act: Administration) -> bool:
 
 def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
     """The course of one infusion from everything told of it, in any order."""
-    acts = sorted(told, key=lambda act: (act.start.at if act.start else Decimal(0), act.counters, act.key))
+    acts = sorted(_numbered(list(told), order), key=_place)
     found = Course(key, acts[0])
     found.closers = [act for act in acts if is_closer(act)]
-    ends = _ends(acts)
-    last = _last_event(acts)
+    ends, followed = _ends(acts)
+    last = last_event(acts)
     for act in acts:
         if not is_closer(act):
-            found.acts.append(_act(act, ends.get(act.key), last is act, found))
+            found.acts.append(_act(act, ends.get(act.key), act.key in followed, found))
     _parent(found, last, order, weight)
     return found
+
+
+def _numbered(acts: list[Administration], order: Order | None) -> list[Administration]:
+    """The acts with every number their order is known by: a message may tell one of two."""
+    known = [*acts, order] if order is not None else acts
+    placer = next((one.placer for one in known if one.placer), None)
+    filler = next((one.filler for one in known if one.filler), None)
+    return [
+        act
+        if (act.placer or not placer) and (act.filler or not filler)
+        else replace(act, placer=act.placer or placer, filler=act.filler or filler)
+        for act in acts
+    ]
+
+
+def _place(act: Administration) -> tuple[Any, ...]:
+    """Acts in order of start; what starts at once, in order of the counters."""
+    return _at(act.start), [(len(number), number) for number in act.counters], act.key
 
 
 def _alive(acts: Iterable[Administration]) -> list[Administration]:
     return [act for act in acts if act.state not in ("deleted", *_NOT_GIVEN)]
 
 
-def _ends(acts: list[Administration]) -> dict[str, Time]:
-    """Derived ends: of each open segment, the start of the next event of the infusion."""
+def _ends(acts: list[Administration]) -> tuple[dict[str, Time], set[str]]:
+    """Derived ends: of each open segment, the start of the next event; and the segments that were over when one came."""
     events = [act for act in _alive(acts) if act.rate is not None and act.start is not None]
-    found = {}
-    for place, act in enumerate(events):
-        if act.end is None and not is_closer(act):
-            later = next((one for one in events[place + 1 :] if one.start and one.start.at > _at(act.start)), None)
-            if later is not None and later.start is not None:
-                found[act.key] = later.start
-    return found
+    found, followed = {}, set()
+    for act, later in zip(events, events[1:], strict=False):
+        if is_closer(act) or later.start is None:
+            continue
+        if act.end is None:
+            found[act.key] = later.start
+        elif act.end.at <= later.start.at:
+            followed.add(act.key)
+    return found, followed
 
 
 def _at(time: Time | None) -> Decimal:
     return time.at if time else Decimal(0)
 
 
-def _last_event(acts: list[Administration]) -> Administration | None:
+def last_event(acts: list[Administration]) -> Administration | None:
     """The event that says how the infusion stands: of the segments and closers the last, else the last of the boluses."""
     alive = _alive(acts)
     segments = [act for act in alive if act.rate is not None]
-    return max(segments or alive, key=lambda act: (_at(act.start), is_closer(act)), default=None)
+    return max(segments or alive, key=_place, default=None)
 
 
-def _act(act: Administration, derived: Time | None, last: bool, found: Course) -> Act:
+def _act(act: Administration, derived: Time | None, followed: bool, found: Course) -> Act:
     end = act.end or derived
     state = act.state
     if not state:
-        if derived is not None and act.end is None:
+        if followed or (derived is not None and act.end is None):
             state = "superseded"
         elif act.order_status == "running" and act.end is None:
             state = "running"
@@ -135,29 +159,31 @@ def _parent(found: Course, last: Administration | None, order: Order | None, wei
         found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
     else:
         _sums(found, given, order, weight)
-        found.status = _status(found, last, given, order)
+        found.status = _status(found, last, given, _short(found, order, weight))
     if found.status in ("completed", "stopped"):
-        ends = [act.end or act.told.start for act in given]
-        found.end = max((end for end in ends if end), key=lambda time: time.at, default=None)
+        ends = [act.end or (act.told.start if act.told.rate is None else None) for act in given]
+        found.end = max((end for end in ends if end), key=lambda time: time.at, default=None) if all(ends) else None
     else:
         found.total = None
 
 
-def _status(found: Course, last: Administration, given: list[Act], order: Order | None) -> str:
-    """From the last event, not from any PA before it."""
-    state = last.state
-    if not is_closer(last):
-        state = next(act.state for act in given if act.told is last)
-    word = last.order_status
+def _status(found: Course, last: Administration, given: list[Act], short: bool) -> str:
+    """From the last event, not from any PA before it. Of one that only ends what runs, the order says more than RXA-20."""
+    closer = is_closer(last)
+    state = last.state if closer else next(act.state for act in given if act.told is last)
+    over = last.order_status in ("discontinued", "completed")
+    held = last.order_status == "held" or (last.order_control in _HOLDING and not over)
+    if closer and (held or last.order_status == "discontinued"):
+        return "held" if held else "stopped"
     if state == "running":
         return "running"
-    if state == "completed" or (is_closer(last) and word == "completed"):
-        return "stopped" if _short(found, order) else "completed"
+    if state == "completed" or (closer and not state and last.order_status == "completed"):
+        return "stopped" if short else "completed"
     if state == "unknown":
         return "unknown"
-    if word == "held":
+    if held:
         return "held"
-    if word in ("discontinued", "completed"):
+    if over:
         return "stopped"
     found.findings.append(
         Finding(
@@ -169,17 +195,13 @@ def _status(found: Course, last: Administration, given: list[Act], order: Order 
     return "held"
 
 
-def _short(found: Course, order: Order | None) -> bool:
+def _short(found: Course, order: Order | None, weight: Quantity | None) -> bool:
     """Whether less was given than ordered, where both are known (to the 0.001 that totals are written to)."""
-    ordered = _ordered_milligrams(order)
-    return found.total is not None and ordered is not None and found.total < _rounded(ordered)
-
-
-def _ordered_milligrams(order: Order | None) -> Fraction | None:
     dose = order.dose if order else None
-    if not isinstance(dose, Quantity) or dose.unit not in _MILLIGRAMS:
-        return None
-    return Fraction(dose.value) * _MILLIGRAMS[dose.unit]
+    if found.total is None or not isinstance(dose, Quantity):
+        return False
+    ordered, _ = _both((Fraction(dose.value), dose.unit), None, weight)
+    return ordered is not None and found.total < _rounded(ordered)
 
 
 def _sums(found: Course, given: list[Act], order: Order | None, weight: Quantity | None) -> None:
@@ -209,6 +231,8 @@ def delivered(act: Act) -> tuple[Fraction, str] | None:
         return (Fraction(told.amount.value), told.amount.unit) if told.amount else None
     if told.rate.per is None or told.start is None or act.end is None or told.rate.per.unit not in _SECONDS:
         return None
+    if not (told.start.has_clock and act.end.has_clock):
+        return None
     interval = Fraction(told.rate.per.value) * _SECONDS[told.rate.per.unit]
     elapsed = Fraction(act.end.at - told.start.at)
     return Fraction(told.rate.amount.value) * elapsed / interval, told.rate.amount.unit
@@ -222,8 +246,8 @@ def _both(
         return None, None
     value, unit = amount
     per_millilitre = _milligrams_per_millilitre(concentration)
-    if unit.endswith("/kg") and weight is not None and weight.unit == "kg":
-        value, unit = value * Fraction(weight.value), unit.removesuffix("/kg")
+    if unit.endswith("/kg") and weight is not None and weight.unit in _KILOGRAMS:
+        value, unit = value * Fraction(weight.value) * _KILOGRAMS[weight.unit], unit.removesuffix("/kg")
     if unit in _MILLIGRAMS:
         milligrams = value * _MILLIGRAMS[unit]
         return milligrams, milligrams / per_millilitre if per_millilitre else None

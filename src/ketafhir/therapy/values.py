@@ -91,6 +91,11 @@ class Time:
         """Seconds since 1970-01-01T00:00Z, exactly; the start of the period for a date or month."""
         return instant(self.iso)
 
+    @property
+    def has_clock(self) -> bool:
+        """Whether a time of day was told, and not only a date."""
+        return len(self.iso) > 10
+
 
 @lru_cache(maxsize=4096)
 def instant(iso: str) -> Decimal:
