@@ -71,5 +71,3 @@ def _observe(
         value=value, status="final" if act.state in _OVER else "preliminary",
     )  # fmt: skip
     taking.records.observations[one.key] = one
-
-

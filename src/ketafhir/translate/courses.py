@@ -11,7 +11,7 @@ from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.codecs.numbers import quantity_json
 from ketafhir.mapping.codecs.people import identifier_json
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.infusion import Act, Course, view
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.values import Identifier, Quantity, Time
@@ -21,6 +21,9 @@ from ketafhir.translate.writing import Writing
 
 DERIVED_END = EXTENSION + "derived-end"
 TYPE = "MedicationAdministration"
+ORDER_STATUS = "administration-order-status"
+STANDING = {"running": "running", "held": "held", "stopped": "discontinued", "completed": "completed"}
+"""How an infusion stands, as an order says it (ORC-5). Of others the word stands beside the act it was told with."""
 
 
 def tag(name: str) -> Json:
@@ -79,10 +82,14 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     if act.state in ("refused", "not-given"):
         resource.setdefault("statusReason", []).insert(0, _completion(act.state))
     _effective(resource, act)
+    if resource["status"] == "completed" and not told.state and not act.end_derived:
+        resource["_status"] = {"extension": [{"url": DERIVED, "valueBoolean": True}]}
     preserved = _dosage(resource, told)
     control = told.order_control
     if control and control != writing.tables.code_map("order-control").v2_to_domain.get(_default_control()):
         preserved += (("ORC-1", control),)
+    if told.order_status and course.status not in STANDING:
+        preserved += (("ORC-5", writing.tables.code_map(ORDER_STATUS).domain_to_v2[told.order_status]),)
     if told.notes:
         resource["note"] = [{"text": text} for text in told.notes]
     put_preserved(resource, (*told.preserved, *preserved))

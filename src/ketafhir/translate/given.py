@@ -20,13 +20,12 @@ from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Coded
 from ketafhir.translate import amounts, orders
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
-from ketafhir.translate.courses import DERIVED_END, TYPE
+from ketafhir.translate.courses import DERIVED_END, ORDER_STATUS, STANDING, TYPE
 from ketafhir.translate.numbering import Numbered, number, order_numbers
+from ketafhir.translate.observed import is_derived
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.wasted import take_waste
 
-_WORDS = {"held": "held", "stopped": "discontinued", "completed": "completed", "running": "running"}
-"""How an infusion stands, as an order says it (ORC-5)."""
 _NOT_GIVEN = ("refused", "not-given")
 
 
@@ -35,7 +34,9 @@ def take(taking: Taking) -> None:
     told = taking.index.of_type(TYPE)
     above = {id(one): _whole(taking, one) for one in told}
     held = {id(one) for one in above.values() if one is not None}
-    wholes = [one for one in told if not tagged(one, "keta.waste") and (tagged(one, "keta.infusion") or id(one) in held)]
+    wholes = [
+        one for one in told if not tagged(one, "keta.waste") and (tagged(one, "keta.infusion") or id(one) in held)
+    ]
     acts: list[Numbered] = []
     for resource in told:
         if tagged(resource, "keta.waste"):
@@ -77,9 +78,11 @@ def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administrat
     _check(taking, resource, act)
     _restate(resource, act)
     if whole is None and not resource.get("partOf"):
-        act.order_status = act.order_status or _WORDS.get(act.state, "")
-    act.order_control = next((text for place, text in preserved if place == "ORC-1"), "")
-    act.preserved = tuple((place, text) for place, text in preserved if place != "ORC-1")
+        act.order_status = act.order_status or STANDING.get(act.state, "")
+    beside = {place: text for place, text in preserved if place in ("ORC-1", "ORC-5")}
+    act.order_control = beside.get("ORC-1", "")
+    act.order_status = taking.tables.code_map(ORDER_STATUS).v2_to_domain.get(beside.get("ORC-5", ""), act.order_status)
+    act.preserved = tuple((place, text) for place, text in preserved if place not in beside)
     act.notes = _notes(resource)
     act.action = "delete" if act.state == "deleted" else "add"
     act.patient = taking.patient(resource)
@@ -170,6 +173,8 @@ def _restate(resource: Json, act: Administration) -> None:
         act.end = None
         if act.state == "completed":
             act.state = ""
+    if act.state == "completed" and is_derived(resource.get("_status")):
+        act.state = ""
     if act.state == "running":
         act.state, act.order_status = "", "running"
     elif act.state == "held":
@@ -238,19 +243,22 @@ def _tell_whole(taking: Taking, whole: Json) -> None:
     acts = [act for act in taking.records.administrations.values() if act.infusion == infusion]
     last = last_event(acts)
     if not acts:
-        raise refusal(
-            taking, whole, "partOf", "infusion-without-acts", "a whole infusion without its administrations",
+        taking.c.where = taking.name(whole)
+        taking.c.warn(
+            "infusion-without-acts", "a whole infusion without its administrations: it makes no RXA", str(whole.get("status")),
             "add those that are partOf it to the Bundle",
         )  # fmt: skip
+        return
     state = taking.tables.code_map("administration-state").fhir_to_domain.get(whole.get("status", ""), "")
-    if last is not None and state in _WORDS:
-        last.order_status = _WORDS[state]
+    if last is not None and state in STANDING:
+        last.order_status = STANDING[state]
         if state in ("held", "stopped") and last.state == "completed" and _course(taking, acts).status != state:
             last.state = "stopped"  # RXA-20 PA with ORC-5 HD or DC is how HL7v2 says a pause or a stop
     if tagged(whole, "keta.infusion"):
         return
     found = _course(taking, acts)
     if state and found.status != state:
+        taking.c.where = taking.name(whole)
         text = f"the infusion is {whole['status']}, and of its administrations follows {found.status}: these count"
         taking.c.warn("status-differs", text, str(whole["status"]))
     (last or acts[-1]).notes += _notes(whole)

@@ -76,7 +76,9 @@ def number(taking: Taking, told: list[Numbered]) -> None:
     used = {(one.act.order, *one.act.counters) for one in told}
     infusions: dict[str, dict[int, list[Numbered]]] = {}
     for one in sorted(bare, key=_place):
-        infusions.setdefault(one.act.order, {}).setdefault(id(one.whole) if one.whole is not None else 0, []).append(one)
+        infusions.setdefault(one.act.order, {}).setdefault(id(one.whole) if one.whole is not None else 0, []).append(
+            one
+        )
     for order, groups in infusions.items():
         for give, group in enumerate(groups.values()):
             count = 0

@@ -35,9 +35,16 @@ from ketafhir.translate.order_segments import (
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
+_DOSED = {"doseQuantity", "doseRange", "rateQuantity", "rateRatio", "rateRange"}
+_MOST = ("maxDosePerAdministration", "maxDosePerLifetime")
+_OFTEN = {
+    "countMax", "durationMax", "frequencyMax", "period", "periodMax", "dayOfWeek", "timeOfDay", "when", "offset",
+}  # fmt: skip
+
 __all__ = [
     "compose",
     "compose_detail",
+    "drug_within",
     "expect",
     "find_order",
     "order_key",
@@ -45,6 +52,7 @@ __all__ = [
     "render",
     "request_reference",
     "take",
+    "understood",
 ]
 
 
@@ -150,6 +158,7 @@ def _take(taking: Taking, resource: Json) -> None:
     )  # fmt: skip
     if taking.records.orders.setdefault(order.key, order) is not order:
         raise _refused(taking, resource, "identifier", "identity-collision", "two orders of one intent have one number")
+    taking.orders[id(resource)] = order.key
     _take_observations(taking, resource, order)
 
 
@@ -168,13 +177,35 @@ def _check(taking: Taking, resource: Json) -> None:
     dosages = resource.get("dosageInstruction", ())
     if resource.get("doNotPerform") is True:
         raise _refused(taking, resource, "doNotPerform", "order-prohibited", "HL7v2 has no order not to give a drug")
-    if any(one.get("modifierExtension") for one in (resource, *dosages)):
-        raise _refused(taking, resource, "modifierExtension", "modifier-unknown", "a modifier that is not understood")
     if len(dosages) > 1 or any(len(one.get("doseAndRate", ())) > 1 for one in dosages):
         raise _refused(
             taking, resource, "dosageInstruction", "dosage-several", "an RXE or RXO holds one dose and rate",
             "send one request for each",
         )  # fmt: skip
+    for dosage in dosages:
+        for element in _limits(dosage):
+            raise _refused(
+                taking, resource, f"dosageInstruction[0].{element}", "dosage-unwritable",
+                "it changes what is ordered, and no table row maps it", "send the order without it, or as several",
+            )  # fmt: skip
+        if dosage.get("text") and not any(_DOSED & one.keys() for one in dosage.get("doseAndRate", ())):
+            taking.c.where = taking.name(resource)
+            taking.c.warn(
+                "dose-in-words", "dose and rate are told in words only: they go out as TQ1-11", str(dosage["text"]),
+                "send dosageInstruction.doseAndRate",
+            )  # fmt: skip
+
+
+def _limits(dosage: Json) -> list[str]:
+    """Elements of a dosage that say how often, when needed or how much at most, which no row maps."""
+    timing = dosage.get("timing", {})
+    repeat = timing.get("repeat", {})
+    found = [name for name in ("asNeededBoolean", "asNeededCodeableConcept", *_MOST) if dosage.get(name)]
+    found += [f"timing.{name}" for name in ("event", "code") if timing.get(name)]
+    once = (repeat.get("count", 1), repeat.get("frequency", 1)) == (1, 1) and not _OFTEN & repeat.keys()
+    if not once:
+        found += [f"timing.repeat.{name}" for name in repeat if name in _OFTEN | {"count", "frequency"}]
+    return found
 
 
 def _number(taking: Taking, resource: Json, values: dict[str, Any]) -> None:
@@ -205,11 +236,8 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
     values["ingredients"] = tuple(
         _ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
     )
-    if "drug" not in values:
-        additives = [one.drug for one in values["ingredients"] if one.kind != "base" and one.drug]
-        if len(additives) == 1:
-            values["drug"] = additives[0]
-    if not _understood(values.get("drug")):
+    values.setdefault("drug", _additive(values["ingredients"]))
+    if not understood(values.get("drug")):
         raise _refused(
             taking, resource, "medication[x]", "drug-unknown",
             "the drug has neither a code with its system nor a text", "send medicationCodeableConcept", "103",
@@ -217,7 +245,19 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
     return values
 
 
-def _understood(drug: Coded | None) -> bool:
+def drug_within(taking: Taking, medication: Json, resource: Json) -> Coded | None:
+    """The drug of a Medication that names only its ingredients: that of the only one that is no base."""
+    listed = medication.get("ingredient", ())
+    return _additive(tuple(_ingredient(taking, one, medication, resource) for one in listed))
+
+
+def _additive(ingredients: tuple[Ingredient, ...]) -> Coded | None:
+    additives = [one.drug for one in ingredients if one.kind != "base" and one.drug]
+    return additives[0] if len(additives) == 1 else None
+
+
+def understood(drug: Coded | None) -> bool:
+    """Whether a drug says something: a code with its system or its name, or a text."""
     return drug is not None and bool(drug.text or any(one.system or one.display for one in drug.codings))
 
 
@@ -246,5 +286,5 @@ def _ingredient(taking: Taking, json: Json, medication: Json, resource: Json) ->
 def _refused(
     taking: Taking, resource: Json, element: str, code: str, text: str, hint: str = "", hl7: str = "207"
 ) -> Refused:
-    where = f"{resource['resourceType']}.{element}"
+    where = f"{taking.name(resource)}.{element}"
     return Refused(*taking.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))

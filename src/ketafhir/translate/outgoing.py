@@ -17,7 +17,7 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
 from ketafhir.therapy.values import Time
-from ketafhir.translate import acts, observations, orders, patients, provenance
+from ketafhir.translate import acts, given, observations, orders, patients, provenance
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
@@ -71,7 +71,7 @@ def take(value: Any, settings: Settings) -> Taking:
     for resource in index.of_type("Encounter"):
         patients.take_visit(taking, resource)
     orders.take(taking)
-    acts.take(taking)
+    given.take(taking)
     observations.take(taking)
     return taking
 

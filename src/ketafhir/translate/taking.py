@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -19,13 +21,14 @@ class Taking:
     """One Bundle (or resource) on its way to records.
 
     A record taken from FHIR gets its key from the business identifiers of the resource, so that it meets the record that
-    HL7v2 told; a resource without any is known by its fullUrl or id. `taken` holds the
-    keys of the records that an Observation has become, by the `id()` of its resource.
+    HL7v2 told; a resource without any is known by its fullUrl or id. `orders`, `acts`, `infusions` and `taken` hold the keys of
+    the records that a resource has become, by its `id()`.
     """
 
     def __init__(self, index: Index, tables: Tables, c: Context) -> None:
         self.index, self.tables, self.c = index, tables, c
         self.records = Records()
+        self.orders: dict[int, str] = {}
         self.acts: dict[int, str] = {}
         self.infusions: dict[int, str] = {}
         self._within: Json = {}
@@ -39,7 +42,7 @@ class Taking:
         `seen` is the resource as the tables are to see it, where a module rearranged it (what was given is never changed).
         """
         self._within = resource
-        self.c.where = f"{resource['resourceType']}/{resource['id']}" if "id" in resource else resource["resourceType"]
+        self.c.where = self.name(resource)
         values: dict[str, Any] = {}
         for name in tables:
             values.update(self.tables.mapping(name).from_fhir(seen or resource, self.c, name))
@@ -47,6 +50,20 @@ class Taking:
         if preserved:
             values["preserved"] = preserved
         return values
+
+    @staticmethod
+    def name(resource: Json) -> str:
+        """What a finding calls a resource: `Observation/o1`."""
+        return f"{resource['resourceType']}/{resource['id']}" if "id" in resource else str(resource["resourceType"])
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take another resource in between; afterwards findings speak of this one again."""
+        within, where = self._within, self.c.where
+        try:
+            yield
+        finally:
+            self._within, self.c.where = within, where
 
     def resolve(self, reference: Any, within: Json) -> Json | None:
         """The resource a Reference points to, where it is in the Bundle."""
@@ -67,8 +84,9 @@ class Taking:
 
         reference = resource.get(element)
         found = self.resolve(reference, resource)
-        if found is not None:
-            return take_patient(self, found).key
+        if found is not None and found.get("resourceType") == "Patient":
+            with self._aside():
+                return take_patient(self, found).key
         identifier = read_identifier(reference.get("identifier")) if isinstance(reference, dict) else None
         if identifier is None:
             raise Refused(
@@ -77,12 +95,13 @@ class Taking:
                     "error",
                     "patient-missing",
                     "the patient is neither in the Bundle nor referred to by identifier",
-                    where=f"{resource['resourceType']}.{element}",
+                    where=f"{self.name(resource)}.{element}",
                     hint="add the Patient to the Bundle, or subject.identifier",
                     hl7="101",
                 ),
             )
-        return take_patient(self, {"resourceType": "Patient", "identifier": [(reference or {})["identifier"]]}).key
+        with self._aside():
+            return take_patient(self, {"resourceType": "Patient", "identifier": [(reference or {})["identifier"]]}).key
 
     def visit(self, resource: Json, element: str = "encounter") -> str:
         """The key of the visit a resource belongs to, or "" where there is none."""
@@ -91,14 +110,17 @@ class Taking:
         reference = resource.get(element)
         found = self.resolve(reference, resource)
         if found is not None and found.get("resourceType") == "Encounter":
-            return take_visit(self, found)
+            with self._aside():
+                return take_visit(self, found)
         if isinstance(reference, dict) and reference.get("identifier"):
-            return take_visit(
-                self,
-                {
-                    "resourceType": "Encounter",
-                    "identifier": [reference["identifier"]],
-                    "subject": resource.get("subject") or resource.get("patient"),
-                },
-            )
+            about = {
+                "resourceType": "Encounter",
+                "identifier": [reference["identifier"]],
+                "subject": resource.get("subject") or resource.get("patient"),
+            }
+            with self._aside():
+                return take_visit(self, about)
+        if reference:
+            told = str(reference.get("reference", "")) if isinstance(reference, dict) else str(reference)
+            self.c.warn("visit-missing", "the visit is neither in the Bundle nor referred to by identifier", told)
         return ""
