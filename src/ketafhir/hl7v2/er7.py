@@ -257,6 +257,8 @@ def encode_segment(name: str, cells: dict[int, str] | Sequence[str], separators:
 
     MSH-1 and MSH-2 are written from `separators`, whatever the cells say.
     """
+    if isinstance(cells, list) and len(cells) > 1 and cells[-1] and name not in _HEADERS:
+        return separators.field.join([name, *cells[1:]])
     if isinstance(cells, dict):
         fields = [""] * (max(cells, default=0) + 1)
         for number, cell in cells.items():

@@ -241,7 +241,7 @@ class _Walker:
     def _results(self, segment: Segment) -> list[Result] | None:
         """The list that an OBX belongs to; None for the document of an order (2.8: before its OBR)."""
         order, group = self.order, self.group
-        if isinstance(group, Administration | Give):
+        if group is not None and not isinstance(group, Infusion):
             return group.results
         if order is None:
             if self.code == "RAS" or (self.code == "ORU" and not self._at_least("2.7")):

@@ -100,9 +100,9 @@ class Context:
         if issue not in self.issues:
             self.issues.append(issue)
 
-    def remarks(self) -> tuple[int, int]:
-        """Grows with each warning and each preserved text: what was read without any may be remembered."""
-        return self.warned, len(self.preserved)
+    def remarks(self) -> int:
+        """Grows with each warning, preserved text and `""`: what was read without any may be remembered."""
+        return self.warned + len(self.preserved) + len(self.nulls)
 
     def remember(self, cells: tuple[Any, ...], value: Any) -> None:
         """Keep the value of a row and its cells (`read`). Values are never changed once they are made."""

@@ -7,6 +7,7 @@ knows rows and cells, not medicine: choosing segments, grouping and tying record
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -25,11 +26,27 @@ _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(
 class Mapping:
     """The tables of one segment, compiled. `known` are the fields that some row reads or declares dropped."""
 
-    __slots__ = ("_components", "_gaps", "_multi", "_rendered", "_single", "_width", "known", "segment", "tables")
+    __slots__ = (
+        "_steady",
+        "_steady_names",
+        "_varying_multi",
+        "_varying_single",
+        "_components",
+        "_gaps",
+        "_multi",
+        "_rendered",
+        "_single",
+        "_width",
+        "domains",
+        "known",
+        "segment",
+        "tables",
+    )
 
     def __init__(self, tables: Tables, *names: str) -> None:
         self.tables = {name: tables.table(name) for name in names}
         rows = [row for table in self.tables.values() for row in table.rows if row.cells]
+        self.domains = frozenset(row.domain for table in self.tables.values() for row in table.rows if row.domain)
         self.segment = next(iter(self.tables.values())).segment
         self.known = frozenset(cell.field for row in rows for cell in row.cells)
         self._width = max((cell.field for row in rows for cell in (*row.cells, *_cells_of(row.when))), default=0) + 1
@@ -51,6 +68,15 @@ class Mapping:
             if id(row) not in plain
         ]
         self._components = self._partly_known(rows)
+        self._varying_single = [one for one in self._single if not one[3].steady]
+        self._varying_multi = [one for one in self._multi if not (one[2] and one[0].codec and one[0].codec.steady)]
+        steady = {field for field, *_, codec, _ in self._single if codec.steady}
+        steady |= {field for one in self._multi if one not in self._varying_multi for field in one[1]}
+        self._steady_names = {row.domain for row in mapped} - {
+            *(domain for _, domain, *_ in self._varying_single),
+            *(row.domain for row, _, _ in self._varying_multi),
+        }
+        self._steady = itemgetter(*sorted(steady)) if len(steady) > 2 else None
         self._rendered = {
             name: [
                 (row, row.path, row.path.plain, row.domain, row.each, row.codec)
@@ -79,8 +105,16 @@ class Mapping:
             fields = fields + [""] * -beyond
         c.segment = segment
         read = c.read
-        values: dict[str, Any] = {}
-        for field, domain, each, codec, row in self._single:
+        before = c.remarks()
+        cells = self._steady(fields) if self._steady else None
+        known = read.get((self, cells))
+        if known is None:
+            values: dict[str, Any] = {}
+            single, multi = self._single, self._multi
+        else:
+            values = known.copy()
+            single, multi = self._varying_single, self._varying_multi
+        for field, domain, each, codec, row in single:
             text = fields[field]
             if not text:
                 continue
@@ -94,7 +128,7 @@ class Mapping:
                     continue
             values[domain] = value
         idle: list[Row] = []
-        for row, places, plain in self._multi:
+        for row, places, plain in multi:
             if plain:
                 value = read.get((row, *[fields[place] for place in places]))
                 if value is not None:
@@ -116,6 +150,8 @@ class Mapping:
         if idle:
             self._keep_idle(idle, fields, c)
         c.row = None
+        if known is None and cells and c.remarks() == before:
+            c.remember((self, cells), {name: value for name, value in values.items() if name in self._steady_names})
         return values
 
     def _read_single(self, row: Row, codec: Codec, text: str, each: bool, c: Context) -> Any:
@@ -387,7 +423,7 @@ def preserved_json(preserved: Preserved) -> list[Json]:
 def put_preserved(resource: Json, preserved: Preserved) -> None:
     """Write preserved fields into a resource."""
     if preserved:
-        resource.setdefault("extension", []).extend(preserved_json(preserved))
+        resource["extension"] = [*resource.get("extension", ()), *preserved_json(preserved)]
 
 
 def get_preserved(resource: Json) -> Preserved:

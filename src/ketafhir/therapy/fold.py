@@ -16,6 +16,7 @@ from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Reco
 from ketafhir.therapy.values import Identifier
 
 _VERSIONED = ("patients", "visits", "orders", "administrations")
+_WHOLE = tuple(kind for kind in KINDS if kind not in _VERSIONED)
 _KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion"}
 _RANK = {
     "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
@@ -64,19 +65,16 @@ class History:
             known = getattr(self, kind)
             for key, record in getattr(new, kind).items():
                 known[key] = _union(known.get(key, ()), record)
-        told = [(self.infusions, act.infusion, act.key) for act in new.administrations.values()]
-        told += [(self.courses, act.order, act.infusion) for act in new.administrations.values()]
-        for one in new.observations.values():
-            told += [(self.groups, name, one.key) for name in (one.report, one.panel) if name]
-        for index, name, value in told:
-            if value not in index.get(name, ()):
-                index[name] = (*index.get(name, ()), value)
-        for kind in KINDS:
-            if kind not in _VERSIONED:
-                known = getattr(self.others, kind)
-                for key, record in getattr(new, kind).items():
-                    if key not in known or _weight(record) > _weight(known[key]):
-                        known[key] = record
+        acts = new.administrations.values()
+        _list(self.infusions, [(act.infusion, act.key) for act in acts])
+        _list(self.courses, [(act.order, act.infusion) for act in acts])
+        seen = new.observations.values()
+        _list(self.groups, [(one.report, one.key) for one in seen] + [(one.panel, one.key) for one in seen])
+        for kind in _WHOLE:
+            known = getattr(self.others, kind)
+            for key, record in getattr(new, kind).items():
+                if key not in known or _weight(record) > _weight(known[key]):
+                    known[key] = record
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
@@ -96,8 +94,20 @@ def fold(history: History, new: Records) -> History:
     return out
 
 
+def _list(index: dict[str, tuple[str, ...]], told: list[tuple[str, str]]) -> None:
+    """Add values to what an index lists under a name, each once; nothing stands under no name."""
+    found: dict[str, dict[str, None]] = {}
+    for name, value in told:
+        if name:
+            found.setdefault(name, {})[value] = None
+    for name, values in found.items():
+        index[name] = tuple(dict.fromkeys((*index.get(name, ()), *values)))
+
+
 def _union(known: tuple[T, ...], record: T) -> tuple[T, ...]:
     """The versions with one more, in the order told. Of those that only mention a record, the newest is enough."""
+    if not known:
+        return (record,)
     if record in known:
         return known
     versions = sorted((*known, record), key=_told)

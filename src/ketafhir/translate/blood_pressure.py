@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from ketafhir.hl7v2.er7 import Segment
@@ -18,6 +19,7 @@ from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.kinds import kind_of
 from ketafhir.translate.observed import (
+    COMPONENT,
     NOTE,
     OBX,
     absent_reason,
@@ -27,10 +29,10 @@ from ketafhir.translate.observed import (
     resource_of,
     take_values,
 )
+from ketafhir.translate.repeats import Repeats
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
-COMPONENT = "OBX_to_Observation.component"
 PANEL = "vitals.bp-panel"
 HALVES = ("vitals.systolic", "vitals.diastolic")
 _ROLES = (*HALVES, "vitals.mean-bp")
@@ -45,6 +47,7 @@ _SHARED = (
     "site",
     "identifier",
 )
+_SHARED_VALUES = attrgetter(*_SHARED)
 _WITHDRAWN = ("entered-in-error", "deleted")
 _OWN = ("value", "code", "interpretation", "reference_range")
 
@@ -121,19 +124,15 @@ def join(group: list[Observation], scope: str, heading: Coded | None, used: set[
         one.panel = key
 
 
-def render(writing: Writing, parts: list[Observation]) -> Json:
+def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json:
     """The panel of these parts. What a part says otherwise than the first stands on its component."""
     parts = sorted(parts, key=lambda one: (one.status in _WITHDRAWN, _ROLES.index(role_of(one.code))))
     lead = parts[0]
-    panel = replace(
-        lead, code=Coded((of_name(PANEL),)), value=None, interpretation=(), reference_range="", preserved=()
-    )
-    resource = resource_of(writing, panel, lead.panel)
-    del resource["dataAbsentReason"]
+    resource = repeats.panel(lead, lambda: _without_parts(writing, lead))
     kinds = [kind_of(one.code) for one in parts]
     if not all(kind and fits(one, kind) for one, kind in zip(parts, kinds, strict=True)):
-        resource["meta"].pop("profile", None)
-    resource["component"] = [_component(writing, one, lead) for one in parts]
+        resource["meta"] = {name: part for name, part in resource["meta"].items() if name != "profile"}
+    resource["component"] = [_component(writing, repeats, one, lead) for one in parts]
     told = {role_of(one.code) for one in parts}
     resource["component"] += [
         {
@@ -146,27 +145,36 @@ def render(writing: Writing, parts: list[Observation]) -> Json:
     return resource
 
 
-def _component(writing: Writing, part: Observation, lead: Observation) -> Json:
+def _without_parts(writing: Writing, lead: Observation) -> Json:
+    panel = replace(
+        lead, code=Coded((of_name(PANEL),)), value=None, interpretation=(), reference_range="", preserved=()
+    )
+    resource = resource_of(writing, panel, lead.panel)
+    del resource["dataAbsentReason"]
+    return resource
+
+
+def _component(writing: Writing, repeats: Repeats, part: Observation, lead: Observation) -> Json:
     withdrawn = part.status in _WITHDRAWN and lead.status not in _WITHDRAWN
     shown = replace(part, value=None) if withdrawn else part
-    component = writing.fill({}, shown, COMPONENT)
+    component = repeats.component(shown, lambda: writing.fill({}, shown, COMPONENT))
     if shown.value is None:
         error = {"coding": [coding_json(of_name("absent.error"))]}
         component["dataAbsentReason"] = error if withdrawn else absent_reason(part)
     if part is not lead:
         put_preserved(component, _differences(writing, part, lead))
-        component.setdefault("extension", []).extend({"url": NOTE, "valueString": text} for text in part.notes)
-        if not component["extension"]:
-            del component["extension"]
+        notes = [{"url": NOTE, "valueString": text} for text in part.notes]
+        if notes:
+            component["extension"] = [*component.get("extension", ()), *notes]
     put_preserved(component, part.preserved)
     return component
 
 
 def _differences(writing: Writing, part: Observation, lead: Observation) -> tuple[tuple[str, str], ...]:
     """The cells of the shared fields in which a part differs from the first; "" where it has none."""
-    changed = [name for name in _SHARED if getattr(part, name) != getattr(lead, name)]
-    if not changed:
+    if _SHARED_VALUES(part) == _SHARED_VALUES(lead):
         return ()
+    changed = [name for name in _SHARED if getattr(part, name) != getattr(lead, name)]
     mapping = writing.tables.mapping(OBX)
     cells = mapping.to_v2(part, writing.c, ())
     places = {row.domain: row.cells[0].field for row in mapping.table(OBX).rows if row.domain}

@@ -18,7 +18,7 @@ from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
-OBX = "OBX_to_Observation"
+OBX, COMPONENT = "OBX_to_Observation", "OBX_to_Observation.component"
 NOTE = EXTENSION + "note"
 _ABSENT = {
     "not-asked": "absent.not-asked",

@@ -11,8 +11,9 @@ from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
 from ketafhir.translate import blood_pressure
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.observed import cells_of, is_derived, key_of, read_one, resource_of, take_values
+from ketafhir.translate.observed import cells_of, is_derived, key_of, read_one, take_values
 from ketafhir.translate.reading import Reading
+from ketafhir.translate.repeats import Repeats
 from ketafhir.translate.scores import interpret
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
@@ -106,15 +107,16 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
     """Observations as entries; the parts of a panel (all that the records have of it) as one."""
     listed = list(observations)
     expect(writing, listed)
+    repeats = Repeats(writing)
     panels: dict[str, list[Observation]] = {}
     for one in writing.records.observations.values():
         if one.panel:
             panels.setdefault(one.panel, []).append(one)
     for one in listed:
         if not one.panel:
-            writing.put(interpret(writing, one, resource_of(writing, one, one.key)), one.preserved)
+            writing.put(interpret(writing, one, repeats.resource(one, one.key)), one.preserved)
         elif one.panel in panels:
-            writing.put(blood_pressure.render(writing, panels.pop(one.panel)))
+            writing.put(blood_pressure.render(writing, repeats, panels.pop(one.panel)))
 
 
 def take_one(

@@ -120,7 +120,8 @@ def interpret(writing: Writing, one: Observation, resource: Json) -> Json:
     elif said_level(form, one.value) == "high" and EVALUATE not in names:
         names.append(EVALUATE)
     for name in dict.fromkeys(names):
-        resource.setdefault("interpretation", []).append({**_mark(), "coding": [coding_json(of_name(name))]})
+        mark = {**_mark(), "coding": [coding_json(of_name(name))]}
+        resource["interpretation"] = [*resource.get("interpretation", ()), mark]
     if response is not None and form.risk:
         for code in reasons(form, response):
             answer = {"coding": [coding_json(of_name("answer.yes"))]}

@@ -23,7 +23,7 @@ from ketafhir.translate.writing import Writing, sender_urn
 
 @dataclass(slots=True)
 class Step:
-    """What one message did: its Bundle, findings, records as told (under the keys they got), and how it was read."""
+    """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they got), and how it was read."""
 
     bundle: Json
     issues: list[Issue]

@@ -33,14 +33,21 @@ class Translation:
         records: Callable[[], Records],
         losses: Callable[[], list[losses.Loss]],
     ) -> None:
-        self.bundle, self.text, self.issues = bundle, text, issues
+        self.text, self.issues = text, issues
+        self._made = bundle
         self._records, self._losses = records, losses
+
+    @cached_property
+    def bundle(self) -> Json | None:
+        """The Bundle, the caller's own: what was made here shares parts with the Bundles of other messages."""
+        self._made = json.copied(self._made)
+        return self._made
 
     def json(self) -> bytes:
         """The Bundle as UTF-8 JSON, decimals as they were read. Raises ValueError of a translation to HL7v2."""
-        if self.bundle is None:
+        if self._made is None:
             raise ValueError("a translation to HL7v2 has .text and no Bundle")
-        return json.dumps(self.bundle)
+        return json.dumps(self._made)
 
     @cached_property
     def records(self) -> Records:

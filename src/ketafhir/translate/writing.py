@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ketafhir.fhir.ids import urn, uuid5
@@ -139,6 +140,7 @@ def _facility_system(facility: str, c: Context) -> str:
     return authority_system(name, universal, kind, c)
 
 
+@lru_cache(maxsize=256)
 def sender_urn(application: str, facility: str) -> str:
     """meta.source: who sent it, without the message number."""
     from urllib.parse import quote

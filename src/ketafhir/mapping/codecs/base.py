@@ -37,11 +37,15 @@ def join(parts: list[str], separator: str = "^") -> str:
 
 
 class Codec:
-    """The four directions. `cells` is how many v2 cells a row of this codec takes (0: any)."""
+    """The four directions. `cells` is how many v2 cells a row of this codec takes (0: any).
+
+    `steady` values come again in message after message of a feed: codes, people, devices; not times and numbers.
+    """
 
     cells = 1
     fhir_type = ""
     companion = False  # whether the FHIR primitive can have extensions beside it
+    steady = False
 
     def __init__(self, vocab: str, maps: Maps) -> None:
         self.vocab = vocab

@@ -142,6 +142,7 @@ class Concept(Codec):
     table 0162 its SNOMED) are added in FHIR, marked derived, and taken away again on the way back.
     """
 
+    steady = True
     fhir_type = "CodeableConcept"
 
     def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
@@ -206,6 +207,7 @@ class Drug(Concept):
 class Code(Codec):
     """A code by a code map, strictly: what stands in no row is refused."""
 
+    steady = True
     fhir_type = "code"
 
     def __init__(self, vocab: str, maps: codemaps.Maps) -> None:

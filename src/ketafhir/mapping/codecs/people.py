@@ -158,6 +158,7 @@ class EntityIdentifier(Codec):
 class CheckedIdentifier(Codec):
     """CX <-> Identifier: the authority is CX.4 (an HD), the type CX.5 (table 0203)."""
 
+    steady = True
     fhir_type = "Identifier"
 
     def from_v2(self, c: Context, *cells: str) -> Identifier | None:
@@ -204,6 +205,7 @@ class VisitNumber(CheckedIdentifier):
 class PersonName(Codec):
     """XPN <-> HumanName. `vocab` is the code map of its use (table 0200)."""
 
+    steady = True
     fhir_type = "HumanName"
 
     def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
@@ -288,6 +290,7 @@ def read_name(json: dict[str, Any]) -> Name:
 class PostalAddress(Codec):
     """XAD <-> Address. Uses by the code map `address-use` (table 0190)."""
 
+    steady = True
     fhir_type = "Address"
 
     def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
@@ -341,6 +344,7 @@ class Telecom(Codec):
     """
 
     cells = 2
+    steady = True
     fhir_type = "ContactPoint"
 
     def __init__(self, vocab: str, maps: codemaps.Maps) -> None:
@@ -415,6 +419,7 @@ class Telecom(Codec):
 class Staff(Codec):
     """XCN <-> Reference(Practitioner), with its own resource addressed by number."""
 
+    steady = True
     fhir_type = "Reference"
 
     def from_v2(self, c: Context, *cells: str) -> Practitioner | None:
@@ -474,6 +479,7 @@ def read_staff(json: Any, c: Context) -> Practitioner | None:
 class Location(Codec):
     """PL <-> Reference(Location), with its own resource addressed by unit^room^bed."""
 
+    steady = True
     fhir_type = "Reference"
 
     def from_v2(self, c: Context, *cells: str) -> Place | None:
@@ -512,6 +518,7 @@ class Location(Codec):
 class DeviceIdentifier(EntityIdentifier):
     """OBX-18 (EI) <-> Reference(Device): a pump or monitor by the number it reports."""
 
+    steady = True
     fhir_type = "Reference"
 
     def from_v2(self, c: Context, *cells: str) -> Any:
@@ -534,6 +541,7 @@ class DeviceIdentifier(EntityIdentifier):
 class Logical(Codec):
     """CWE <-> a logical Reference to a resource of type `vocab`: the code as identifier, its name as display."""
 
+    steady = True
     fhir_type = "Reference"
 
     def from_v2(self, c: Context, *cells: str) -> Any:

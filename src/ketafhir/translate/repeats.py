@@ -1,0 +1,137 @@
+"""Observation resources that differ from an earlier one in id, number and time only.
+
+A monitor says the same things again and again. What its resources have in common is made once, by the tables and
+`observed`, and shared by all that follow: a resource is never changed in depth once it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from ketafhir.mapping.codecs.numbers import quantity_json
+from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation
+from ketafhir.therapy.values import Quantity
+from ketafhir.translate.observed import COMPONENT, OBX, resource_of
+from ketafhir.translate.writing import Writing, resource_id
+
+_OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
+_TEXTS = attrgetter("sub_id", "reference_range", "status", "patient", "visit")
+_RARE = attrgetter("analysed", "identifier", "derived", "part_of", "response", "notes")
+_OF_VALUE = frozenset(("value", "code", "interpretation", "reference_range"))
+_DOMAINS = _OF_VALUE | {
+    "performers", "method", "device", "site", "sub_id", "status", "effective", "analysed", "identifier",
+}  # fmt: skip
+
+
+class _Known(NamedTuple):
+    """Earlier JSON, what it refers to, and the objects it was made of (kept so that no others have their `id()`)."""
+
+    json: Json
+    links: list[tuple[str, Any]]
+    objects: tuple[Any, ...]
+
+
+class Repeats:
+    """The Observations of one Bundle. Where a site's tables map more than is compared here, each is made anew."""
+
+    __slots__ = ("_usable", "_usable_parts", "_writing")
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._usable = writing.tables.mapping(OBX).domains <= _DOMAINS
+        self._usable_parts = writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
+
+    def resource(self, record: Observation, key: str) -> Json:
+        """As `observed.resource_of`."""
+        value = record.value
+        if not (type(value) is Quantity and self._usable and _is_plain(record)):
+            return resource_of(self._writing, record, key)
+        unit = (value.unit, value.display, value.comparator)
+
+        def again(json: Json) -> Json:
+            return _again(json, record, key)
+
+        return self._like(OBX, unit, record, lambda: resource_of(self._writing, record, key), again)
+
+    def panel(self, lead: Observation, make: Callable[[], Json]) -> Json:
+        """What `make` makes of the panel that `lead` is the first part of, without its components."""
+        if not (self._usable and _is_plain(lead)):
+            return make()
+
+        def again(json: Json) -> Json:
+            return _again(json, lead, lead.panel)
+
+        return self._like("panel", (), lead, make, again)
+
+    def _like(
+        self,
+        kind: str,
+        unit: tuple[str, ...],
+        record: Observation,
+        make: Callable[[], Json],
+        again: Callable[[Json], Json],
+    ) -> Json:
+        writing, objects = self._writing, _OBJECTS(record)
+        known_visit = record.visit in writing.records.visits
+        alike = (kind, writing.source, known_visit, *unit, *map(id, objects), *_TEXTS(record))
+        return self._made(alike, objects, make, again)
+
+    def component(self, part: Observation, make: Callable[[], Json]) -> Json:
+        """What `make` makes of one part of a panel: its code, value, interpretation and range."""
+        value = part.value
+        if type(value) is not Quantity or not self._usable_parts:
+            return make()
+        objects = (part.code, part.interpretation)
+        alike = (COMPONENT, *map(id, objects), part.reference_range, value.unit, value.display, value.comparator)
+        return self._made(alike, objects, make, lambda json: {**json, "valueQuantity": quantity_json(value)})
+
+    def _made(
+        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+    ) -> Json:
+        known: _Known | None = self._writing.c.read.get(alike)
+        if known is None:
+            return self._learn(alike, objects, make, again)
+        for kind, one in known.links:
+            self._writing.link(kind, one)
+        return again(known.json)
+
+    def _learn(
+        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+    ) -> Json:
+        c = self._writing.c
+        links: list[tuple[str, Any]] = []
+        link, before = c.link, c.remarks()
+
+        def noted(kind: str, value: Any) -> Json:
+            links.append((kind, value))
+            return link(kind, value)
+
+        c.link = noted
+        try:
+            json = make()
+        finally:
+            c.link = link
+        # Whatever the tables of a site do: only what is repeated truly is kept.
+        repeated = again(json)
+        if c.remarks() == before and list(repeated.items()) == list(json.items()):
+            c.remember(alike, _Known(repeated, links, objects))
+        return json
+
+
+def _is_plain(record: Observation) -> bool:
+    return record.effective is not None and not record.effective.sent and not any(_RARE(record))
+
+
+def _again(json: Json, record: Observation, key: str) -> Json:
+    """A resource with the id, number and time of this record."""
+    assert record.effective is not None
+    again = json.copy()
+    again["id"] = resource_id("Observation", key)
+    if "valueQuantity" in json:
+        assert isinstance(record.value, Quantity)
+        again["valueQuantity"] = quantity_json(record.value)
+    again["effectiveDateTime"] = record.effective.iso
+    return again
