@@ -126,21 +126,39 @@ def _weight(record: Any) -> tuple[Any, ...]:
 
 def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
     """Two acts told as new under one key must be one act; a correction of what is not known is kept, with a warning."""
-    if record.action in ("add", ""):
-        for other in known:
-            if other.action in ("add", "") and other.start and record.start and other.start.at != record.start.at:
-                raise refused(
-                    "identity-collision",
-                    f"two administrations with different starts ({other.start.iso}, {record.start.iso}) have one number",
-                    where="RXA-2", value="/".join(record.counters), hl7="205",
-                    hint="number each administration of an order (RXA-1, RXA-2), or send the correction as RXA-21 U",
-                )  # fmt: skip
-        return []
-    if any(other.action in ("add", "") for other in known):
+    _check_start(record, known)
+    _check_rate(record, known)
+    if record.action == "add" or any(other.action == "add" for other in known):
         return []
     word = "deletion" if record.action == "delete" else "correction"
     text = f"a {word} of an administration not told before: kept as told"
     return [Issue("warning", "target-unknown", text, where="RXA-21", value="/".join(record.counters))]
+
+
+def _check_start(record: Administration, known: tuple[Administration, ...]) -> None:
+    """Acts told as new under one number start at once, or where a correction has put the start."""
+    mended = {one.start.at for one in (record, *known) if one.action == "update" and one.start}
+    starts = {one.start.at: one.start for one in (record, *known) if one.action == "add" and one.start}
+    told = sorted((start for at, start in starts.items() if at not in mended), key=lambda start: start.at)
+    if record.action == "add" and len(told) > 1:
+        raise refused(
+            "identity-collision",
+            f"two administrations with different starts ({told[0].iso}, {told[1].iso}) have one number",
+            where="RXA-2", value="/".join(record.counters), hl7="205",
+            hint="number each administration of an order (RXA-1, RXA-2), or send the correction as RXA-21 U",
+        )  # fmt: skip
+
+
+def _check_rate(record: Administration, known: tuple[Administration, ...]) -> None:
+    """A segment is ended by its own RXA with its own rate, or by rate 0 under another number: else it would be lost."""
+    rates = {bool(one.rate.amount.value) for one in (record, *known) if one.rate and one.action != "delete"}
+    if len(rates) > 1:
+        raise refused(
+            "rate-zero-of-segment",
+            "rate 0 under the number of a segment: whether it ends the segment or says that nothing was given is not told",
+            where="RXA-6", value="/".join(record.counters), hl7="207",
+            hint="end a segment by its own rate with RXA-4 and RXA-20, or by rate 0 under a number of its own (RXA-2)",
+        )  # fmt: skip
 
 
 def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records) -> Records:
@@ -194,26 +212,27 @@ def _joined_visits(history: History, new: Records, renamed: dict[str, str]) -> d
     joined: dict[str, str] = {}
     if not new.administrations and not new.wastes:
         return joined
-    known: dict[str, set[str]] = {}
-    for infusion in history.infusions:
+    known: dict[str, dict[str, str]] = {}
+    for infusion, acts in history.infusions.items():
         stem, _, visit = infusion.rpartition("|@")
-        known.setdefault(stem, set()).add(visit)
+        named = {one.visit for key in acts for one in history.administrations.get(key, ()) if one.visit}
+        known.setdefault(stem, {}).update(dict.fromkeys({visit} if visit else named or {""}, visit))
     told: list[Administration | Waste] = [*new.administrations.values(), *new.wastes.values()]
     for act in told:
         stem, _, visit = act.infusion.rpartition("|@")
         for old, name in renamed.items():
             if stem.startswith(f"{old}|"):
                 stem = name + stem[len(old) :]
-        visits = known.get(stem, set())
-        if visit in visits or not visits:
+        visits = known.get(stem, {})
+        if not visits or visits.get(visit) == visit:
             continue
         if not visit and len(visits) > 1:
             raise refused(
                 "visit-ambiguous", "the order has infusions in several visits, and this message names no visit",
                 where="PV1-19", hl7="204", hint="send PV1-19",
             )  # fmt: skip
-        if not visit or visits == {""}:
-            joined[f"{stem}|@{visit}"] = f"{stem}|@{next(iter(visits))}"
+        if not visit or visit in visits or visits == {"": ""}:
+            joined[f"{stem}|@{visit}"] = f"{stem}|@{visits.get(visit, next(iter(visits.values())))}"
     return joined
 
 
@@ -283,13 +302,36 @@ def act(versions: tuple[Administration, ...]) -> Administration:
     """One administration from all versions told of it.
 
     The newest counts and is completed from older ones: a segment once closed is never re-opened by its rate setting. A
-    deletion that is the newest word makes it deleted; an older A never overrules an update or a deletion.
+    deletion that is the newest word makes it deleted, with what was given as told before; an older A never overrules an
+    update or a deletion.
     """
     newest, *older = reversed(versions)
-    merged = _filled(newest, older, lambda one: ()) if older else newest
+    if not older:
+        return replace(newest, state="deleted") if newest.action == "delete" else newest
+    merged = replace(_filled(newest, older, _other_dose), preserved=_preserved(newest, older))
     if newest.action == "delete":
-        return replace(merged, state="deleted")
+        given = next((one for one in older if one.action != "delete"), newest)
+        return replace(merged, state="deleted", rate=given.rate, amount=given.amount)
     return merged
+
+
+def _preserved(newest: Administration, older: Iterable[Administration]) -> tuple[tuple[str, str], ...]:
+    """What was preserved of any version: field by field of the RXA and what it shares, a further segment as a whole."""
+    found = newest.preserved
+    for one in older:
+        told = {place for place, _ in found}
+        segments = {place.partition("-")[0] for place in told} - {"RXA", "RXR", "ORC"}
+        found += tuple(
+            (place, text)
+            for place, text in one.preserved
+            if place not in told and place.partition("-")[0] not in segments
+        )
+    return found
+
+
+def _other_dose(one: Administration) -> tuple[str, ...]:
+    """Rate and amount are told in place of each other: an older one of the other kind does not stand beside it."""
+    return ("rate",) if one.amount else ("amount",) if one.rate else ()
 
 
 def orders_by_number(orders: Iterable[Order]) -> dict[str, list[Order]]:

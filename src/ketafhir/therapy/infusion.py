@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from ketafhir.therapy.records import Administration, Order
@@ -85,7 +86,9 @@ def course(key: str, told: Iterable[Administration], order: Order | None, weight
 
 def _numbered(acts: list[Administration], order: Order | None) -> list[Administration]:
     """The acts with every number their order is known by: a message may tell one of two."""
-    known = [*acts, order] if order is not None else acts
+    known: list[Administration | Order] = [*acts]
+    if order is not None:
+        known.append(order)
     placer = next((one.placer for one in known if one.placer), None)
     filler = next((one.filler for one in known if one.filler), None)
     return [
@@ -109,7 +112,7 @@ def _ends(acts: list[Administration]) -> tuple[dict[str, Time], set[str]]:
     """Derived ends: of each open segment, the start of the next event; and the segments that were over when one came."""
     events = [act for act in _alive(acts) if act.rate is not None and act.start is not None]
     found, followed = {}, set()
-    for act, later in zip(events, events[1:], strict=False):
+    for act, later in pairwise(events):
         if is_closer(act) or later.start is None:
             continue
         if act.end is None:

@@ -5,6 +5,7 @@ Each RXA is one act; several RXA before one RXR share it. An act belongs to the 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -17,6 +18,7 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
+from ketafhir.therapy.fold import act as settled
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_closer
 from ketafhir.therapy.records import Administration, Waste
@@ -104,7 +106,7 @@ def _read_act(
     act.order, act.key = identity, f"{identity}|{give or '0'}|{number}"
     act.infusion = f"{identity}|{give or '0'}|@{reading.visit}"
     act.patient, act.visit = reading.patient, reading.visit
-    act.told = (act.recorded.at, reading.told[1]) if act.recorded else reading.told
+    act.told = _told(reading, act)
     if act.action == "delete":
         act.state = "deleted"
     if rxa.get(18) not in ("", NULL) and act.state not in ("refused", "not-given", "deleted"):
@@ -112,10 +114,16 @@ def _read_act(
         reading.warn("refusal-without-status", "a refusal reason beside a given dose: preserved", rxa, 18, rxa.get(18))
     if is_closer(act):
         act.preserved = reading.keep(rxa)
-    if act.key in reading.records.administrations:
-        _check_same(reading, act, reading.records.administrations[act.key], rxa)
-    reading.records.administrations[act.key] = act
-    return act
+    known = reading.records.administrations
+    known[act.key] = _merged(reading, act, known[act.key], rxa) if act.key in known else act
+    return known[act.key]
+
+
+def _told(reading: Reading, act: Administration) -> tuple[Decimal, str]:
+    """What orders the versions of an act: RXA-22, then MSH-7, then a correction after what it corrects."""
+    at, digest = reading.told
+    rank = ("add", "update", "delete").index(act.action)
+    return act.recorded.at if act.recorded else at, f"{at:020.6f}|{rank}|{digest}"
 
 
 def _check_times(reading: Reading, act: Administration, rxa: Segment) -> None:
@@ -129,9 +137,9 @@ def _check_times(reading: Reading, act: Administration, rxa: Segment) -> None:
         )  # fmt: skip
 
 
-def _check_same(reading: Reading, act: Administration, other: Administration, rxa: Segment) -> None:
+def _merged(reading: Reading, act: Administration, other: Administration, rxa: Segment) -> Administration:
     """One message may tell one act twice (opened, closed); two starts under one number are two acts, and refused."""
-    if other.start and act.start and other.start.at != act.start.at:
+    if act.action == other.action == "add" and other.start and act.start and other.start.at != act.start.at:
         raise Refused(
             *reading.c.issues,
             Issue(
@@ -140,9 +148,10 @@ def _check_same(reading: Reading, act: Administration, other: Administration, rx
                 hint="number each administration of an order (RXA-1, RXA-2)",
             ),
         )  # fmt: skip
-    if act.end is None:
-        act.end = other.end
-    act.state = act.state or other.state
+    merged = settled((other, act))
+    if act.action == "update" and other.start == act.start:
+        merged.action = other.action
+    return merged
 
 
 def _missing(reading: Reading, code: str, text: str, segment: Segment, field: int) -> Refused:

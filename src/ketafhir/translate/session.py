@@ -21,6 +21,9 @@ from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
 
 
+_WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
+
+
 @dataclass(slots=True)
 class Step:
     """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they got), and how it was read."""
@@ -193,8 +196,8 @@ class Session:
 
 
 def _is_weight(observation: Observation) -> bool:
-    weight = codes.code("vitals.weight")
-    return observation.code is not None and observation.code.has(weight.system, weight.code)
+    told = observation.code
+    return told is not None and any(told.has(one.system, one.code) for one in map(codes.code, _WEIGHTS))
 
 
 def _affected(history: History, new: Records) -> list[str]:
