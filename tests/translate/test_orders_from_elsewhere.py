@@ -188,7 +188,6 @@ def test_a_filler_order_takes_the_placer_number_of_what_it_is_based_on() -> None
         (request(status="unknown"), "status-unknown"),
         (request(intent="proposal"), "code-unknown"),
         (request(doNotPerform=True), "order-prohibited"),
-        (request(modifierExtension=[{"url": "urn:x", "valueBoolean": True}]), "modifier-unknown"),
         (request(dosageInstruction=[{"text": "first"}, {"text": "second"}]), "dosage-several"),
         (request(dosageInstruction=[{"doseAndRate": [{}, {}]}]), "dosage-several"),
         (request(medicationCodeableConcept={"coding": [{"code": "6130"}]}), "drug-unknown"),

@@ -38,13 +38,20 @@ class Index:
         self._by_full_url: dict[str, Resource] = {}
         self._by_key: dict[str, list[tuple[str, Resource]]] = {}
         self._full_url: dict[int, str] = {}
+        self._container: dict[int, Resource] = {}
         for full_url, resource in self.entries:
             self._full_url[id(resource)] = full_url
+            for one in resource.get("contained", ()):
+                self._container[id(one)] = resource
             if full_url:
                 self._by_full_url[full_url] = resource
             if "id" in resource:
                 key = f"{resource['resourceType']}/{resource['id']}"
                 self._by_key.setdefault(key, []).append((full_url, resource))
+
+    def resources(self) -> list[Resource]:
+        """All resources, in the order of the Bundle."""
+        return [resource for _, resource in self.entries]
 
     def of_type(self, resource_type: str) -> list[Resource]:
         """The resources of one type, in the order of the Bundle."""
@@ -63,6 +70,7 @@ class Index:
         entries fit.
         """
         text = reference.get("reference") if isinstance(reference, dict) else reference
+        within = self._container.get(id(within), within)  # references of what is contained are those of its container
         if not isinstance(text, str) or not text:
             return None
         if text.startswith("#"):

@@ -123,8 +123,21 @@ def _finding(writing: Writing, item: Item) -> Json:
     return json
 
 
-def take(taking: Taking, resource: Json) -> Decision:
-    """A ClinicalImpression and the Observations that support it. Raises Refused."""
+def is_ours(resource: Json) -> bool:
+    """Whether a ClinicalImpression is a candidacy decision: by its code, its answer, or the question that was kept on it."""
+    one = of_name(_CODE)
+    told = resource.get("code", {}).get("coding", ())
+    if any((coding.get("system"), coding.get("code")) == (one.system, one.code) for coding in told):
+        return True
+    kept = dict(get_preserved(resource)).get("OBX-3", "")
+    return kept.startswith(one.code + "^") or any(_is_answer(finding) for finding in resource.get("finding", ()))
+
+
+def take(taking: Taking, resource: Json) -> Decision | None:
+    """A candidacy decision and the Observations that support it; None of another ClinicalImpression. Raises Refused."""
+    if not is_ours(resource):
+        taking.leave_out(resource, "decision-unknown", "a ClinicalImpression that is no candidacy decision is left out")
+        return None
     findings = resource.get("finding", [])
     chosen = next((one for one in findings if _is_answer(one)), None) or next(
         (one for one in findings if not _has_question(one)), None

@@ -153,7 +153,7 @@ def _check_patient(taking: Taking, resource: Json, act: Administration, whole: J
     others = [taking.patient(one) for one in (request, whole) if one is not None and "subject" in one]
     if any(one != act.patient for one in others):
         raise refusal(
-            taking, resource, "subject", "order-of-another-patient",
+            taking, resource, "subject", "order-of-other-patient",
             "the order or the infusion is another patient's", "check subject, request and partOf", "205",
         )  # fmt: skip
 

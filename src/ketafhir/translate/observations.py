@@ -74,14 +74,16 @@ def _place(one: Headed) -> int:
 
 def take(taking: Taking) -> None:
     """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
-    taken: dict[str, Callable[[Taking, Json], Headed]] = {
+    taken: dict[str, Callable[[Taking, Json], Headed | None]] = {
         decisions.TYPE: decisions.take,
         screening.TYPE: screening.take,
         reports.TYPE: reports.take,
     }
     for place, (_, resource) in enumerate(taking.index.entries, 1):
         if resource["resourceType"] in taken:
-            taken[resource["resourceType"]](taking, resource).place = place
+            one = taken[resource["resourceType"]](taking, resource)
+            if one is not None:
+                one.place = place
     for resource in taking.index.of_type("Observation"):
         if id(resource) not in taking.taken and not _is_waste(resource):
             _take_alone(taking, resource)

@@ -196,6 +196,10 @@ def take_values(taking: Taking, resource: Json) -> dict[str, Any]:
         effective = other_effective(resource)
         if effective:
             values["effective"] = effective
+        if "effectiveTiming" in resource or resource.get("effectivePeriod", {}).get("end"):
+            taking.c.warn("effective-partly", "OBX-14 is one point in time: an end or a Timing is left out")
+    if len(resource.get("referenceRange", ())) > 1:
+        taking.c.warn("ranges-dropped", "OBX-7 holds one reference range: the first")
     if "reference_range" not in values:
         values["reference_range"] = _range_text(resource)
     _absent_status(taking, resource, values)

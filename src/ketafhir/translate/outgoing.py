@@ -6,13 +6,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
+from ketafhir.fhir import guard
 from ketafhir.fhir.bundle import Index
 from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import SENDER
-from ketafhir.mapping.codecs.times import write_dtm
-from ketafhir.mapping.context import Context
+from ketafhir.mapping.codecs.times import read_iso, write_dtm
+from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
@@ -32,6 +33,12 @@ STRUCTURES = {
     "ORU^R01": "ORU_R01",
 }
 """The messages that are written, and their structures (MSH-9.3)."""
+READ = (
+    "Patient", "Encounter", "Practitioner", "PractitionerRole", "Location", "Device", "Provenance", "MedicationRequest",
+    "Medication", "MedicationAdministration", "Observation", "DiagnosticReport", "QuestionnaireResponse",
+    "ClinicalImpression",
+)  # fmt: skip
+"""The resource types that are read; the loss report names the others."""
 VERSION = "2.5.1"
 _TOLD_BY = {
     "ADT": ("Patient",),
@@ -46,17 +53,33 @@ _PLANNED = ("told", "start", "end")  # of an order: when it is to happen, not wh
 
 class Outbound(NamedTuple):
     """Records to be written as HL7v2, with the event they were told by and their senders (application, facility) by the
-    resource type they told; "" is whoever told anything."""
+    resource type they told; "" is whoever told anything. `held` is when the server last changed any of them."""
 
     records: Records
     c: Context
     senders: dict[str, tuple[str, str]]
     event: str = ""
+    held: Time | None = None
 
 
 def outbound(taking: Taking) -> Outbound:
     """What was taken from FHIR, ready to be written."""
-    return Outbound(taking.records, taking.c, _senders(taking), provenance.event_of(taking.records))
+    event = provenance.event_of(taking.records)
+    return Outbound(taking.records, taking.c, _senders(taking), event, _last_updated(taking))
+
+
+def _last_updated(taking: Taking) -> Time | None:
+    """The newest meta.lastUpdated: MSH-7 of what tells no time of its own."""
+    found = []
+    for resource in taking.index.resources():
+        told = resource.get("meta", {}).get("lastUpdated")
+        if told is not None:
+            try:
+                found.append(read_iso(told, None, taking.c))
+            except Unreadable as error:
+                where = f"{taking.name(resource)}.meta.lastUpdated"
+                raise Refused(Issue("error", error.code, error.why, where=where, value=error.value)) from None
+    return max(found, key=lambda one: one.at, default=None)
 
 
 def take(value: Any, settings: Settings) -> Taking:
@@ -65,15 +88,28 @@ def take(value: Any, settings: Settings) -> Taking:
     taking = Taking(index, settings.tables, settings.context())
     if not index.entries:
         raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
+    for resource in taking.index.resources():
+        if resource["resourceType"] in READ:
+            guard.check(resource, taking.name(resource))
+    try:
+        _take(taking)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        refusal = guard.malformed([one for one in taking.index.resources() if one["resourceType"] in READ])
+        if refusal is None:
+            raise  # not the input's fault
+        raise refusal from error
+    return taking
+
+
+def _take(taking: Taking) -> None:
     provenance.take(taking)
-    for resource in index.of_type("Patient"):
+    for resource in taking.index.of_type("Patient"):
         patients.take_patient(taking, resource)
-    for resource in index.of_type("Encounter"):
+    for resource in taking.index.of_type("Encounter"):
         patients.take_visit(taking, resource)
     orders.take(taking)
     given.take(taking)
     observations.take(taking)
-    return taking
 
 
 def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> list[str]:
@@ -172,20 +208,29 @@ def _message(
         composing.add("EVN", _evn(records, kind))
     patients.compose(composing, patient, visit)
     key = visit.key if visit else ""
+    told: list[Any]
     if kind in ("RDE^O11", "OMP^O09"):
-        orders.compose(composing, _of(records.orders, patient, visit), kind)
-        newest = _newest([_of(records.orders, patient, visit), composing.used])
+        told = [_of(records.orders, patient, visit), composing.used]
+        orders.compose(composing, told[0], kind)
     elif kind == "RAS^O17":
-        own = _courses(courses, patient, visit)
-        acts.compose(composing, own)
-        newest = _newest([own, composing.used])
+        told = [_courses(courses, patient, visit), composing.used]
+        acts.compose(composing, told[0])
     elif kind == "ORU^R01":
+        told = [composing.used]
         observations.compose(composing, patient.key, key)
-        newest = _newest([composing.used])
     else:
+        told = [visit, list(records.sources.values())]
         patients.compose_rest(composing, patient)
-        newest = _newest([visit, list(records.sources.values())])
-    newest = newest or _newest([list(records.sources.values())])
+    happened = (told, [list(records.sources.values())], [visit])
+    newest = next((time for time in map(_newest, happened) if time), None) or out.held or _newest(told, shortest=8)
+    if newest is None:
+        composing.c.where = ""
+        composing.c.warn(
+            "time-missing", "nothing tells when any of it happened: MSH-7 stays empty", kind,
+            "send meta.lastUpdated, or a time of the event such as authoredOn",
+        )  # fmt: skip
+    elif kind.startswith("ADT^"):
+        composing.lines[0] = er7.encode_segment("EVN", {2: write_dtm(Time(newest.iso)), **_evn(records, kind)})
     return _finished(composing.lines, kind, newest, _sender(out, kind))
 
 
@@ -200,14 +245,15 @@ def _evn(records: Records, kind: str) -> dict[int, str]:
     return cells
 
 
-def _newest(parts: list[Any]) -> Time | None:
-    """The newest time of day among the records: MSH-7 is when the newest of them happened, not the clock."""
+def _newest(parts: list[Any], shortest: int = 11) -> Time | None:
+    """The newest time of day (or from `shortest` 8 on, date) among the records: MSH-7 is when the newest of them happened, not
+    the clock."""
     best: Time | None = None
     stack = list(parts)
     while stack:
         one = stack.pop()
         if isinstance(one, Time):
-            if len(one.iso) > 10 and (best is None or one.at > best.at):
+            if len(one.iso) >= shortest and (best is None or one.at > best.at):
                 best = one
         elif isinstance(one, (list, tuple)):
             stack.extend(one)

@@ -204,6 +204,9 @@ def take_patient(taking: Taking, resource: Json) -> Patient:
         )
     patient = Patient(key=chosen.key, identifier=chosen, owned=True, **values)
     patient.account = account
+    dead = resource.get("deceasedBoolean")
+    if isinstance(dead, bool) and "PID-30" not in dict(patient.preserved):
+        patient.preserved += (("PID-30", "Y" if dead else "N"),)
     patient.notes = tuple(
         str(one.get("valueString", "")) for one in resource.get("extension", ()) if one.get("url") == _note("")["url"]
     )
@@ -224,14 +227,13 @@ def _known_by(taking: Taking, identifiers: tuple[Identifier, ...]) -> Identifier
 
 
 def take_visit(taking: Taking, resource: Json) -> str:
-    """An Encounter resource as record; gives its key ("" where it has no visit number)."""
+    """An Encounter resource as record; gives its key. Without a number it is known by its id."""
     values = taking.take(resource, PV1)
     number = values.get("number")
     if number is None:
         found = [one for one in map(read_identifier, resource.get("identifier", ())) if one]
-        if not found:
-            return ""
-        number = values["number"] = Identifier(found[0].value, found[0].system, "VN", found[0].authority)
+        first = found[0] if found else Identifier(taking.local_key(resource))
+        number = values["number"] = Identifier(first.value, first.system, "VN", first.authority)
     if number.key not in taking.records.visits:
         taking.records.visits[number.key] = Visit(key=number.key, owned=True, **values)
         if resource.get("subject"):

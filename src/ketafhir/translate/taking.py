@@ -22,7 +22,7 @@ class Taking:
 
     A record taken from FHIR gets its key from the business identifiers of the resource, so that it meets the record that
     HL7v2 told; a resource without any is known by its fullUrl or id. `orders`, `acts`, `infusions` and `taken` hold the keys of
-    the records that a resource has become, by its `id()`.
+    the records that a resource has become, by its `id()`; `left_out` why it has become none.
     """
 
     def __init__(self, index: Index, tables: Tables, c: Context) -> None:
@@ -33,6 +33,7 @@ class Taking:
         self.infusions: dict[int, str] = {}
         self._within: Json = {}
         self.taken: dict[int, tuple[str, ...]] = {}
+        self.left_out: dict[int, str] = {}
         c.segment = None
         c.resolve = lambda reference: self.index.resolve(reference, self._within)
 
@@ -55,6 +56,12 @@ class Taking:
     def name(resource: Json) -> str:
         """What a finding calls a resource: `Observation/o1`."""
         return f"{resource['resourceType']}/{resource['id']}" if "id" in resource else str(resource["resourceType"])
+
+    def leave_out(self, resource: Json, code: str, why: str) -> None:
+        """Warn that a resource is not carried, for the loss report too."""
+        self.left_out[id(resource)] = why
+        self.c.where = self.name(resource)
+        self.c.warn(code, why)
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -111,7 +118,8 @@ class Taking:
         found = self.resolve(reference, resource)
         if found is not None and found.get("resourceType") == "Encounter":
             with self._aside():
-                return take_visit(self, found)
+                key = take_visit(self, found)
+            return self._of_patient(key, resource, element)
         if isinstance(reference, dict) and reference.get("identifier"):
             about = {
                 "resourceType": "Encounter",
@@ -119,8 +127,23 @@ class Taking:
                 "subject": resource.get("subject") or resource.get("patient"),
             }
             with self._aside():
-                return take_visit(self, about)
+                key = take_visit(self, about)
+            return self._of_patient(key, resource, element)
         if reference:
             told = str(reference.get("reference", "")) if isinstance(reference, dict) else str(reference)
             self.c.warn("visit-missing", "the visit is neither in the Bundle nor referred to by identifier", told)
         return ""
+
+    def _of_patient(self, key: str, resource: Json, element: str) -> str:
+        """The key of a visit, which is of the same patient. Raises Refused."""
+        visit, patient = self.records.visits[key], self.patient(resource)
+        visit.patient = visit.patient or patient
+        if visit.patient != patient:
+            raise Refused(
+                *self.c.issues,
+                Issue(
+                    "error", "visit-of-other-patient", "the visit is another patient's",
+                    where=f"{self.name(resource)}.{element}", value=key, hint="check subject and encounter", hl7="205",
+                ),
+            )  # fmt: skip
+        return key

@@ -7,7 +7,9 @@ reach a patient as a dose.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from ketafhir.mapping import units
@@ -18,6 +20,7 @@ from ketafhir.therapy.values import Quantity, Rate
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 UNKNOWN_AMOUNT = "999"  # HL7 v2 chapter 4A, RXA-6: "if the amount is not known, 999"
 _TIME_UNITS = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk", "L": "mo"}
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _INTERVAL = re.compile(r"([SMHDWL])([1-9]\d*)", re.ASCII)
 
 
@@ -35,6 +38,14 @@ def read_number(text: str) -> Decimal:
     return Decimal(sign + (whole.lstrip("0") or "0") + point + rest)
 
 
+def read_amount(text: str) -> Decimal:
+    """A number of a dose, a rate or a concentration: none is ever below zero. Raises Unreadable."""
+    value = read_number(text)
+    if value < 0:
+        raise Unreadable("number-negative", "a dose or rate is never negative", text, "send the amount itself", "102")
+    return value
+
+
 def number_text(value: Decimal | int) -> str:
     """The digits of a number, never with an exponent."""
     return format(value, "f") if isinstance(value, Decimal) else str(value)
@@ -42,6 +53,8 @@ def number_text(value: Decimal | int) -> str:
 
 def number_of(json: Any) -> Decimal:
     """A JSON number as Decimal."""
+    if isinstance(json, float) and isfinite(json):
+        return Decimal(repr(json))  # of a caller whose JSON reader made floats: the digits it shows
     if isinstance(json, bool) or not isinstance(json, (int, Decimal)):
         raise Unreadable("number-unreadable", "not a JSON number", str(json))
     return json if isinstance(json, Decimal) else Decimal(json)
@@ -107,6 +120,21 @@ def read_quantity(json: Any, *, strict: bool = True) -> Quantity:
     return Quantity(value, found.ucum, display if display and display != found.ucum else "", comparator)
 
 
+def read_exact(json: Any) -> Quantity:
+    """The Quantity of a dose, a rate or one of its halves: a number that is not negative, with its unit. Raises Unreadable."""
+    value = read_quantity(json)
+    if value.comparator:
+        raise Unreadable("dose-unreadable", "a dose or rate must be a number", f"{value.comparator}{json['value']}")
+    if value.value and not value.unit:
+        raise Unreadable(
+            "dose-unreadable", "a dose or rate without UCUM unit", number_text(value.value),
+            f"send UCUM: {units.alternatives(units.AMOUNTS)}", "101",
+        )  # fmt: skip
+    if value.value < 0:
+        raise Unreadable("number-negative", "a dose or rate is never negative", number_text(value.value), hl7="102")
+    return value
+
+
 def _unit_unknown(sent: str, kinds: frozenset[str]) -> Unreadable:
     return Unreadable(
         "unit-unknown", "the unit is not understood", sent, f"send UCUM: {units.alternatives(kinds)}", "103"
@@ -134,7 +162,7 @@ class Amount(Codec):
         number, unit = cells
         if not number:
             return None
-        value = read_number(number)
+        value = read_amount(number)
         if not unit:
             if number == UNKNOWN_AMOUNT:
                 return None
@@ -174,7 +202,7 @@ class Amount(Codec):
         return quantity_json(value)
 
     def from_fhir(self, c: Context, json: Any) -> Any:
-        value = read_quantity(json)
+        value = read_exact(json)
         if value.unit:
             self._check(units.find(value.unit), value.unit)
         return value
@@ -206,22 +234,42 @@ class CompoundRate(Amount):
 
 
 def whole_rate(rate: Rate) -> Quantity:
-    """A rate as one quantity: 20 mL per 1 h is 20 mL/h, 36 mg per 40 min is 0.9 mg/min. Raises Unreadable where
-    that is no finite decimal: a rate is not rounded."""
+    """A rate as one quantity: 20 mL per 1 h is 20 mL/h, 36 mg per 40 min is 0.9 mg/min, 100 mL per 60 min is 100 mL/h.
+    Raises Unreadable where that is no finite decimal: a rate is not rounded."""
     if rate.per is None:
         return rate.amount
-    text = f"{rate.amount.unit}/{rate.per.unit}"
-    value = rate.amount.value if rate.per.value == 1 else rate.amount.value / rate.per.value
-    if value * rate.per.value != rate.amount.value or units.find(text) is None:
-        raise Unreadable("rate-unreadable", "not a rate per one unit of time", f"{number_text(rate.per.value)} {text}")
-    return Quantity(value, text)
+    unit = rate.per.unit
+    if rate.per.value == 1 and units.find(f"{rate.amount.unit}/{unit}") is not None:
+        return Quantity(rate.amount.value, f"{rate.amount.unit}/{unit}")
+    for other in dict.fromkeys((unit, "h", "min")):
+        text = f"{rate.amount.unit}/{other}"
+        if unit in _SECONDS and units.find(text) is not None:
+            value = _finite(Fraction(rate.amount.value) * _SECONDS[other] / (Fraction(rate.per.value) * _SECONDS[unit]))
+            if value is not None:
+                return Quantity(value, text)
+    raise Unreadable(
+        "rate-unreadable", "not a rate per one unit of time", f"{number_text(rate.per.value)} {rate.amount.unit}/{unit}"
+    )
+
+
+def _finite(number: Fraction) -> Decimal | None:
+    """The fraction as a decimal, where it is one."""
+    rest = number.denominator
+    for factor in (2, 5):
+        while rest % factor == 0:
+            rest //= factor
+    if rest != 1:
+        return None
+    with localcontext() as exact:
+        exact.prec = 200
+        return Decimal(number.numerator) / Decimal(number.denominator)
 
 
 def read_ratio(kind: str, json: Any) -> Rate:
     """A FHIR rateRatio as amount per time."""
     if kind != "Ratio" or not isinstance(json, dict) or "numerator" not in json or "denominator" not in json:
         raise Unreadable("rate-unreadable", f"a rate of type {kind} is not read", hint="send rateRatio or rateQuantity")
-    amount, per = read_quantity(json["numerator"]), read_quantity(json["denominator"])
+    amount, per = read_exact(json["numerator"]), read_exact(json["denominator"])
     top, bottom = units.find(amount.unit), units.find(per.unit)
     if bottom is None or bottom.kind != "time" or per.value <= 0:
         raise Unreadable("rate-unreadable", "the denominator of a rate is no time", per.unit, "send h or min")
@@ -256,10 +304,10 @@ class PerTime(Amount):
 
     def to_v2(self, c: Context, value: Rate) -> tuple[str, ...]:
         amount, per = split_rate(value)
-        letter = next((letter for letter, unit in _TIME_UNITS.items() if unit == per.unit), "")
-        if not letter or per.value != per.value.to_integral_value():
+        interval = write_interval(per)
+        if not interval:
             raise Unreadable("rate-unwritable", "HL7v2 has no such time of a rate", f"{per.value} {per.unit}")
-        return (*super().to_v2(c, amount), f"{letter}{int(per.value)}")
+        return (*super().to_v2(c, amount), interval)
 
     def to_fhir(self, c: Context, value: Rate) -> tuple[str, Any]:
         if value.per is None:
@@ -270,11 +318,26 @@ class PerTime(Amount):
         kind, body = json
         if kind != "Quantity":
             return read_ratio(kind, body)
-        whole = read_quantity(body)
+        whole = read_exact(body)
         found = units.find(whole.unit)
         if found is None or found.kind != "rate":
             raise _unit_unknown(whole.unit, frozenset({"rate"}))
         return Rate(*split_rate(Rate(whole)))
+
+
+def write_interval(time: Quantity) -> str:
+    """A time as letter and whole number: 40 min is M40, 1.5 h is M90; "" where it is no whole number of any unit."""
+    for letter, unit in _TIME_UNITS.items():
+        if unit == time.unit and time.value > 0 and time.value == time.value.to_integral_value():
+            return f"{letter}{int(time.value)}"
+    if time.unit not in _SECONDS or time.value <= 0:
+        return ""
+    seconds = Fraction(time.value) * _SECONDS[time.unit]
+    for letter, unit in (("H", "h"), ("M", "min"), ("S", "s")):
+        number = seconds / _SECONDS[unit]
+        if number.denominator == 1:
+            return f"{letter}{number.numerator}"
+    return ""
 
 
 def split_rate(rate: Rate) -> tuple[Quantity, Quantity]:
@@ -305,10 +368,10 @@ class Interval(Codec):
         return Quantity(Decimal(match[2]), _TIME_UNITS[match[1]])
 
     def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
-        letter = next((letter for letter, unit in _TIME_UNITS.items() if unit == value.unit), "")
-        if not letter or value.value != value.value.to_integral_value():
+        interval = write_interval(value)
+        if not interval:
             raise Unreadable("interval-unwritable", "HL7v2 has no such interval", f"{value.value} {value.unit}")
-        return (f"{letter}{int(value.value)}",)
+        return (interval,)
 
     def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
         return {"duration": value.value, "durationUnit": value.unit}
@@ -351,7 +414,14 @@ class RatePeriod(CompoundRate):
         return {"numerator": quantity_json(amount), "denominator": quantity_json(per)}
 
     def from_fhir(self, c: Context, json: Any) -> Quantity:
-        return whole_rate(read_ratio("Ratio", json))
+        rate = read_ratio("Ratio", json)
+        if rate.per is None or rate.per.value != 1 or rate.per.unit not in ("h", "min"):
+            told = f"{number_text(rate.per.value)} {rate.per.unit}" if rate.per else ""
+            raise Unreadable(
+                "limit-is-no-rate", "a highest dose in a longer time is no highest rate: HL7v2 would tell another limit",
+                told, "send it per 1 h or 1 min, if it is a rate",
+            )  # fmt: skip
+        return whole_rate(rate)
 
 
 class Concentration(Codec):

@@ -465,15 +465,36 @@ def write_xcn(value: Practitioner, c: Context) -> str:
 
 
 def read_staff(json: Any, c: Context) -> Practitioner | None:
-    """A reference to a practitioner: by its resource where that is at hand, else by its identifier and display."""
-    resource = c.resolve(json)
-    if resource and resource.get("resourceType") == "Practitioner":
-        found = [one for one in map(read_identifier, resource.get("identifier", ())) if one]
-        names = resource.get("name", ())
-        return Practitioner(found[0] if found else None, read_name(names[0]) if names else None)
+    """A reference to a person: by the resource where that is at hand (of a role, its practitioner), else by identifier and
+    display."""
+    found = _read_person(c.resolve(json), c)
+    if found is not None:
+        return found
     identifier = read_identifier(json.get("identifier"))
     name = read_name({"text": json["display"]}) if json.get("display") else None
-    return Practitioner(identifier, name) if identifier or name else None
+    if identifier or name:
+        return Practitioner(identifier, name)
+    if json.get("reference"):
+        c.warn(
+            "person-missing", "a person who is neither in the Bundle nor named is left out", str(json["reference"]),
+            "add the Practitioner to the Bundle, or display",
+        )  # fmt: skip
+    return None
+
+
+def _read_person(resource: dict[str, Any] | None, c: Context) -> Practitioner | None:
+    if resource is None:
+        return None
+    if resource.get("resourceType") == "PractitionerRole":
+        told = resource.get("practitioner")
+        return read_staff(told, c) if told else None
+    found = [one for one in map(read_identifier, resource.get("identifier", ())) if one]
+    names = resource.get("name", ())
+    if isinstance(names, str):  # an Organization
+        names = [{"family": names}]
+    if not (found or names):
+        return None
+    return Practitioner(found[0] if found else None, read_name(names[0]) if names else None)
 
 
 class Location(Codec):

@@ -1,0 +1,44 @@
+"""What may not be passed over in a resource, whoever reads it.
+
+A modifier that is not understood changes the meaning of what it stands in (FHIR R4 extensibility.html#modifierExtension),
+and implicitRules do so for a whole resource (resource.html#implicitRules).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketafhir.errors import Refused, refused
+
+_MODIFIERS = ("modifierExtension", "implicitRules")
+
+
+def check(resource: dict[str, Any], name: str) -> None:
+    """Raises Refused (`modifier-unknown`, `json-null`) with the path of the element, for the resource and what it contains."""
+    _walk(resource, name)
+
+
+def _walk(element: Any, path: str) -> None:
+    if isinstance(element, list):
+        for number, one in enumerate(element):
+            if isinstance(one, dict):
+                _walk(one, f"{path}[{number}]")
+    elif isinstance(element, dict):
+        for key, part in element.items():
+            if key in _MODIFIERS and part:
+                raise refused(
+                    "modifier-unknown", "a modifier that is not understood: it could change the meaning of all beside it",
+                    where=f"{path}.{key}", hint="send the resource without it",
+                )  # fmt: skip
+            if part is None:
+                raise refused("json-null", "FHIR JSON has no null here", where=f"{path}.{key}", hint="leave it out")
+            if isinstance(part, (dict, list)):
+                _walk(part, f"{path}.{key}")
+
+
+def malformed(resources: list[dict[str, Any]]) -> Refused | None:
+    """The refusal of resources that have not the shape of their type, or None where all have."""
+    from ketafhir.fhir.check import shape
+
+    issues = [issue for resource in resources for issue in shape(resource)]
+    return Refused(*issues) if issues else None
