@@ -34,9 +34,9 @@ CASES = [
     (("ADT_A01/register",), "Encounter", ("PV1_to_Encounter",)),
     (("ORU_R01/every-field",), "DiagnosticReport", ("OBR_to_DiagnosticReport",)),
 ]
-# Rows whose value is no leaf of the resource: references (tested below) and what the identity of the record rests on.
 # statusReason also tells RXA-20 RE from NA.
 TOLD_APART = {"refusal": {"RXA-20"}}
+# Rows whose value is no leaf of the resource: references (tested below) and what the identity of the record rests on.
 SKIPPED = {"counters", "identifiers", "number", "placer", "filler", "drug", "medication-code"}
 REFERENCES = ("staff", "location")
 

@@ -124,7 +124,7 @@ def _from_fhir(
     args: argparse.Namespace, settings: Settings, data: bytes, issues: list[Issue], reports: list[Any]
 ) -> bool:
     from ketafhir.fhir import json
-    from ketafhir.translate import losses, outgoing
+    from ketafhir.translate import bundle_losses, losses, outgoing
     from ketafhir.translate.writing import sender_urn
 
     value = json.loads(data)
@@ -142,7 +142,7 @@ def _from_fhir(
         source = sender_urn(*outgoing.outbound(taking).senders.get("", ("", "")))
         sys.stdout.buffer.write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
     issues.extend(taking.c.issues)
-    reports.append(losses.summary(losses.of_bundle(taking, settings)))
+    reports.append(losses.summary(bundle_losses.of_bundle(taking, settings.tables)))
     return False
 
 

@@ -9,8 +9,6 @@ from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping.engine import NULL, Mapping
 from ketafhir.mapping.tables import Row
 from ketafhir.translate.reading import Account, Reading
-from ketafhir.translate.settings import Settings
-from ketafhir.translate.taking import Taking
 
 
 _DELETING = ("PID", "PV1")  # where ADT says null, the element is deleted
@@ -70,67 +68,6 @@ def _rows(mapping: Mapping, field: int) -> list[Row]:
     return [
         row for table in mapping.tables.values() for row in table.rows if any(cell.field == field for cell in row.cells)
     ]
-
-
-# Elements that the mapping modules read themselves, beside what the tables do.
-_BY_CODE = {
-    "*": {"resourceType", "id", "meta", "extension", "identifier", "status", "subject", "encounter", "context", "partOf",
-          "request", "text"},
-}  # fmt: skip
-
-
-def of_bundle(taking: Taking, settings: Settings) -> list[Loss]:
-    """The account of a Bundle: each top-level element of each resource that is read, and of the MSH that is new."""
-    tables = settings.tables
-    by_type: dict[str, set[str]] = {}
-    for name in tables.names():
-        table = tables.table(name)
-        for row in table.rows:
-            if row.path is not None:
-                by_type.setdefault(table.resource, set()).add(row.fhir.split(".")[0].split("[")[0])
-    found = [
-        Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time"),
-    ]
-    for _, resource in taking.index.entries:
-        kind = str(resource["resourceType"])
-        name = f"{kind}/{resource['id']}" if "id" in resource else kind
-        known = by_type.get(kind, set())
-        for element, value in resource.items():
-            key = element.lstrip("_")
-            if value in (None, [], {}) or element.startswith("_") or element == "resourceType":
-                continue
-            read = key in _BY_CODE["*"] or key in settings_elements(kind) or any(key.startswith(one) for one in known)
-            reason = "" if read else "no row reads this element" if known else f"a {kind} is not read"
-            found.append(Loss(f"{name}.{element}", "", "mapped" if read else "dropped", reason))
-    return found
-
-
-def settings_elements(kind: str) -> set[str]:
-    """Elements of a resource type that its mapping module reads by code."""
-    return {
-        "MedicationAdministration": {
-            "performer",
-            "note",
-            "medicationReference",
-            "effectiveDateTime",
-            "dosage",
-        },
-        "MedicationRequest": {"note", "medicationReference", "supportingInformation", "basedOn", "intent"},
-        "Observation": {
-            "component",
-            "note",
-            "focus",
-            "derivedFrom",
-            "dataAbsentReason",
-            "category",
-            "hasMember",
-        },
-        "DiagnosticReport": {"result"},
-        "QuestionnaireResponse": {"item", "questionnaire", "authored"},
-        "ClinicalImpression": {"finding", "note", "supportingInfo", "code", "date"},
-        "Provenance": {"target", "agent", "recorded", "entity", "activity"},
-        "Encounter": {"class", "period"},
-    }.get(kind, set())
 
 
 def summary(found: list[Loss]) -> dict[str, Any]:

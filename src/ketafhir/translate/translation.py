@@ -12,7 +12,7 @@ from ketafhir.fhir import json
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Records
-from ketafhir.translate import incoming, losses, outgoing
+from ketafhir.translate import bundle_losses, incoming, losses, outgoing
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import Settings, default
 
@@ -146,5 +146,5 @@ def to_hl7v2(
         text="".join(texts),
         issues=taking.c.issues,
         records=lambda: taking.records,
-        losses=lambda: losses.of_bundle(taking, settings),
+        losses=lambda: bundle_losses.of_bundle(taking, settings.tables),
     )

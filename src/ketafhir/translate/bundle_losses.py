@@ -1,0 +1,215 @@
+"""The loss report of a Bundle: each element is mapped, or dropped with a reason, down to the element that is not read.
+
+What the tables read they say themselves; what the mapping modules read by code stands in `_BY_CODE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ketafhir.mapping.paths import EXTENSION, Json, Slice
+from ketafhir.mapping.tables import Tables
+from ketafhir.translate.losses import Loss
+from ketafhir.translate.taking import Taking
+
+_SERVER = "the server's own bookkeeping"
+_NARRATIVE = "the narrative says again what the elements say"
+_EVERYWHERE = {"id": _SERVER, "text": _NARRATIVE, "language": _NARRATIVE, "resourceType": ""}
+_META = ("meta.source", "meta.tag")
+_ABOUT = ("subject", "encounter", "note[].text", "status")
+_BY_CODE: dict[str, tuple[str, ...]] = {
+    "Patient": ("deceasedBoolean",),
+    "Encounter": ("subject",),
+    "Practitioner": ("identifier[0]", "name[0]"),
+    "PractitionerRole": ("practitioner",),
+    "Location": ("identifier[0]", "description", "name"),
+    "Device": ("identifier[0]",),
+    "Provenance": ("target", "agent", "recorded", "entity", "activity"),
+    "Medication": (
+        "ingredient[].itemReference", "ingredient[].itemCodeableConcept", "ingredient[].isActive", "ingredient[].strength",
+    ),
+    "MedicationRequest": (
+        *_ABOUT, "medicationReference", "medicationCodeableConcept", "supportingInformation", "basedOn", "intent",
+    ),
+    "MedicationAdministration": (
+        *_ABOUT, "context", "partOf", "request", "medicationReference", "effectiveDateTime", "dosage.text", "dosage.dose",
+        "performer[].function",
+    ),
+    "Observation": (
+        *_ABOUT, "partOf", "derivedFrom", "focus", "dataAbsentReason", "component[].dataAbsentReason", "effectiveInstant",
+        "effectivePeriod.start", "referenceRange[0].low", "referenceRange[0].high",
+    ),
+    "DiagnosticReport": ("subject", "encounter", "result"),
+    "QuestionnaireResponse": ("subject", "encounter", "status", "item", "questionnaire", "authored"),
+    "ClinicalImpression": (*_ABOUT, "finding", "supportingInfo"),
+}  # fmt: skip
+_WHOLE = (
+    "identifier", "status", "subject", "context", "request", "partOf", "note[].text", "dosage.text", "dosage.dose",
+    "medicationReference", "medicationCodeableConcept", "effectivePeriod", "effectiveDateTime", "statusReason",
+)  # fmt: skip
+"""What is read of an infusion that others are part of."""
+_WHY = {
+    ("Observation", "category"): "it follows from the code",
+    ("Observation", "hasMember"): "its members go out as observations of their own",
+    ("Encounter", "status"): "it follows from class and dates of the visit",
+    ("MedicationAdministration", "dosage"): "RXA has no place for it",
+}
+_NO_ROW = "no row reads this element"
+_NUMBERED = ("MedicationRequest", "DiagnosticReport", "ClinicalImpression", "Encounter")
+
+
+class _Step(NamedTuple):
+    key: str
+    choice: bool = False
+    first: bool = False
+    slice: Slice | None = None
+    url: str = ""
+
+    def takes(self, number: int, item: Any) -> bool:
+        """Whether the step goes through this item of a list."""
+        if self.slice is not None:
+            return self.slice.matches(item)
+        if self.url:
+            return isinstance(item, dict) and item.get("url") == self.url
+        return number == 0 or not self.first
+
+
+_Path = tuple[_Step, ...]
+
+
+def of_bundle(taking: Taking, tables: Tables) -> list[Loss]:
+    """The account of all resources of a Bundle, and of the MSH, which is new."""
+    found = [Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time")]
+    for resource in taking.index.resources():
+        _of_resource(taking, tables, resource, taking.name(resource), found)
+    return found
+
+
+def _of_resource(taking: Taking, tables: Tables, resource: Json, name: str, found: list[Loss]) -> None:
+    kind = str(resource["resourceType"])
+    why = taking.left_out.get(id(resource), "" if kind in _BY_CODE else f"no {kind} is read")
+    if why:
+        found += [Loss(f"{name}.{key}", "", "dropped", why) for key in resource if key != "resourceType"]
+        return
+    paths = _paths(tables, kind)
+    if kind == "MedicationAdministration" and id(resource) in taking.infusions:
+        paths = tuple(_steps(text, {}) for text in (*_WHOLE, *_META))
+    elif _stands_for_a_number(taking, resource, kind):
+        paths = (*paths, (_Step("identifier", first=True),))
+    for number, inner in enumerate(resource.get("contained", ())):
+        _of_resource(taking, tables, inner, f"{name}.contained[{number}]", found)
+    shown = {key: value for key, value in resource.items() if key != "contained"}
+    _walk(shown, paths, name, kind, found)
+
+
+def _stands_for_a_number(taking: Taking, resource: Json, kind: str) -> bool:
+    """Whether the first identifier is read because none is typed as the number that is looked for."""
+    listed = resource.get("identifier", ())
+    typed = {
+        coding.get("code")
+        for one in listed
+        if isinstance(one, dict)
+        for coding in one.get("type", {}).get("coding", ())
+    }
+    if kind == "Encounter":
+        return "VN" not in typed
+    if kind == "MedicationAdministration":
+        return not typed & {"PLAC", "FILL"} and not resource.get("request") and not resource.get("partOf")
+    return kind in _NUMBERED and not typed & {"PLAC", "FILL"}
+
+
+@lru_cache(maxsize=64)
+def _paths(tables: Tables, kind: str) -> tuple[_Path, ...]:
+    """Every path of a resource type that is read, by a table or by code."""
+    found = [_steps(text, tables.slices) for text in (*_BY_CODE[kind], *_META)]
+    for name in tables.names():
+        table = tables.table(name)
+        owner, _, within = table.resource.partition(".")
+        if owner == kind:
+            before = (_Step(within),) if within else ()
+            found += [before + _steps(row.fhir, tables.slices) for row in table.rows if row.path is not None]
+    return tuple(found)
+
+
+def _steps(text: str, slices: dict[tuple[str, str], Slice]) -> _Path:
+    choice = text.endswith("[x]")
+    parts = _split(text.removesuffix("[x]"))
+    found = []
+    for number, part in enumerate(parts, 1):
+        key, _, inside = part.rstrip("]").partition("[")
+        url = EXTENSION + inside if key == "extension" else ""
+        named = slices.get((key, inside)) if inside and not url else None
+        found.append(_Step(key, choice and number == len(parts), inside == "0", named, url))
+    return tuple(found)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between dots, but not those within brackets."""
+    found, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "." and not depth:
+            found.append("")
+        else:
+            found[-1] += letter
+    return found
+
+
+def _walk(element: Json, paths: Iterable[_Path], name: str, kind: str, found: list[Loss]) -> None:
+    paths = tuple(paths)
+    for key, value in element.items():
+        where = f"{name}.{key}"
+        if key in _EVERYWHERE and key not in {path[0].key for path in paths}:
+            if _EVERYWHERE[key]:
+                found.append(Loss(where, "", "dropped", _EVERYWHERE[key]))
+            continue
+        if key == "extension" or key.startswith("_"):
+            found += _extensions(value, where)
+            continue
+        ahead = [path for path in paths if _is(path[0], key)]
+        if not isinstance(value, list):
+            _go_on(value, [path[1:] for path in ahead], where, kind, found)
+            continue
+        for number, item in enumerate(value):
+            taken = [path for path in ahead if path[0].takes(number, item)]
+            place = where if len(value) == 1 else f"{where}[{number}]"
+            if ahead and not taken:
+                found.append(Loss(place, "", "dropped", "HL7v2 has no place for this one beside the others"))
+                continue
+            further = [path[1:] for path in taken]
+            further += [(_Step(path[0].slice.at[0].removesuffix("[]")),) for path in taken if path[0].slice]
+            _go_on(item, further, place, kind, found)
+
+
+def _is(step: _Step, key: str) -> bool:
+    if step.choice:
+        return key.startswith(step.key) and key[len(step.key) : len(step.key) + 1].isupper()
+    return key == step.key
+
+
+def _go_on(value: Any, further: list[_Path], where: str, kind: str, found: list[Loss]) -> None:
+    """The rest of the way: nothing goes here, something ends here, or it goes on below."""
+    if not further:
+        parts = where.split(".")
+        why = _WHY.get((kind, parts[1].partition("[")[0]), _NO_ROW) if len(parts) > 1 else _NO_ROW
+        found.append(Loss(where, "", "dropped", _SERVER if ".meta." in where else why))
+    elif not isinstance(value, dict) or any(not path for path in further):
+        found.append(Loss(where, "", "mapped", ""))
+    else:
+        _walk(value, further, where, kind, found)
+
+
+def _extensions(value: Any, where: str) -> list[Loss]:
+    """Extensions of ours are read where they stand; others are not."""
+    listed: list[Any] = []
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict):
+            listed += one.get("extension", []) if "url" not in one else [one]
+    return [
+        Loss(where, "", "mapped", "")
+        if str(one.get("url", "")).startswith(EXTENSION)
+        else Loss(where, "", "dropped", f"the extension {one.get('url')} is not read")
+        for one in listed
+    ]
