@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from ketafhir.translate.translation import to_hl7v2
+from ketafhir.translate.translation import to_fhir, to_hl7v2
 from translate.infusion_feeds import PID, PV1, RXR, Held, message, orc, ras, rxa
 
 START = ras(rxa(entered="1001"), sent="1001")
@@ -189,3 +189,22 @@ def test_what_was_preserved_of_an_earlier_version_stays() -> None:
     closed = ras(rxa(end="1030", outcome="CP", action="U", entered="1030"), sent="1030", status="CM")
     for feed in permutations((start, closed)):
         assert "ZPM" in str(Held(*feed).segments)
+
+
+@pytest.mark.parametrize("per", ["H1", ""])
+def test_less_than_nothing_is_never_given(per: str) -> None:
+    assert Held(ras(rxa(amount="-5", per=per))).refused == ["number-negative"]
+
+
+@pytest.mark.parametrize("strength", ["500|mg", "5|%"])
+def test_a_strength_that_is_no_concentration_is_preserved(strength: str) -> None:
+    held = Held(ras(rxa(strength=strength)))
+    assert held.refused == []
+    assert f"|{strength}|" in (to_hl7v2(held.bundle).text or "")
+
+
+def test_a_field_that_a_row_reads_and_cannot_take_is_accounted_for_as_preserved() -> None:
+    told = to_fhir(ras(rxa(strength="500|mg")))
+    assert {one.where: one.fate for one in told.losses if one.where in ("RXA-13", "RXA-14", "RXA-6")} == {
+        "RXA-6": "mapped", "RXA-13": "preserved", "RXA-14": "preserved",
+    }  # fmt: skip

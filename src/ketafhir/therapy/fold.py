@@ -49,10 +49,12 @@ class History:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
 
         Raises Refused: order numbers that belong to two orders (205) or another patient (204), two starts under one
-        number (205), an act without visit where the order has infusions in several (204).
+        number (205), a result that is another patient's (204), an act without visit where the order has infusions in several (204).
         """
         numbers: dict[str, tuple[str, str]] = {}
         new = _rekeyed(self, numbers, new)
+        for kind in ("observations", "reports", "responses", "decisions"):
+            _check_owner(getattr(self.others, kind), getattr(new, kind))
         issues: list[Issue] = []
         for key, act in new.administrations.items():
             issues += _check(act, self.administrations.get(key, ()))
@@ -122,6 +124,16 @@ def _told(record: Any) -> tuple[Any, str]:
 def _weight(record: Any) -> tuple[Any, ...]:
     rank = _RANK.get(getattr(record, "status", ""), 1)
     return (rank, *getattr(record, "told", (0, "")), repr(record))
+
+
+def _check_owner(known: dict[str, Any], new: dict[str, Any]) -> None:
+    """What was seen of one patient is never overwritten by what is told of another."""
+    for key, record in new.items():
+        if key in known and known[key].patient != record.patient:
+            raise refused(
+                "observation-of-other-patient", "this result is known as another patient's", where="OBR-3", hl7="204",
+                hint="check PID-3, and number each report (OBR-3) of a sender",
+            )  # fmt: skip
 
 
 def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:

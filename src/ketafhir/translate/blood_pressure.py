@@ -62,13 +62,13 @@ def pair(
     observations: Iterable[Observation],
     scope: str,
     heading: Coded | None,
+    used: set[str],
     ambiguous: Callable[[Observation], None],
 ) -> None:
-    """Give the halves (and means) among the observations of one group the key of their panel."""
+    """Give the halves (and means) among the observations of one group the key of their panel: none that is `used`."""
     parts = [one for one in observations if role_of(one.code)]
     if not parts:
         return
-    used: set[str] = set()
     rest = []
     for group in _grouped(parts, lambda one: (one.sub_id,) if one.sub_id else ("", id(one))):
         if _is_pair(group):
@@ -126,7 +126,9 @@ def join(group: list[Observation], scope: str, heading: Coded | None, used: set[
 
 def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json:
     """The panel of these parts. What a part says otherwise than the first stands on its component."""
-    parts = sorted(parts, key=lambda one: (one.status in _WITHDRAWN, _ROLES.index(role_of(one.code))))
+    parts = sorted(
+        parts, key=lambda one: (one.status in _WITHDRAWN, one.value is None, _ROLES.index(role_of(one.code)))
+    )
     lead = parts[0]
     resource = repeats.panel(lead, lambda: _without_parts(writing, lead))
     kinds = [kind_of(one.code) for one in parts]

@@ -58,6 +58,7 @@ def read(reading: Reading, group: Group) -> Decision:
         patient=reading.patient, visit=reading.visit, heading_notes=notes, preserved=preserved, told=reading.told,
         **values, **said,
     )  # fmt: skip
+    _check(reading, decision, chosen)
     decision.notes = note_texts(chosen.notes, reading)
     scope = headings.scope_of(decision.placer, decision.filler, decision.patient)
     key = headings.key_of(scope, decision.code, decision.start)
@@ -76,6 +77,15 @@ def read(reading: Reading, group: Group) -> Decision:
     )
     reading.records.decisions[decision.key] = decision
     return decision
+
+
+def _check(reading: Reading, decision: Decision, chosen: Result) -> None:
+    told = decision.decision
+    if told is None or not any(told.has(one.system, one.code) for one in map(of_name, _ANSWERS)):
+        reading.warn(
+            "code-unmapped", "neither accepted, review nor refused: written as sent", chosen.obx, 5,
+            told.label if told else "", "send the decision as a code of 99KETA",
+        )  # fmt: skip
 
 
 def _unlike(result: Result, usual: dict[int, str]) -> Preserved:

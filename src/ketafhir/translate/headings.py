@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.hl7v2.groups import Order as Group
+from ketafhir.mapping.codecs.people import SENDER
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.values import Coded, Identifier, Time
@@ -17,9 +18,14 @@ _AFTER_RESULTS = ("FT1", "CTI", "SPM")
 
 
 def scope_of(placer: Identifier | None, filler: Identifier | None, patient: str) -> str:
-    """What the identities under a heading are made of: OBR-3, else OBR-2, else the patient."""
+    """What the identities under a heading are made of: OBR-3, else OBR-2, else the patient.
+
+    A number that came without authority (`1`) may be another patient's tomorrow: it counts with the patient.
+    """
     number = filler or placer
-    return number.key if number else patient
+    if number is None:
+        return patient
+    return f"{patient}|{number.key}" if number.system.startswith(SENDER) else number.key
 
 
 def key_of(scope: str, code: Coded | None, start: Time | None) -> str:

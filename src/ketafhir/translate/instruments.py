@@ -73,7 +73,7 @@ class Instrument:
     def points(self, answer: Value | None) -> Decimal | None:
         """What an answer counts: the number sent, or the score of the answer's code. None for no such answer."""
         if isinstance(answer, Quantity):
-            return answer.value
+            return answer.value if answer.value in self.answers.values() else None
         if isinstance(answer, Coded):
             for coding in answer.codings:
                 if (coding.system, coding.code) in self.answers:

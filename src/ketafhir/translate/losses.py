@@ -10,7 +10,6 @@ from ketafhir.mapping.engine import NULL, Mapping
 from ketafhir.mapping.tables import Row
 from ketafhir.translate.reading import Account, Reading
 
-
 _DELETING = ("PID", "PV1")  # where ADT says null, the element is deleted
 
 
@@ -28,12 +27,14 @@ def of_message(message: Message, reading: Reading) -> list[Loss]:
     by_segment: dict[int, list[Account]] = {}
     for account in reading.accounts:
         by_segment.setdefault(id(account.segment), []).append(account)
+    several = Counter(segment.name for segment in message.segments)
     found: list[Loss] = []
     for segment in message.segments:
         accounts = by_segment.get(id(segment), [Account(segment, None, "nothing reads this segment")])
+        place = f"{segment.name}[{segment.occurrence}]" if several[segment.name] > 1 else segment.name
         for field in range(1, len(segment.fields)):
             if segment.fields[field]:
-                where = message.where(segment, field)
+                where = f"{place}-{field}"
                 found.append(_best([_fate(where, field, account) for account in accounts]))
     return found
 
@@ -50,7 +51,8 @@ def _fate(where: str, field: int, account: Account) -> Loss:
         return Loss(where, "", "dropped" if account.why else "preserved", account.why)
     rows = _rows(account.mapping, field)
     active = [row for row in rows if row.when is None or row.when.holds(account.segment.fields)]
-    if not active:
+    kept = f"{account.segment.name}-{field}" in account.kept and not any(row.domain in account.told for row in active)
+    if kept or not active:
         return Loss(where, rows[0].place if rows else "", "preserved", "")
     row = next((row for row in active if row.codec), active[0])
     if row.codec is None and row.loss.startswith("by code"):

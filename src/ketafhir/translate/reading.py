@@ -14,18 +14,25 @@ from ketafhir.therapy.records import Records, Source
 
 
 class Account(NamedTuple):
-    """What became of one segment, for the loss report: read by `mapping`, or as a whole preserved or dropped (`why`)."""
+    """What became of one segment, for the loss report: read by `mapping`, or as a whole preserved or dropped (`why`).
+
+    `kept` are the places (`RXA-13`) that were preserved, and `told` the values that were read then: a field that a row reads
+    and that told nothing was preserved only.
+    """
 
     segment: Segment
     mapping: Mapping | None
     why: str = ""
+    kept: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
 
 
 class Reading:
     """One HL7v2 message on its way to records.
 
     `told` orders competing versions of one record: the time of the message and a digest of it, so that the order of arrival
-    never decides. Modules add records to `records` and call `read` once for each segment they own.
+    never decides. Modules add records to `records` and call `read` once for each segment they own. `panels` are the keys of
+    the blood pressures of the message so far: no two of its groups share one.
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class Reading:
         self.records = Records()
         self.accounts: list[Account] = []
         self.told: tuple[Decimal, str] = (source.sent.at if source.sent else Decimal(0), digest)
+        self.panels: set[str] = set()
         self.patient = ""
         self.visit = ""
 
@@ -46,6 +54,8 @@ class Reading:
         c = self.c
         values = mapping.from_v2(segment, c)
         if c.preserved:
+            kept = frozenset(place for place, _ in c.preserved)
+            self.accounts[-1] = Account(segment, mapping, "", kept, frozenset(values))
             values["preserved"] = tuple(c.preserved)
             c.preserved.clear()
         return values

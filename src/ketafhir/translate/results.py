@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation, Records
@@ -44,6 +45,7 @@ def read_results(
         one.place = result.obx.occurrence
         one.key = _identity(one, scope, heading)
         if one.key in reading.records.observations:
+            _check_patient(reading, one, result)
             reading.warn(
                 "identity-repeated",
                 "two observations cannot be told apart: numbered in the order sent",
@@ -66,8 +68,19 @@ def read_results(
             hint="send one OBX-4 for each pair",
         )
 
-    blood_pressure.pair([one for one, _ in found], scope, heading, ambiguous)
+    blood_pressure.pair([one for one, _ in found], scope, heading, reading.panels, ambiguous)
     return tuple(one.key for one, _ in found)
+
+
+def _check_patient(reading: Reading, one: Observation, result: Result) -> None:
+    if reading.records.observations[one.key].patient != one.patient:
+        raise Refused(
+            *reading.c.issues,
+            Issue(
+                "error", "observation-of-other-patient", "two patients have one observation",
+                where=reading.message.where(result.obx), hl7="204", hint="number each report (OBR-3) of a sender",
+            ),
+        )  # fmt: skip
 
 
 def _identity(one: Observation, scope: str, heading: Coded | None) -> str:

@@ -19,17 +19,18 @@ from ketafhir.translate.writing import Writing
 SUICIDE_ITEM, EVALUATE = "keta.suicide-item-positive", "keta.immediate-evaluation"
 _ORDER = ("none", "low", "moderate", "high")
 _SCORE = "{score}"
+_WITHDRAWN = ("entered-in-error", "deleted")
 
 
 def total_of(form: Instrument, response: Response) -> Decimal | None:
     """The sum of all answers; None while one is missing, and for a form that is never summed."""
     if not form.answers or not form.items:
         return None
-    points = {}
+    points: dict[str, Decimal] = {}
     for item in response.items:
         name, counts = form.item(item.code), form.points(item.answer)
-        if name and counts is not None:
-            points[name] = counts
+        if name and counts is not None and points.setdefault(name, counts) != counts:
+            return None  # one question, two answers
     return sum(points.values(), Decimal(0)) if len(points) == len(form.items) else None
 
 
@@ -69,6 +70,8 @@ def flags(form: Instrument, response: Response) -> list[str]:
     """The flags that answers raise: a positive suicide question, a risk that needs evaluation at once."""
     found = []
     for item in response.items:
+        if item.status in _WITHDRAWN:
+            continue
         name = form.item(item.code)
         if form.raises.get(name) == "suicide" and (form.points(item.answer) or 0) > 0:
             found.append(SUICIDE_ITEM)

@@ -37,6 +37,8 @@ from ketafhir.translate.writing import Writing
 OBR, ITEM = "OBR_to_QuestionnaireResponse", "OBX_to_QuestionnaireResponse.item"
 TYPE = "QuestionnaireResponse"
 _WORST = ("completed", "amended", "in-progress", "entered-in-error")
+_SCORE_STATUS = dict(zip(_WORST, ("final", "amended", "preliminary", "entered-in-error"), strict=True))
+"""A score made from a form stands as the form stands."""
 _KEPT = {"OBX-11": "status", "OBX-14": "effective"}
 
 
@@ -134,9 +136,11 @@ def _check(
         reading.warn("form-incomplete", text, reading.message.segments[0])
         return
     code, time = Coded((of_name(form.result),)), authored_of(response)
+    codec = _status(reading.tables)
+    status = _SCORE_STATUS[codec.to_fhir(reading.c, _worst(response, codec, [])) or _WORST[0]]
     one = Observation(
         key=key_of(scope, response.code, code, "", time or response.start), patient=response.patient,
-        visit=response.visit, report=response.key, response=response.key, code=code, value=value, status="final",
+        visit=response.visit, report=response.key, response=response.key, code=code, value=value, status=status,
         effective=time, group_time=response.start, derived=True, told=reading.told,
     )  # fmt: skip
     reading.records.observations[one.key] = one

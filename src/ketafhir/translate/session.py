@@ -20,13 +20,13 @@ from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
 
-
 _WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
 
 
 @dataclass(slots=True)
 class Step:
-    """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they got), and how it was read."""
+    """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they
+    got), and how it was read."""
 
     bundle: Json
     issues: list[Issue]

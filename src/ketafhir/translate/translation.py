@@ -116,7 +116,7 @@ def _messages(stream: str | bytes | Iterable[str] | Iterable[bytes]) -> Iterator
 
 
 def _translation(session: Session, data: str | bytes) -> Translation:
-    message = incoming.parse(data)
+    message = incoming.parse(_unwrapped(data))
     step = session.take(message)
     return Translation(
         bundle=step.bundle,
@@ -124,6 +124,16 @@ def _translation(session: Session, data: str | bytes) -> Translation:
         records=lambda: step.told,
         losses=lambda: losses.of_message(message, step.reading),
     )
+
+
+def _unwrapped(data: str | bytes) -> str | bytes:
+    """A message without the batch envelope around it. Several messages stay together, to be refused."""
+    if data[:3] not in ("FHS", "BHS", b"FHS", b"BHS"):
+        return data
+    found = list(_messages(data))
+    if len(found) == 1:
+        return found[0]
+    return "".join(one if isinstance(one, str) else one.decode("latin-1") + "\r" for one in found)
 
 
 def to_hl7v2(

@@ -438,7 +438,7 @@ class Concentration(Codec):
         found, display, sent = read_unit(unit)
         if found is None or found.kind not in self._kinds:
             raise _unit_unknown(sent, self._kinds)
-        return Quantity(read_number(number), found.ucum, display)
+        return Quantity(read_amount(number), found.ucum, display)
 
     def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
         return number_text(value.value), write_unit(value)

@@ -16,7 +16,7 @@ from ketafhir.mapping.codecs.numbers import (
     Concentration,
     number_text,
     quantity_json,
-    read_number,
+    read_amount,
     read_quantity,
     read_unit,
     write_unit,
@@ -134,7 +134,7 @@ class Dose(Amount):
         return Range(self._amount(low, unit) if low else None, self._amount(high, unit))
 
     def _amount(self, number: str, unit: str) -> Quantity:
-        value = read_number(number)
+        value = read_amount(number)
         if not unit and value:
             raise Unreadable(
                 "unit-missing", "a dose without unit", number,
