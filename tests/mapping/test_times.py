@@ -75,7 +75,10 @@ def test_a_time_without_offset_needs_a_zone() -> None:
 def test_the_night_clocks_change(dtm: str, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         read_dtm(dtm, Context(CHICAGO))
-    assert read_dtm("20261101013000-0500", Context(CHICAGO)).at + 3600 == read_dtm("20261101013000-0600", Context(CHICAGO)).at
+    assert (
+        read_dtm("20261101013000-0500", Context(CHICAGO)).at + 3600
+        == read_dtm("20261101013000-0600", Context(CHICAGO)).at
+    )
 
 
 def test_the_text_sent_is_used_only_while_it_denotes_the_same_instant() -> None:
