@@ -20,11 +20,9 @@ _NAMESPACE = bytes.fromhex("bbb3a6140c9a59c9a51c381193bbfb09")
 @lru_cache(maxsize=8192)
 def uuid5(name: str) -> str:
     """The id of the identity `name`, as 36 lower-case characters (a legal FHIR id, which may have 64)."""
-    digest = bytearray(sha1(_NAMESPACE + name.encode("utf-8"), usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = sha1(_NAMESPACE + name.encode("utf-8"), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def digest(text: str) -> str:

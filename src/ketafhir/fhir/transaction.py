@@ -36,14 +36,17 @@ class Entries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, resource: dict[str, Any], *, version: str = "") -> str:
-        """Write the resource to its own id (If-Match `version` where that is known); gives its fullUrl."""
+    def put(self, resource: dict[str, Any], *, version: str = "", full_url: str = "") -> str:
+        """Write the resource to its own id (If-Match `version` where that is known); gives its fullUrl.
+
+        `full_url` spares the look at an id that is known to be a UUID: it is `urn(id)`.
+        """
         own = resource["id"]
         place = f"{resource['resourceType']}/{own}"
         request = {"method": "PUT", "url": place}
         if version:
             request["ifMatch"] = f'W/"{version}"'
-        full_url = urn(own if _is_uuid(own) else uuid5(place))
+        full_url = full_url or urn(own if _is_uuid(own) else uuid5(place))
         return self._add(full_url, resource, request)
 
     def put_conditional(self, resource: dict[str, Any], system: str, value: str) -> str:

@@ -107,11 +107,12 @@ class Segment:
 class Message:
     """The segments of one message in their order, the MSH first."""
 
-    __slots__ = ("segments", "separators")
+    __slots__ = ("_text", "segments", "separators")
 
-    def __init__(self, segments: list[Segment], separators: Separators) -> None:
+    def __init__(self, segments: list[Segment], separators: Separators, text: str = "") -> None:
         self.segments = segments
         self.separators = separators
+        self._text = text
 
     @property
     def msh(self) -> Segment:
@@ -165,8 +166,8 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The message as ER7, CR after each segment."""
-        return encode(self.segments, self.separators)
+        """The message as ER7, CR after each segment, empty fields at the end left out."""
+        return self._text or encode(self.segments, self.separators)
 
     def where(self, segment: Segment, field: int = 0, component: int = 0, repetition: int = 0) -> str:
         """A place for `Issue.where`: `PID-3`, `RXA[2]-7.1` (the occurrence only where there are several),
@@ -196,6 +197,7 @@ def parse(text: str) -> Message:
     seps = separators_of(text)
     separator = seps.field
     segments: list[Segment] = []
+    kept: list[str] = []
     seen: dict[str, int] = {}
     for line in _lines(text, separator):
         fields = line.split(separator)
@@ -211,7 +213,9 @@ def parse(text: str) -> Message:
         if name in _HEADERS:
             fields.insert(1, separator)
         segments.append(Segment(name, fields, len(segments) + 1, occurrence))
-    message = Message(segments, seps)
+        kept.append(line)
+    whole = "\r".join([*kept, ""])
+    message = Message(segments, seps, "" if f"{separator}\r" in whole else whole)
     _check_header(message, seen)
     return message
 

@@ -110,7 +110,8 @@ def instant(iso: str) -> Decimal:
         offset = (int(clock[cut + 1 : cut + 3]) * 60 + int(clock[cut + 4 : cut + 6])) * 60
         offset = -offset if clock[cut] == "-" else offset
     hours, minutes, seconds = clock[:cut].split(":")
-    return days * 86400 + int(hours) * 3600 + int(minutes) * 60 + Decimal(seconds) - offset
+    whole = days * 86400 + int(hours) * 3600 + int(minutes) * 60 - offset
+    return Decimal(whole + int(seconds)) if seconds.isdigit() else whole + Decimal(seconds)
 
 
 def _days(year: int, month: int, day: int) -> int:

@@ -43,10 +43,11 @@ def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
     identifiers = values.get("identifiers", ())
     chosen = _choose(reading, identifiers)
     patient = Patient(key=chosen.key, identifier=chosen, owned=owned, nulls=nulls, told=reading.told, **values)
-    patient.identifiers = tuple(
-        chosen if one.value == chosen.value and not one.system and one.type == chosen.type else one
-        for one in identifiers
-    )
+    if chosen not in identifiers:
+        patient.identifiers = tuple(
+            chosen if one.value == chosen.value and not one.system and one.type == chosen.type else one
+            for one in identifiers
+        )
     patient.notes = note_texts([nte for _, nte in group.notes], reading)
     patient.preserved += _rest(reading, group) if owned else _dropped(reading, group)
     reading.records.patients[patient.key] = patient
@@ -148,9 +149,9 @@ def _read_visit(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
 
 def render(writing: Writing, patient: Patient, visit: Visit | None) -> None:
     """Patient and Encounter as entries: replaced by ADT, made where missing by others."""
-    resource = writing.fill({"resourceType": "Patient", "meta": {"source": writing.source}}, patient, PID)
+    resource: Json = {"resourceType": "Patient", "meta": {"source": writing.source}, **writing.filled(patient, PID)}
     if patient.owned and patient.notes:
-        resource.setdefault("extension", []).extend(_note(text) for text in patient.notes)
+        resource["extension"] = [*resource.get("extension", ()), *map(_note, patient.notes)]
     put_preserved(resource, patient.preserved if patient.owned else ())
     _put(writing, resource, patient.identifier, owned=patient.owned)
     if visit is not None and visit.number is not None:
@@ -162,10 +163,10 @@ def _note(text: str) -> Json:
 
 
 def _render_visit(writing: Writing, visit: Visit) -> None:
-    resource: Json = {"resourceType": "Encounter", "meta": {"source": writing.source}}
-    writing.fill(resource, visit, PV1)
+    resource: Json = {"resourceType": "Encounter", "meta": {"source": writing.source}, **writing.filled(visit, PV1)}
     resource["status"] = "finished" if visit.end else "planned" if visit.patient_class == "preadmit" else "in-progress"
-    resource.setdefault("class", writing.tables.mapping(PV1).tables[PV1].rows and _unknown_class(writing))
+    if "class" not in resource:
+        resource["class"] = _unknown_class(writing)
     resource["subject"] = writing.patient(visit.patient)
     put_preserved(resource, visit.preserved if visit.owned else ())
     _put(writing, resource, visit.number, owned=visit.owned)

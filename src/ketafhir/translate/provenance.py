@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Records, Source
@@ -20,13 +22,23 @@ def render(writing: Writing, source: Source, settings: Settings) -> None:
     resource = writing.start("Provenance", source.key)
     resource["target"] = [{"reference": target} for target in writing.targets]
     writing.fill(resource, source, MSH, EVN)
-    resource["agent"] = [
-        _agent("provenance-agent.author", {"identifier": {"value": writing.source}, "display": _sender(source)}),
-        _agent("provenance-agent.assembler", _tables(settings)),
-    ]
+    resource["agent"] = _agents(writing.source, _sender(source), settings.version, settings.site)
     for entity in resource.get("entity", ()):
         entity["role"] = "source"
     writing.put(resource, source.preserved)
+
+
+@lru_cache(maxsize=256)
+def _agents(source: str, sender: str, version: str, site: str) -> list[Json]:
+    """The sender, and this software with the version of its tables and the site overlay at work."""
+    assembler = {
+        "identifier": {"system": TABLES, "value": version},
+        "display": f"ketafhir, site {site}" if site else "ketafhir",
+    }
+    return [
+        _agent("provenance-agent.author", {"identifier": {"value": source}, "display": sender}),
+        _agent("provenance-agent.assembler", assembler),
+    ]
 
 
 def _agent(kind: str, who: Json) -> Json:
@@ -35,12 +47,6 @@ def _agent(kind: str, who: Json) -> Json:
 
 def _sender(source: Source) -> str:
     return " at ".join(part for part in (source.application, source.facility) if part) or "unknown sender"
-
-
-def _tables(settings: Settings) -> Json:
-    """This software, with the version of its tables and the site overlay at work."""
-    site = f", site {settings.site}" if settings.site else ""
-    return {"identifier": {"system": TABLES, "value": settings.version}, "display": f"ketafhir{site}"}
 
 
 def take(taking: Taking) -> None:

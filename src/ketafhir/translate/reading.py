@@ -88,6 +88,8 @@ class Reading:
 
 def note_texts(notes: list[Any], reading: Reading) -> tuple[str, ...]:
     """The texts of NTE segments (NTE-3; its repetitions are lines), in order."""
+    if not notes:
+        return ()
     from ketafhir.mapping.codecs.base import unescape
 
     found = []

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, NamedTuple
 
 from ketafhir.mapping.codecs.numbers import quantity_json
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate.observed import COMPONENT, OBX, resource_of
-from ketafhir.translate.writing import Writing, resource_id
+from ketafhir.translate.writing import Writing
 
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
 _TEXTS = attrgetter("sub_id", "reference_range", "status", "patient", "visit")
@@ -24,14 +23,6 @@ _OF_VALUE = frozenset(("value", "code", "interpretation", "reference_range"))
 _DOMAINS = _OF_VALUE | {
     "performers", "method", "device", "site", "sub_id", "status", "effective", "analysed", "identifier",
 }  # fmt: skip
-
-
-class _Known(NamedTuple):
-    """Earlier JSON, what it refers to, and the objects it was made of (kept so that no others have their `id()`)."""
-
-    json: Json
-    links: list[tuple[str, Any]]
-    objects: tuple[Any, ...]
 
 
 class Repeats:
@@ -52,7 +43,7 @@ class Repeats:
         unit = (value.unit, value.display, value.comparator)
 
         def again(json: Json) -> Json:
-            return _again(json, record, key)
+            return _again(self._writing, json, record, key)
 
         return self._like(OBX, unit, record, lambda: resource_of(self._writing, record, key), again)
 
@@ -62,7 +53,7 @@ class Repeats:
             return make()
 
         def again(json: Json) -> Json:
-            return _again(json, lead, lead.panel)
+            return _again(self._writing, json, lead, lead.panel)
 
         return self._like("panel", (), lead, make, again)
 
@@ -77,7 +68,7 @@ class Repeats:
         writing, objects = self._writing, _OBJECTS(record)
         known_visit = record.visit in writing.records.visits
         alike = (kind, writing.source, known_visit, *unit, *map(id, objects), *_TEXTS(record))
-        return self._made(alike, objects, make, again)
+        return self._writing.repeated(alike, objects, make, again)
 
     def component(self, part: Observation, make: Callable[[], Json]) -> Json:
         """What `make` makes of one part of a panel: its code, value, interpretation and range."""
@@ -86,50 +77,20 @@ class Repeats:
             return make()
         objects = (part.code, part.interpretation)
         alike = (COMPONENT, *map(id, objects), part.reference_range, value.unit, value.display, value.comparator)
-        return self._made(alike, objects, make, lambda json: {**json, "valueQuantity": quantity_json(value)})
-
-    def _made(
-        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
-    ) -> Json:
-        known: _Known | None = self._writing.c.read.get(alike)
-        if known is None:
-            return self._learn(alike, objects, make, again)
-        for kind, one in known.links:
-            self._writing.link(kind, one)
-        return again(known.json)
-
-    def _learn(
-        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
-    ) -> Json:
-        c = self._writing.c
-        links: list[tuple[str, Any]] = []
-        link, before = c.link, c.remarks()
-
-        def noted(kind: str, value: Any) -> Json:
-            links.append((kind, value))
-            return link(kind, value)
-
-        c.link = noted
-        try:
-            json = make()
-        finally:
-            c.link = link
-        # Whatever the tables of a site do: only what is repeated truly is kept.
-        repeated = again(json)
-        if c.remarks() == before and list(repeated.items()) == list(json.items()):
-            c.remember(alike, _Known(repeated, links, objects))
-        return json
+        return self._writing.repeated(
+            alike, objects, make, lambda json: {**json, "valueQuantity": quantity_json(value)}
+        )
 
 
 def _is_plain(record: Observation) -> bool:
     return record.effective is not None and not record.effective.sent and not any(_RARE(record))
 
 
-def _again(json: Json, record: Observation, key: str) -> Json:
+def _again(writing: Writing, json: Json, record: Observation, key: str) -> Json:
     """A resource with the id, number and time of this record."""
     assert record.effective is not None
     again = json.copy()
-    again["id"] = resource_id("Observation", key)
+    again["id"] = writing.id_of("Observation", key)
     if "valueQuantity" in json:
         assert isinstance(record.value, Quantity)
         again["valueQuantity"] = quantity_json(record.value)

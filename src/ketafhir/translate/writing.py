@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -34,11 +35,19 @@ class Writing:
         self.targets: dict[str, None] = {}
         self.included: set[str] = set()
         self._linked: dict[int, tuple[Any, Json]] = {}
+        self._ids: dict[tuple[str, str], str] = {}
         c.link = self.link
 
     def expect(self, resource_type: str, key: str) -> None:
         """Say that this resource will be in the Bundle, so that references to it are urn:uuid from the start."""
-        self.included.add(resource_id(resource_type, key))
+        self.included.add(self.id_of(resource_type, key))
+
+    def id_of(self, resource_type: str, key: str) -> str:
+        """`resource_id`, told for a key in this Bundle again and again."""
+        found = self._ids.get((resource_type, key))
+        if found is None:
+            found = self._ids[resource_type, key] = resource_id(resource_type, key)
+        return found
 
     def start(self, resource_type: str, key: str, *, profile: str = "", tags: tuple[Json, ...] = ()) -> Json:
         """A new resource of ours, with its derived id and its sender."""
@@ -47,7 +56,7 @@ class Writing:
             meta["profile"] = [profile]
         if tags:
             meta["tag"] = list(tags)
-        return {"resourceType": resource_type, "id": resource_id(resource_type, key), "meta": meta}
+        return {"resourceType": resource_type, "id": self.id_of(resource_type, key), "meta": meta}
 
     def fill(self, resource: Json, record: Any, *tables: str) -> Json:
         """Write a record into a resource by the tables named (`SEG_to_Resource`, each with those it is joined with)."""
@@ -55,17 +64,59 @@ class Writing:
             self.tables.mapping(name).to_fhir(record, self.c, name, resource)
         return resource
 
+    def filled(self, record: Any, table: str) -> Json:
+        """What `fill` makes of a record that is told again and again (a patient, a visit): shared, to be copied."""
+        mapping = self.tables.mapping(table)
+        values = mapping.values(record)
+        alike = (table, *map(id, values))
+        return self.repeated(alike, values, lambda: self.fill({}, record, table), lambda json: json)
+
+    def repeated(
+        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+    ) -> Json:
+        """What `make` makes; where something `alike` was made before in this feed, that, changed by `again`, is shared.
+
+        `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them.
+        """
+        known: tuple[Json, list[tuple[str, Any]], Any] | None = self.c.read.get(alike)
+        if known is None:
+            return self._learn(alike, objects, make, again)
+        for kind, value in known[1]:
+            self.link(kind, value)
+        return again(known[0])
+
+    def _learn(
+        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+    ) -> Json:
+        c, links, before = self.c, [], self.c.remarks()
+
+        def noted(kind: str, value: Any) -> Json:
+            links.append((kind, value))
+            return self.link(kind, value)
+
+        c.link = noted
+        try:
+            json = make()
+        finally:
+            c.link = self.link
+        # Whatever the tables of a site do: only what is repeated truly is kept.
+        repeated = again(json)
+        if c.remarks() == before and list(repeated.items()) == list(json.items()):
+            c.remember(alike, (repeated, links, objects))
+        return json
+
     def put(self, resource: Json, preserved: tuple[tuple[str, str], ...] = ()) -> str:
         """Add a resource of ours as PUT by its id; gives its fullUrl."""
-        put_preserved(resource, preserved)
-        full_url = self.entries.put(resource)
+        if preserved:
+            put_preserved(resource, preserved)
+        full_url = self.entries.put(resource, full_url=urn(resource["id"]))
         self.included.add(resource["id"])
         self.targets[full_url] = None
         return full_url
 
     def to(self, resource_type: str, key: str) -> Json:
         """A Reference to a resource of ours: in this Bundle, or on the server."""
-        found = resource_id(resource_type, key)
+        found = self.id_of(resource_type, key)
         return {"reference": urn(found) if found in self.included else f"{resource_type}/{found}"}
 
     def patient(self, key: str) -> Json:
@@ -87,51 +138,74 @@ class Writing:
         if known is None:
             # The value is kept too: while it lives no other has its id().
             known = self._linked[id(value)] = value, self._link(kind, value)
-        return known[1].copy()
+        return known[1]
 
     def _link(self, kind: str, value: Any) -> Json:
-        if kind == "Practitioner":
-            return self._practitioner(value)
-        if kind == "Location":
-            return self._location(value)
-        return self._device(value)
+        alike = (kind, self.source, id(value))
+        known: tuple[Any, Json | None, Json] | None = self.c.read.get(alike)
+        if known is None:
+            known = value, *_DESCRIBED[kind](value, self)
+            self.c.remember(alike, known)
+        _, resource, reference = known
+        if resource is not None:
+            if "id" in resource:
+                self.put(resource)
+            else:
+                self._if_none(resource, reference["reference"])
+        return reference
 
-    def _practitioner(self, value: Practitioner) -> Json:
-        display = value.name.label if value.name else ""
-        identifier = value.identifier
-        if identifier is None:
-            return {"display": display}
-        json: Json = {"resourceType": "Practitioner", "identifier": [identifier_json(identifier)]}
-        if value.name:
-            json["name"] = [name_json(value.name)]
-        reference: Json = {"reference": self._if_none(json, identifier)}
-        return {**reference, "display": display} if display else reference
-
-    def _location(self, value: Place) -> Json:
-        number = "^".join((value.unit, value.room, value.bed)).rstrip("^")
-        if not number:
-            return {"display": value.description or value.facility}
-        system = _facility_system(value.facility, self.c) or self.c.local
-        label = " ".join(part for part in (value.unit, value.room, value.bed) if part)
-        identifier = Identifier(number, system)
-        json: Json = {"resourceType": "Location", "identifier": [identifier_json(identifier)], "name": label}
-        if value.description:
-            json["description"] = value.description
-        return {"reference": self._if_none(json, identifier), "display": label}
-
-    def _device(self, value: Device) -> Json:
-        identifier = value.identifier
-        json = self.start("Device", identifier.key)
-        json["identifier"] = [identifier_json(identifier)]
-        return {"reference": self.put(json), "display": identifier.value}
-
-    def _if_none(self, resource: Json, identifier: Identifier) -> str:
+    def _if_none(self, resource: Json, full_url: str) -> None:
         """One entry for one identity: what a message says of the same person twice is written as first said."""
-        full_url = conditional_full_url(resource["resourceType"], identifier.system, identifier.value)
         if full_url not in self.included:
             self.included.add(full_url)
-            self.entries.post_if_none_exist(resource, identifier.system, identifier.value)
-        return full_url
+            identifier = resource["identifier"][0]
+            self.entries.post_if_none_exist(resource, identifier.get("system", ""), identifier["value"])
+
+
+Described = tuple[Json | None, Json]
+"""The resource of what others may own too (None where it has no identity), and the Reference to it."""
+
+
+def _practitioner(value: Practitioner, writing: Writing) -> Described:
+    display = value.name.label if value.name else ""
+    identifier = value.identifier
+    if identifier is None:
+        return None, {"display": display}
+    json: Json = {"resourceType": "Practitioner", "identifier": [identifier_json(identifier)]}
+    if value.name:
+        json["name"] = [name_json(value.name)]
+    reference: Json = {"reference": conditional_full_url("Practitioner", identifier.system, identifier.value)}
+    return json, {**reference, "display": display} if display else reference
+
+
+def _location(value: Place, writing: Writing) -> Described:
+    number = "^".join((value.unit, value.room, value.bed)).rstrip("^")
+    if not number:
+        return None, {"display": value.description or value.facility}
+    system = _facility_system(value.facility, writing.c) or writing.c.local
+    label = " ".join(part for part in (value.unit, value.room, value.bed) if part)
+    json: Json = {
+        "resourceType": "Location",
+        "identifier": [identifier_json(Identifier(number, system))],
+        "name": label,
+    }
+    if value.description:
+        json["description"] = value.description
+    return json, {"reference": conditional_full_url("Location", system, number), "display": label}
+
+
+def _device(value: Device, writing: Writing) -> Described:
+    identifier = value.identifier
+    json = writing.start("Device", identifier.key)
+    json["identifier"] = [identifier_json(identifier)]
+    return json, {"reference": urn(json["id"]), "display": identifier.value}
+
+
+_DESCRIBED: dict[str, Callable[[Any, Writing], Described]] = {
+    "Practitioner": _practitioner,
+    "Location": _location,
+    "Device": _device,
+}
 
 
 def _facility_system(facility: str, c: Context) -> str:

@@ -11,6 +11,7 @@ from ketafhir.mapping.context import Context
 class Text(Codec):
     """Text <-> string; `\\.br\\` is a line end."""
 
+    steady = True
     fhir_type = "string"
 
     def from_v2(self, c: Context, *cells: str) -> str:

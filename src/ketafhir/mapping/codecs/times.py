@@ -43,10 +43,9 @@ def read_dtm(text: str, c: Context) -> Time:
         if int(zone[1:3]) > 14 or int(zone[4:6]) > 59:
             raise Unreadable("time-impossible", "there is no such offset", text, _HINT, "102")
     iso = f"{year}-{month}-{day}T{hour}:{minute or '00'}:{second or '00'}{fraction or ''}{zone}"
-    time = Time(iso)
-    if write_dtm(time) != text:
-        time.sent = text
-    return time
+    # What is left out, or shorter than `write_dtm` writes it, would not come back from the dateTime alone.
+    whole_text = second and offset and len(offset) == 5
+    return Time(iso) if whole_text else Time(iso, text)
 
 
 def _local_offset(local: dt.datetime, text: str, c: Context) -> str:
