@@ -208,3 +208,33 @@ def test_a_field_that_a_row_reads_and_cannot_take_is_accounted_for_as_preserved(
     assert {one.where: one.fate for one in told.losses if one.where in ("RXA-13", "RXA-14", "RXA-6")} == {
         "RXA-6": "mapped", "RXA-13": "preserved", "RXA-14": "preserved",
     }  # fmt: skip
+
+
+def test_what_stands_beside_an_event_that_only_ends_what_runs_comes_back_with_it() -> None:
+    volume = "OBX|1|NM|segment-volume^Volume delivered in the segment^99KETA||10|mL|||||F|||20260302103000+0100"
+    stop = message(
+        PID, PV1, orc(status="HD"), rxa("2", start="1030", amount="0", outcome="PA"),
+        "RXR|IV^Intravenous^HL70162|RLFA", "NTE|1||felt sick", volume, sent="1030",
+    )  # fmt: skip
+    resumed = ras(rxa("3", start="1100"), sent="1100")
+    held = Held(START, stop, resumed)
+    known = {entry["fullUrl"] for entry in held.bundle["entry"]}
+    (observation,) = held.resources("Observation")
+    assert observation["partOf"][0]["reference"] in known  # else the server refuses the whole message
+    lines = (to_hl7v2(held.bundle).text or "").split("\r")
+    place = next(at for at, line in enumerate(lines) if line.startswith("RXA|0|2|"))
+    assert [line[:8] for line in lines[place + 1 : place + 4]] == ["RXR|IV^I", "NTE|||fe", "OBX|1|NM"]
+
+
+def test_segments_of_an_administration_that_no_table_maps_come_back() -> None:
+    beside = ("RXR|IV", "RXR|IM", "PRT||AD||AP|RN1^Nurse", "PRT||AD||AC|RN2^Nurse", "ZPM|1|Pump 7", "ZPM|2|Pump 8")
+    text = to_hl7v2(Held(message(PID, PV1, orc(), rxa(), *beside)).bundle).text or ""
+    assert [line for line in text.split("\r") if line in beside] == list(beside)
+
+
+@pytest.mark.parametrize(("version", "events"), [("2.3", "O01"), ("2.3.1", "O01"), ("2.3", "O17"), ("2.8.2", "O17")])
+def test_the_pharmacy_messages_of_each_version(version: str, events: str) -> None:
+    told = message(PID, PV1, orc(), rxa(), RXR, kind=f"RAS^{events}", version=version)
+    assert Held(told).status == "in-progress"
+    rde = message(PID, PV1, orc("NW"), "RXE||6130^ketamine^RXN|36||mg", RXR, kind="RDE^O01", version=version)
+    assert len(Held(rde).resources("MedicationRequest")) == 1

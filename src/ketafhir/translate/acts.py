@@ -59,24 +59,40 @@ def _last_of(course: Course, acts: list[Administration]) -> Administration:
 
 
 def _compose_act(composing: Composing, act: Administration, course: Course, *, is_last: bool) -> None:
-    """RXA, RXR and OBX of one act; what is of the whole infusion follows its last act."""
-    if act in course.closers:
-        cells: dict[int, str] = {}
-        put_back(cells, "RXA", act.preserved)
-    else:
-        cells = _rxa_cells(composing, act)
-    composing.add("RXA", cells)
+    """RXA, RXR and OBX of one act; what is of the whole infusion follows its last act, or the event told at the same time."""
+    closes = act in course.closers
+    composing.add("RXA", _back(act, "RXA") if closes else _rxa_cells(composing, act))
     # Each act has its own RXR, null where no route was told: without one it would share that of the next RXA.
-    composing.add("RXR", {1: NULL, **composing.cells(act, RXR)})
+    composing.add("RXR", {1: NULL, **(_back(act, "RXR") if closes else composing.cells(act, RXR))})
     composing.notes(act.notes)
-    results = [one for one in composing.records.observations.values() if one.part_of == act.key]
-    if is_last:
-        results += [one for one in composing.records.observations.values() if one.part_of == course.key]
+    if closes:
+        composing.add_preserved("NTE", act.preserved)
+    else:
+        for name in dict.fromkeys(place[:3] for place, _ in act.preserved):
+            if name not in ("ORC", "RXA"):
+                composing.add_preserved(name, act.preserved, 2 if name == "RXR" else 1)
+    results = [one for one in composing.records.observations.values() if _is_told_with(one, act, course, is_last)]
     number = compose_results(composing, _in_order(results))
     if is_last:
         for waste in composing.records.wastes.values():
             if waste.infusion == course.key:
                 number = _compose_waste(composing, waste, number)
+
+
+def _back(act: Administration, name: str) -> dict[int, str]:
+    """A segment of an event that only ended what ran, as it was preserved."""
+    cells: dict[int, str] = {}
+    put_back(cells, name, act.preserved)
+    return cells
+
+
+def _is_told_with(one: Observation, act: Administration, course: Course, is_last: bool) -> bool:
+    """Whether an observation goes out under this act: what a segment gave is never told of another."""
+    if one.part_of != course.key:
+        return one.part_of == act.key
+    time = one.effective or one.group_time
+    at_once = next((closer for closer in course.closers if time and closer.start and closer.start.at == time.at), None)
+    return is_last if at_once is None else at_once.key == act.key
 
 
 def _rxa_cells(composing: Composing, act: Administration) -> dict[int, str]:

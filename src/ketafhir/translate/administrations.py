@@ -15,6 +15,7 @@ from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
@@ -53,8 +54,7 @@ def _read_order(reading: Reading, order: OrderGroup) -> None:
         acts += _read_group(reading, group, identity, orc)
     last = acts[-1]
     last.order_status, last.order_control, last.preserved = status, control, (*last.preserved, *kept)
-    for segment in order.others:
-        last.preserved += reading.keep(segment)
+    last.preserved += _keep(reading, order.others, {})
     notes = note_texts([nte for name, nte in order.notes if name == "ORC"], reading)
     last.notes = (*notes, *last.notes)
 
@@ -65,22 +65,42 @@ def _read_group(
     """The acts of one ADMINISTRATION group, with what follows them."""
     route: dict[str, Any] = {}
     rest: tuple[tuple[str, str], ...] = ()
-    for number, rxr in enumerate(group.rxrs, 1):
-        if number == 1:
-            route = reading.read(rxr, RXR)
-            rest += route.pop("preserved", ())
-        else:
-            rest += reading.keep(rxr, number)
-    for number, (_, participation) in enumerate(group.participations, 1):
-        rest += reading.keep(participation, number)
-    for segment in group.others:
-        rest += reading.keep(segment)
-    acts = [_read_act(reading, rxa, identity, orc, route, rest) for rxa in group.rxas]
+    if group.rxrs:
+        route = reading.read(group.rxrs[0], RXR)
+        rest = route.pop("preserved", ())
+    acts = [_read_act(reading, rxa, identity, orc, route) for rxa in group.rxas]
     notes = note_texts([nte for _, nte in group.notes], reading)
     if notes:
         acts[-1].notes = notes
+    given = [act for act in acts if not is_closer(act)]
+    beside = [*group.rxrs[1:], *(prt for _, prt in group.participations), *group.others]
+    if given:
+        rest += _keep(reading, beside, {"RXR": len(group.rxrs[:1])})
+    else:
+        for segment in beside:
+            reading.drop(segment, "an event that only ends what runs has no place for it")
+    for act in acts:
+        act.preserved += _of_closer(act, group.rxrs) if is_closer(act) else rest
     _read_results(reading, group.results, acts[-1], identity)
     return acts
+
+
+def _keep(reading: Reading, segments: list[Segment], seen: dict[str, int]) -> tuple[tuple[str, str], ...]:
+    """Segments as a whole, each with its number among those of its name."""
+    kept: tuple[tuple[str, str], ...] = ()
+    for segment in segments:
+        seen[segment.name] = seen.get(segment.name, 0) + 1
+        kept += reading.keep(segment, seen[segment.name])
+    return kept
+
+
+def _of_closer(act: Administration, rxrs: list[Segment]) -> tuple[tuple[str, str], ...]:
+    """What stands beside an RXA that only ends what runs: it makes no resource that could tell its route and notes."""
+    route = rxrs[0].fields if rxrs else []
+    kept = tuple((f"RXR-{at}", text) for at, text in enumerate(route) if at and text)
+    notes = "~".join(escape(text) for text in act.notes)
+    act.notes = ()
+    return (*kept, ("NTE-3", notes)) if notes else kept
 
 
 def _read_act(
@@ -89,7 +109,6 @@ def _read_act(
     identity: str,
     orc: dict[str, Any],
     route: dict[str, Any],
-    rest: tuple[tuple[str, str], ...],
 ) -> Administration:
     values = reading.read(rxa, RXA, MEDICATION)
     reading.c.nulls.clear()
@@ -97,7 +116,6 @@ def _read_act(
         if name not in values and not (name == "action" and not rxa.get(21)):
             raise _missing(reading, f"{name}-missing", "a required field is empty", rxa, field)
     act = Administration(**orc, **route, **values)
-    act.preserved = (*act.preserved, *rest)
     act.action = act.action or "add"
     if act.end is not None and act.start is not None and act.end.at == act.start.at:
         act.end = None  # chapter 4A, RXA-4: a rate setting or a point in time
@@ -176,7 +194,10 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
     of_segment = [result for result in results if _is(result, SEGMENT_VOLUME)]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
-    read_results(reading, of_segment, part_of=act.key, scope_key=act.key)
+    if is_closer(act):  # which segment it ended may not have been told yet
+        read_results(reading, of_segment, part_of=act.infusion, scope_key=act.key, start=act.start)
+    else:
+        read_results(reading, of_segment, part_of=act.key, scope_key=act.key)
     read_results(reading, others, part_of=act.infusion, scope_key=identity)
     by_sub_id: dict[str, list[Result]] = {}
     for result in wasted:

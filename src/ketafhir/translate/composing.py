@@ -31,9 +31,8 @@ class Composing:
         """Append a segment."""
         self.lines.append(encode_segment(name, cells))
 
-    def add_preserved(self, name: str, preserved: Preserved) -> None:
-        """Append the segments of this name that were preserved as a whole (`NK1-2`, `NK1[2]-2`, ...)."""
-        number = 1
+    def add_preserved(self, name: str, preserved: Preserved, number: int = 1) -> None:
+        """Append the segments of this name that were preserved as a whole (`NK1-2`, `NK1[2]-2`, ...), from one number on."""
         while True:
             cells: dict[int, str] = {}
             put_back(cells, name, preserved, number)

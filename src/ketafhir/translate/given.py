@@ -227,6 +227,10 @@ def _take_closers(taking: Taking, whole: Json) -> None:
         values["placer"], values["filler"] = order_numbers(taking, whole, None, taking.take(whole, ORC))
         act = Administration(**values)
         act.preserved = tuple((f"RXA-{field}", text) for field, text in sorted(cells.items()))
+        for name in ("RXR", "NTE"):
+            beside: dict[int, str] = {}
+            put_back(beside, name, preserved, place)
+            act.preserved += tuple((f"{name}-{field}", text) for field, text in sorted(beside.items()))
         act.patient, act.visit = taking.patient(whole), taking.visit(whole, "context")
         act.order = order_identity(act.placer, act.filler)
         act.action = act.action or "add"

@@ -11,7 +11,7 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
 from ketafhir.mapping.codecs.people import SENDER
 from ketafhir.therapy.records import Source
-from ketafhir.translate import administrations, observations, orders, patients
+from ketafhir.translate import patients
 from ketafhir.translate.reading import Account, Reading
 from ketafhir.translate.settings import Settings
 
@@ -19,8 +19,24 @@ VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8",
 MSH, EVN = "MSH_to_Provenance", "EVN_to_Provenance"
 
 
+# A module is imported with the first message it reads: a command that translates one message loads no other's.
+def _orders(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import order_segments
+
+    order_segments.read(reading, group)
+
+
+def _observations(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import observations
+
+    observations.read(reading, group)
+
+
 def _administrations(reading: Reading, group: PatientGroup) -> None:
-    orders.read(reading, group)
+    from ketafhir.translate import administrations
+
+    if any(order.rxo or order.rxe for order in group.orders):
+        _orders(reading, group)
     administrations.read(reading, group)
 
 
@@ -32,12 +48,17 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
     ("ADT", "A01"): _patient_only,
     ("ADT", "A04"): _patient_only,
     ("ADT", "A08"): _patient_only,
-    ("RDE", "O11"): orders.read,
-    ("OMP", "O09"): orders.read,
+    ("RDE", "O11"): _orders,
+    ("RDE", "O01"): _orders,
+    ("OMP", "O09"): _orders,
     ("RAS", "O17"): _administrations,
-    ("ORU", "R01"): observations.read,
+    ("RAS", "O01"): _administrations,
+    ("ORU", "R01"): _observations,
 }
-"""The messages that are translated: message code and trigger event, and the module that reads their groups."""
+"""The messages that are translated: message code and trigger event, and the module that reads their groups.
+
+2.3 and 2.3.1 have the pharmacy messages under O01 only.
+"""
 
 
 def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
