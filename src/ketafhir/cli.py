@@ -8,6 +8,8 @@ short command must not pay for the start of a long one. A command module has `ad
 from __future__ import annotations
 
 import argparse
+import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -33,9 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in COMMANDS:
         return _without_command(words)
+    gc.set_threshold(50_000)  # what is made at start-up stays: looking through it again and again costs a tenth
     try:
         status = _run(words[0], words[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except KetafhirError as error:
         sys.stderr.write(f"ketafhir {words[0]}: {error}\n")
@@ -49,11 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, words: Sequence[str]) -> int:
     module, summary = COMMANDS[name]
     command = import_module(module)
-    parser = argparse.ArgumentParser(prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}.")
+    parser = argparse.ArgumentParser(
+        prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=_Formatter
+    )
     command.add_arguments(parser)
     args = parser.parse_args(words)
     run: Callable[[argparse.Namespace], int] = _WIRED.get(name, command.run)
     return run(args)
+
+
+class _Formatter(argparse.HelpFormatter):
+    """The usual help, of the width of the terminal asked without shutil, which loads compressors for this."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = int(os.environ.get("COLUMNS", "")) or 80
+        except ValueError:
+            width = os.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 80
+        super().__init__(prog, width=width - 2)
 
 
 def _send(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ Note = tuple[str, Segment]
 Participation = tuple[Segment, Segment]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Result:
     """An OBX with the NTE that follow it; PRT and the rest in `others`."""
 
@@ -28,7 +28,7 @@ class Result:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Administration:
     """An ADMINISTRATION group: each RXA is an administration of its own; all share the RXR."""
 
@@ -40,7 +40,7 @@ class Administration:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Give:
     """A GIVE group of RGV^O15."""
 
@@ -54,7 +54,7 @@ class Give:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Infusion:
     """A PHARMACY_TREATMENT_INFUSION_ORDER group of RDE^O11 (2.8 and later)."""
 
@@ -65,7 +65,7 @@ class Infusion:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Order:
     """An ORDER group of the pharmacy messages, or an ORDER_OBSERVATION group of ORU^R01.
 
@@ -107,7 +107,7 @@ class Order:
         return head
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Patient:
     """A PATIENT group with the orders that follow it. `pid` is None where orders came without one."""
 
@@ -123,7 +123,7 @@ class Patient:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Walked:
     """A whole message. `software` holds SFT and UAC."""
 

@@ -15,7 +15,7 @@ from ketafhir import data
 from ketafhir.errors import TableError
 from ketafhir.fhir import ids
 from ketafhir.mapping import codemaps, codes
-from ketafhir.mapping.codecs import CODECS
+from ketafhir.mapping.codecs import CODECS, codec
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.paths import Path as FhirPath
 from ketafhir.mapping.paths import Slice
@@ -86,7 +86,7 @@ class Row:
         if name and name not in CODECS:
             raise TableError(f"{self.place}: there is no codec {name!r}")
         try:
-            self.codec: Codec | None = CODECS[name](self.vocab, tables.code_map) if name else None
+            self.codec: Codec | None = codec(name)(self.vocab, tables.code_map) if name else None
             self.path = FhirPath(self.fhir, tables.slices) if self.fhir else None
         except TableError as error:
             raise TableError(f"{self.place}: {error}") from None

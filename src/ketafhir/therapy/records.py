@@ -20,6 +20,7 @@ from ketafhir.therapy.values import (
     OrderState,
     Period,
     Place,
+    Plain,
     Practitioner,
     Quantity,
     Range,
@@ -32,8 +33,8 @@ Preserved = tuple[tuple[str, str], ...]
 """Fields that no table row maps: (place such as `RXA-14` or `OBX-5.10`, text as sent)."""
 
 
-@dataclass(slots=True)
-class Source:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Source(Plain):
     """The message (or Bundle) a record was told by: one Provenance on the FHIR side, the MSH on the HL7v2 side."""
 
     key: str = ""
@@ -47,8 +48,8 @@ class Source:
     preserved: Preserved = ()
 
 
-@dataclass(slots=True)
-class Patient:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Patient(Plain):
     """A person treated. `identifier` is the one that others find the patient by; `identifiers` holds all of them."""
 
     key: str = ""
@@ -70,8 +71,8 @@ class Patient:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Visit:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Visit(Plain):
     """One visit to the clinic. `owned` where the ADT feed told it, and not merely a message that mentions it."""
 
     key: str = ""
@@ -92,8 +93,8 @@ class Visit:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Ingredient:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Ingredient(Plain):
     """One component of a mixture: `kind` is base or additive."""
 
     kind: str = ""
@@ -102,8 +103,8 @@ class Ingredient:
     preserved: Preserved = ()
 
 
-@dataclass(slots=True)
-class Order:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Order(Plain):
     """An infusion order as placed (`intent` original) or as the pharmacy encoded it (`intent` filler).
 
     `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
@@ -153,8 +154,8 @@ class Order:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Administration:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Administration(Plain):
     """One act of giving (or not giving): a segment of constant rate, a bolus, or the event that ends what runs.
 
     `rate` opens a segment, rate 0 ends one; an `amount` without rate is a bolus. `end` is only what was told, never derived.
@@ -199,8 +200,8 @@ class Administration:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Waste:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Waste(Plain):
     """Drug drawn and not given, with who saw it destroyed. Never part of any sum of what was given."""
 
     key: str = ""
@@ -223,8 +224,8 @@ class Waste:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Report:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Report(Plain):
     """A set of observations told under one heading (an OBR): those whose `report` is its key.
 
     `place` is that of the heading among all of its message, here as in a filled form and a decision.
@@ -245,8 +246,8 @@ class Report:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Observation:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Observation(Plain):
     """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys).
 
     `effective` is its own time as told; where it has none, `group_time` (of what it was told under) holds. `panel` is the
@@ -283,8 +284,8 @@ class Observation:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Item:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Item(Plain):
     """One question of a form and its answer; or one candidacy rule (the answer) and what it rests on (the notes)."""
 
     code: Coded | None = None
@@ -296,8 +297,8 @@ class Item:
     preserved: Preserved = ()
 
 
-@dataclass(slots=True)
-class Response:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Response(Plain):
     """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it."""
 
     key: str = ""
@@ -315,8 +316,8 @@ class Response:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Decision:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Decision(Plain):
     """Whether a person may be treated: accepted, review or refused, by which rules, and who decided.
 
     `heading_notes` speak of the whole report, `notes` of the decision. Conditions for evaluating again are observations.
@@ -341,8 +342,8 @@ class Decision:
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True)
-class Records:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Records(Plain):
     """Everything told so far, each kind by key. `therapy.fold` merges two of them."""
 
     sources: dict[str, Source] = field(default_factory=dict)

@@ -11,8 +11,29 @@ from decimal import Decimal
 from functools import lru_cache
 
 
-@dataclass(slots=True)
-class Coding:
+class Plain:
+    """What all values and records have: equality and repr by their fields.
+
+    Written once here and not generated for each class: dataclasses would compile two functions for every class whenever a
+    command starts.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if self.__class__ is not other.__class__:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as dataclasses make it
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({told})"
+
+
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Coding(Plain):
     """One code of one code system. `system` is a URI, or empty where the sender named none."""
 
     code: str
@@ -21,8 +42,8 @@ class Coding:
     version: str = ""
 
 
-@dataclass(slots=True)
-class Coded:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Coded(Plain):
     """A concept: its codings in the order sent, and the text it was known by."""
 
     codings: tuple[Coding, ...] = ()
@@ -38,8 +59,8 @@ class Coded:
         return self.text or next((c.display or c.code for c in self.codings), "")
 
 
-@dataclass(slots=True)
-class Quantity:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Quantity(Plain):
     """A number with its UCUM `unit` (empty: none given). `display` is the unit as people write it, where that differs.
 
     `comparator` is one of `<`, `<=`, `>=`, `>` or empty. The value keeps the digits it came with (72.50 stays 72.50).
@@ -51,32 +72,32 @@ class Quantity:
     comparator: str = ""
 
 
-@dataclass(slots=True)
-class Rate:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Rate(Plain):
     """`amount` per `per`: 20 mL per 1 h. A rate whose unit is compound already (mg/kg/h) has no `per`."""
 
     amount: Quantity
     per: Quantity | None = None
 
 
-@dataclass(slots=True)
-class Range:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Range(Plain):
     """From `low` to `high`; either may be open."""
 
     low: Quantity | None = None
     high: Quantity | None = None
 
 
-@dataclass(slots=True)
-class Ratio:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Ratio(Plain):
     """`numerator` to `denominator` (a titre, a concentration)."""
 
     numerator: Quantity
     denominator: Quantity
 
 
-@dataclass(slots=True)
-class Time:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Time(Plain):
     """A point in time as a FHIR dateTime (`iso`, with offset and precision as they came).
 
     `sent` is the HL7v2 text where `iso` alone would not give it back: a time without offset, or to the minute or hour, which
@@ -122,16 +143,16 @@ def _days(year: int, month: int, day: int) -> int:
     return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
 
 
-@dataclass(slots=True)
-class Period:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Period(Plain):
     """From `start` to `end`; either may be open."""
 
     start: Time | None = None
     end: Time | None = None
 
 
-@dataclass(slots=True)
-class Identifier:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Identifier(Plain):
     """A number given by somebody: `system` is the authority as a URI, `type` the code of HL7 table 0203 (MR, PLAC, ...).
 
     `authority` is the name the sender called the authority by, kept where the URI comes from its OID or from settings.
@@ -148,8 +169,8 @@ class Identifier:
         return f"{self.system}|{self.value}"
 
 
-@dataclass(slots=True)
-class Name:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Name(Plain):
     """A person's name. `use` is the code of HL7 table 0200 (L legal, ...)."""
 
     family: str = ""
@@ -165,8 +186,8 @@ class Name:
         return " ".join(part for part in (self.prefix, *self.given, self.family, self.suffix) if part)
 
 
-@dataclass(slots=True)
-class Address:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Address(Plain):
     """A postal address. `use` is the code of HL7 table 0190."""
 
     lines: tuple[str, ...] = ()
@@ -177,8 +198,8 @@ class Address:
     use: str = ""
 
 
-@dataclass(slots=True)
-class Contact:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Contact(Plain):
     """A telephone number or e-mail address. `use` is of table 0201, `equipment` of table 0202."""
 
     value: str
@@ -186,16 +207,16 @@ class Contact:
     equipment: str = ""
 
 
-@dataclass(slots=True)
-class Practitioner:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Practitioner(Plain):
     """A person of the staff, by number, by name, or both."""
 
     identifier: Identifier | None = None
     name: Name | None = None
 
 
-@dataclass(slots=True)
-class Place:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Place(Plain):
     """A location as point of care, room and bed of a facility."""
 
     unit: str = ""
@@ -205,15 +226,15 @@ class Place:
     description: str = ""
 
 
-@dataclass(slots=True)
-class Device:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class Device(Plain):
     """A pump or monitor by the identifier it reports."""
 
     identifier: Identifier
 
 
-@dataclass(slots=True)
-class OrderState:
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
+class OrderState(Plain):
     """How an order stands: the codes of its order control (HL7 table 0119) and order status (table 0038, may be empty)."""
 
     control: str

@@ -14,8 +14,7 @@ from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.infusion import Act, Course, course
 from ketafhir.therapy.records import KINDS, Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
-from ketafhir.translate import incoming, observations, orders, patients, provenance, volumes
-from ketafhir.translate.courses import TYPE, render_act, render_parent, render_waste
+from ketafhir.translate import incoming, patients, provenance
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
@@ -76,7 +75,10 @@ class Session:
             provenance.render(writing, source, self.settings)
         for found in after.values():
             _findings(c, found)
-        c.issues += volumes.check(new, after)
+        if after and new.observations:
+            from ketafhir.translate import volumes
+
+            c.issues += volumes.check(new, after)
         return writing.entries.transaction(), after
 
     def _orders_to_write(self, new: Records) -> list[str]:
@@ -134,24 +136,34 @@ class Session:
             if found.first.order in relinked or key not in before or _summary(found) != _summary(before[key])
             or any(one is found for one, _ in acts)
         ]  # fmt: skip
-        for found in parents:
-            writing.expect(TYPE, found.key)
-        for _, act in acts:
-            writing.expect(TYPE, act.told.key)
+        for key in (*(found.key for found in parents), *(act.told.key for _, act in acts)):
+            writing.expect("MedicationAdministration", key)
         for patient in new.patients:
             own = [records.visits[key] for key in new.visits if records.visits[key].patient == patient]
             patients.render(writing, records.patients[patient], own[0] if own else None)
-        for key in orders_told:
-            orders.expect(writing, records.orders[key])
-        for key in orders_told:
-            orders.render(writing, records.orders[key])
-        for found in parents:
-            writing.put(render_parent(writing, found))
-        for found, act in acts:
-            writing.put(render_act(writing, found, act))
-        for key in new.wastes:
-            render_waste(writing, records.wastes[key])
-        observations.render(writing, new, records)
+        # As with reading: what a message does not tell is not loaded for it.
+        if orders_told:
+            from ketafhir.translate import orders
+
+            for key in orders_told:
+                orders.expect(writing, records.orders[key])
+            for key in orders_told:
+                orders.render(writing, records.orders[key])
+        known = self.history.others.wastes
+        wastes = dict.fromkeys([*new.wastes, *(key for key, one in known.items() if one.order in relinked)])
+        if parents or acts or wastes:
+            from ketafhir.translate import courses
+
+            for found in parents:
+                writing.put(courses.render_parent(writing, found))
+            for found, act in acts:
+                writing.put(courses.render_act(writing, found, act))
+            for key in wastes:
+                courses.render_waste(writing, known[key])
+        if new.observations or new.reports or new.responses or new.decisions:
+            from ketafhir.translate import observations
+
+            observations.render(writing, new, records)
 
     def _neighbourhood(self, new: Records, after: dict[str, Course], orders_told: list[str]) -> Records:
         """The settled records that this Bundle renders or refers to."""

@@ -1,48 +1,59 @@
-"""The codecs by the name that the tables call them. About twenty serve every row (docs/tables.md lists them)."""
+"""The codecs by the name that the tables call them (docs/tables.md lists them), each with its module and class.
+
+A module is imported with the first row that needs it: most messages need few.
+"""
 
 from __future__ import annotations
 
-from ketafhir.mapping.codecs import coded, numbers, orders, people, statuses, text, times, values
+from importlib import import_module
+
 from ketafhir.mapping.codecs.base import Codec
 
-CODECS: dict[str, type[Codec]] = {
-    "active": orders.Active,
-    "answer": values.Answer,
-    "address": people.PostalAddress,
-    "amount": numbers.Amount,
-    "code": coded.Code,
-    "code-coding": coded.CodeCoding,
-    "compound-rate": numbers.CompoundRate,
-    "concentration": numbers.Concentration,
-    "concept": coded.Concept,
-    "counters": people.Counters,
-    "cx": people.CheckedIdentifier,
-    "date": times.Date,
-    "datetime": times.DateTime,
-    "dose": orders.Dose,
-    "device": people.DeviceIdentifier,
-    "drug": coded.Drug,
-    "duration": numbers.Duration,
-    "ei": people.EntityIdentifier,
-    "exact-code": statuses.ExactCode,
-    "instant": times.Instant,
-    "flag": coded.Flag,
-    "interval": numbers.Interval,
-    "location": people.Location,
-    "logical": people.Logical,
-    "name": people.PersonName,
-    "observation-value": values.ObservationValue,
-    "per-time": numbers.PerTime,
-    "part-amount": orders.PartAmount,
-    "rate-period": numbers.RatePeriod,
-    "request-status": orders.RequestStatus,
-    "soft-code": coded.SoftCode,
-    "soft-exact-code": statuses.SoftExactCode,
-    "span": times.Span,
-    "staff": people.Staff,
-    "strength": orders.Strength,
-    "supply": orders.Supply,
-    "telecom": people.Telecom,
-    "text": text.Text,
-    "visit-number": people.VisitNumber,
+CODECS: dict[str, tuple[str, str]] = {
+    "active": ("orders", "Active"),
+    "address": ("people", "PostalAddress"),
+    "amount": ("numbers", "Amount"),
+    "answer": ("values", "Answer"),
+    "code": ("coded", "Code"),
+    "code-coding": ("coded", "CodeCoding"),
+    "compound-rate": ("numbers", "CompoundRate"),
+    "concentration": ("numbers", "Concentration"),
+    "concept": ("coded", "Concept"),
+    "counters": ("people", "Counters"),
+    "cx": ("people", "CheckedIdentifier"),
+    "date": ("times", "Date"),
+    "datetime": ("times", "DateTime"),
+    "device": ("people", "DeviceIdentifier"),
+    "dose": ("orders", "Dose"),
+    "drug": ("coded", "Drug"),
+    "duration": ("numbers", "Duration"),
+    "ei": ("people", "EntityIdentifier"),
+    "exact-code": ("statuses", "ExactCode"),
+    "flag": ("coded", "Flag"),
+    "instant": ("times", "Instant"),
+    "interval": ("numbers", "Interval"),
+    "location": ("people", "Location"),
+    "logical": ("people", "Logical"),
+    "name": ("people", "PersonName"),
+    "observation-value": ("values", "ObservationValue"),
+    "part-amount": ("orders", "PartAmount"),
+    "per-time": ("numbers", "PerTime"),
+    "rate-period": ("numbers", "RatePeriod"),
+    "request-status": ("orders", "RequestStatus"),
+    "soft-code": ("coded", "SoftCode"),
+    "soft-exact-code": ("statuses", "SoftExactCode"),
+    "span": ("times", "Span"),
+    "staff": ("people", "Staff"),
+    "strength": ("orders", "Strength"),
+    "supply": ("orders", "Supply"),
+    "telecom": ("people", "Telecom"),
+    "text": ("text", "Text"),
+    "visit-number": ("people", "VisitNumber"),
 }
+
+
+def codec(name: str) -> type[Codec]:
+    """The class of a codec. Raises KeyError for a name that is none."""
+    module, kind = CODECS[name]
+    found: type[Codec] = getattr(import_module(f"ketafhir.mapping.codecs.{module}"), kind)
+    return found
