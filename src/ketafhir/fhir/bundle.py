@@ -41,7 +41,8 @@ class Index:
         self._container: dict[int, Resource] = {}
         for full_url, resource in self.entries:
             self._full_url[id(resource)] = full_url
-            for one in resource.get("contained", ()):
+            contained = resource.get("contained")
+            for one in contained if isinstance(contained, list) else ():
                 self._container[id(one)] = resource
             if full_url:
                 self._by_full_url[full_url] = resource

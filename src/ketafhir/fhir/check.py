@@ -26,6 +26,8 @@ def shape(resource: dict[str, Any]) -> list[Issue]:
         model.model_validate(_known(resource))
     except ValidationError as error:
         return [_issue(resource_type, one) for one in error.errors(include_url=False)]
+    except (AttributeError, TypeError) as error:  # fhir.resources on an element of another type than it expects
+        return [Issue("error", "fhir-shape", f"an element is not of its type ({error})", where=resource_type)]
     return []
 
 

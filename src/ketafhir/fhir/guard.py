@@ -18,6 +18,15 @@ def check(resource: dict[str, Any], name: str) -> None:
     _walk(resource, name)
 
 
+def check_frame(resource: dict[str, Any], name: str) -> None:
+    """Raises Refused (`element-unreadable`) where `meta` or `contained`, which every reader looks at, is none."""
+    contained = resource.get("contained", [])
+    if not isinstance(contained, list) or not all(isinstance(one, dict) and "resourceType" in one for one in contained):
+        raise refused("element-unreadable", "not a list of resources", where=f"{name}.contained")
+    if not isinstance(resource.get("meta", {}), dict):
+        raise refused("element-unreadable", "not a Meta", where=f"{name}.meta")
+
+
 def _walk(element: Any, path: str) -> None:
     if isinstance(element, list):
         for number, one in enumerate(element):

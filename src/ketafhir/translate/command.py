@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ketafhir.errors import ConfigError, Issue, Refused
 
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         refused = _translate(args, settings, source, issues, reports)
-    except BrokenPipeError:
-        return 1
+        _output().flush()
+    except OSError as error:
+        refused = _cut_short(error, issues)
     if args.report:
         try:
             with open(args.report, "wb") as file:
@@ -64,8 +66,33 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             print(f"ketafhir translate: {error}", file=sys.stderr)
             return 2
-    sys.stderr.write(json.dumps(operation_outcome(issues)).decode() + "\n")
+    _tell(json.dumps(operation_outcome(issues)) + b"\n")
     return 1 if refused else 0
+
+
+def _output() -> BinaryIO:
+    """Standard output, as bytes. Raises OSError where the caller has closed it."""
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    return sys.stdout.buffer
+
+
+def _cut_short(error: OSError, issues: list[Issue]) -> bool:
+    """Say that reading or writing failed, and let go of an output that takes no more."""
+    reason = error.strerror or str(error)
+    issues.append(Issue("error", "output-failed", f"the input or the output broke off: {reason}", hl7="207"))
+    if sys.stdout is not None:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # what is still buffered would fail once more at exit
+    return True
+
+
+def _tell(outcome: bytes) -> None:
+    """The OperationOutcome, in UTF-8 whatever the terminal is set to: it is JSON."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+        sys.stderr.buffer.write(outcome)
+        sys.stderr.buffer.flush()
 
 
 def _open(name: str) -> Iterator[bytes]:
@@ -132,15 +159,15 @@ def _from_fhir(
     if args.to == "hl7v2":
         out = "".join(outgoing.compose(outgoing.outbound(taking), settings, args.message)).encode()
         if args.strict:
-            _check_strict(out, issues)
-        sys.stdout.buffer.write(out)
+            _check_strict(out, taking.c.issues)
+        _output().write(out)
     elif args.to == "therapy":
         _write_records(taking.records)
     else:
         from ketafhir.translate.session import render_records
 
         source = sender_urn(*outgoing.outbound(taking).senders.get("", ("", "")))
-        sys.stdout.buffer.write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
+        _output().write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
     issues.extend(taking.c.issues)
     reports.append(losses.summary(bundle_losses.of_bundle(taking, settings.tables)))
     return False
@@ -162,41 +189,44 @@ def _from_hl7v2(
     session = Session(settings)
     refused = False
     count = 0
-    steps = []
+    taken = False
     for count, data in enumerate(_progress(split_messages(source)), 1):
         try:
             message = parse(data)
-            if args.strict:
-                _strict(message)
+            found = _strict(message) if args.strict else []
             step = session.take(message)
         except Refused as refusal:
             refused = True
             issues.extend(_numbered(refusal.issues, count))
             continue
-        steps.append((count, step.issues))
+        taken = True
         if args.report:
             reports.append({"message": count, **losses.summary(losses.of_message(message, step.reading))})
-        issues.extend(_numbered(step.issues, count))
+        issues.extend(_numbered([*found, *step.issues], count))
         if args.to == "fhir":
-            sys.stdout.buffer.write(json.dumps(step.bundle) + b"\n")
+            _output().write(json.dumps(step.bundle) + b"\n")
     if not count:
         raise Refused(
             Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100")
         )
     if count == 1:
         issues[:] = [_unnumbered(issue) for issue in issues]
-    if args.to == "therapy" and steps:
+    if args.to == "therapy" and taken:
         from ketafhir.therapy.fold import settle
 
         _write_records(settle(session.history))
-    elif args.to == "hl7v2" and steps:
+    elif args.to == "hl7v2" and taken:
         from ketafhir.therapy.fold import settle
         from ketafhir.translate import outgoing
         from ketafhir.translate.provenance import event_of
 
         records = settle(session.history)
         out = outgoing.Outbound(records, settings.context(), {"": message.sender}, event_of(records))
-        sys.stdout.buffer.write("".join(outgoing.compose(out, settings, args.message)).encode())
+        text = "".join(outgoing.compose(out, settings, args.message)).encode()
+        if args.strict:
+            _check_strict(text, out.c.issues)
+        _output().write(text)
+        issues.extend(out.c.issues)
     return refused
 
 
@@ -213,31 +243,34 @@ def _unnumbered(issue: Issue) -> Issue:
     return replace(issue, where=issue.where.removeprefix("message 1: ").removeprefix("message 1"))
 
 
-def _strict(message: Any) -> None:
+def _strict(message: Any) -> list[Issue]:
+    """What hl7apy finds, with the structures it cannot check. Raises Refused where there is an error among it."""
     from ketafhir.hl7v2.groups import walk
     from ketafhir.hl7v2.strict import check
 
     found = check(message, walk(message))
     if any(issue.severity == "error" for issue in found):
         raise Refused(*found)
+    return found
 
 
 def _check_strict(out: bytes, issues: list[Issue]) -> None:
-    from ketafhir.hl7v2.groups import walk
+    """The same for what is written. Raises Refused, with the findings there were before."""
     from ketafhir.hl7v2.stream import split_messages
-    from ketafhir.hl7v2.strict import check
     from ketafhir.translate.incoming import parse
 
     for data in split_messages(out):
-        message = parse(data)
-        issues.extend(check(message, walk(message)))
+        try:
+            issues.extend(_strict(parse(data)))
+        except Refused as refusal:
+            raise Refused(*issues, *refusal.issues) from None
 
 
 def _write_records(records: Any) -> None:
     from ketafhir.fhir import json
     from ketafhir.therapy.asjson import dump
 
-    sys.stdout.buffer.write(json.dumps(dump(records), indent=True) + b"\n")
+    _output().write(json.dumps(dump(records), indent=True) + b"\n")
 
 
 def _progress(messages: Iterator[bytes]) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import SENDER
 from ketafhir.mapping.codecs.times import read_iso, write_dtm
 from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.mapping.engine import put_back
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
@@ -89,10 +90,16 @@ def take(value: Any, settings: Settings) -> Taking:
     if not index.entries:
         raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
     for resource in taking.index.resources():
+        guard.check_frame(resource, taking.name(resource))
         if resource["resourceType"] in READ:
             guard.check(resource, taking.name(resource))
     try:
         _take(taking)
+    except Unreadable as error:
+        issue = Issue(
+            "error", error.code, error.why, where=taking.c.where, value=error.value, hint=error.hint, hl7=error.hl7
+        )
+        raise Refused(*taking.c.issues, issue) from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         refusal = guard.malformed([one for one in taking.index.resources() if one["resourceType"] in READ])
         if refusal is None:
@@ -206,6 +213,7 @@ def _message(
     composing = Composing(records, settings.tables, out.c)
     if kind.startswith("ADT^"):
         composing.add("EVN", _evn(records, kind))
+    _beside_header(composing, kind)
     patients.compose(composing, patient, visit)
     key = visit.key if visit else ""
     told: list[Any]
@@ -242,7 +250,18 @@ def _evn(records: Records, kind: str) -> dict[int, str]:
         newest = max(sources, key=lambda one: one.sent.at if one.sent else 0)
         cells |= {2: write_dtm(newest.recorded_at)} if newest.recorded_at else {}
         cells |= {6: write_dtm(newest.occurred)} if newest.occurred else {}
+        put_back(cells, "EVN", newest.preserved)
     return cells
+
+
+def _beside_header(composing: Composing, kind: str) -> None:
+    """The segments of our own agreement (Z..) that stood before the patient, of the newest message of this kind."""
+    told = [one for one in composing.records.sources.values() if one.event.startswith(kind)]
+    newest = max(told, key=lambda one: one.sent.at if one.sent else 0, default=None)
+    if newest is not None:
+        for name in dict.fromkeys(place[:3] for place, _ in newest.preserved):
+            if name != "EVN":
+                composing.add_preserved(name, newest.preserved)
 
 
 def _newest(parts: list[Any], shortest: int = 11) -> Time | None:
