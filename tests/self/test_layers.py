@@ -19,6 +19,7 @@ PACKAGE = Path(ketafhir.__file__).parent
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "data": set(),
+    "plain": set(),
     "therapy": set(),
     "hl7v2": set(),
     "fhir": set(),
@@ -42,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip
-FOR_ALL = {"errors", "data"}
+FOR_ALL = {"errors", "data", "plain"}
 
 # Who may import a package that is heavy, or that must not leak into the rest.
 OWNERS = {

@@ -25,9 +25,10 @@ def uuid5(name: str) -> str:
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
-def digest(text: str) -> str:
-    """A SHA-1 of a text in hexadecimal, to tell contents apart (not for security)."""
-    found: str = sha1(text.encode("utf-8"), usedforsecurity=False).hexdigest()
+def digest(content: str | bytes) -> str:
+    """A SHA-1 in hexadecimal, to tell contents apart (not for security)."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    found: str = sha1(data, usedforsecurity=False).hexdigest()
     return found
 
 

@@ -7,10 +7,11 @@ and known ones out of place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ketafhir.hl7v2.er7 import Segment
+from ketafhir.plain import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,7 @@ Note = tuple[str, Segment]
 Participation = tuple[Segment, Segment]
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Result:
+class Result(Plain):
     """An OBX with the NTE that follow it; PRT and the rest in `others`."""
 
     obx: Segment
@@ -28,8 +28,7 @@ class Result:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Administration:
+class Administration(Plain):
     """An ADMINISTRATION group: each RXA is an administration of its own; all share the RXR."""
 
     rxas: list[Segment] = field(default_factory=list)
@@ -40,8 +39,7 @@ class Administration:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Give:
+class Give(Plain):
     """A GIVE group of RGV^O15."""
 
     rxg: Segment
@@ -54,8 +52,7 @@ class Give:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Infusion:
+class Infusion(Plain):
     """A PHARMACY_TREATMENT_INFUSION_ORDER group of RDE^O11 (2.8 and later)."""
 
     rxv: Segment
@@ -65,8 +62,7 @@ class Infusion:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Order:
+class Order(Plain):
     """An ORDER group of the pharmacy messages, or an ORDER_OBSERVATION group of ORU^R01.
 
     `timings`, `routes` and `components` are those of ORC, OBR and RXO; `encoding_...` those after RXE,
@@ -107,8 +103,7 @@ class Order:
         return head
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Patient:
+class Patient(Plain):
     """A PATIENT group with the orders that follow it. `pid` is None where orders came without one."""
 
     pid: Segment | None = None
@@ -123,8 +118,7 @@ class Patient:
     others: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
-class Walked:
+class Walked(Plain):
     """A whole message. `software` holds SFT and UAC."""
 
     msh: Segment

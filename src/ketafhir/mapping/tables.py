@@ -8,6 +8,7 @@ only. A site replaces, adds or removes single rows by name in `mappings/sites/SI
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -258,11 +259,14 @@ def digest(tables: Tables) -> str:
     """A short digest of all table texts at work, for Provenance: what a faulty row ever wrote can be found by it."""
     texts = []
     for root in [tables.root, *([tables.site] if tables.site else [])]:
-        for path in sorted(root.rglob("*.csv")):
-            if root == tables.root and "sites" in path.relative_to(root).parts:
-                continue
-            texts.append(path.name + path.read_text(encoding="utf-8"))
-    return ids.digest("".join(texts))[:12]
+        for folder in (root, root / "codesystems", root / "segments"):
+            names = (
+                sorted(name for name in os.listdir(folder) if name.endswith(".csv")) if os.path.isdir(folder) else ()
+            )
+            for name in names:
+                with open(f"{folder}/{name}", "rb") as file:
+                    texts.append(name.encode() + file.read())
+    return ids.digest(b"".join(texts))[:12]
 
 
 def any_value(value: Any) -> bool:

@@ -8,10 +8,11 @@ administration the corrections find their target by counters; of the rest the hi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
+from ketafhir.plain import Plain
 from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
 from ketafhir.therapy.values import Identifier
 
@@ -26,8 +27,7 @@ _RANK = {
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class History:
+class History(Plain):
     """Everything told so far: versions by kind and key.
 
     `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`

@@ -7,12 +7,13 @@ that end is derived, never told. The parent's status comes from the last event; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from ketafhir.plain import Plain
 from ketafhir.therapy.records import Administration, Order
 from ketafhir.therapy.values import Quantity, Time
 
@@ -26,8 +27,7 @@ _HOLDING = {"HD", "OH", "HR"}
 """Table 0119: hold, held, on hold as requested."""
 
 
-@dataclass(slots=True)
-class Act:
+class Act(Plain):
     """One child of the infusion as it stands now: the act with its derived state, and its end with whether that is derived."""
 
     told: Administration
@@ -36,8 +36,7 @@ class Act:
     end_derived: bool = False
 
 
-@dataclass(slots=True)
-class Finding:
+class Finding(Plain):
     """Something in the course that needs a person's eye: a code, a text and the key of the act."""
 
     code: str
@@ -45,8 +44,7 @@ class Finding:
     act: str
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Plain):
     """An infusion: its children in order of start, the events that ended something, and what follows for the parent.
 
     `total` is the drug given in mg, `volume` in mL, `minutes` the running time: each None while it is not known.

@@ -7,9 +7,10 @@ can change them. `key` is the identity of a record and never changes; `told` ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from decimal import Decimal
 
+from ketafhir.plain import Plain
 from ketafhir.therapy.values import (
     Address,
     Coded,
@@ -20,7 +21,6 @@ from ketafhir.therapy.values import (
     OrderState,
     Period,
     Place,
-    Plain,
     Practitioner,
     Quantity,
     Range,
@@ -33,7 +33,6 @@ Preserved = tuple[tuple[str, str], ...]
 """Fields that no table row maps: (place such as `RXA-14` or `OBX-5.10`, text as sent)."""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Source(Plain):
     """The message (or Bundle) a record was told by: one Provenance on the FHIR side, the MSH on the HL7v2 side."""
 
@@ -48,7 +47,6 @@ class Source(Plain):
     preserved: Preserved = ()
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Patient(Plain):
     """A person treated. `identifier` is the one that others find the patient by; `identifiers` holds all of them."""
 
@@ -71,7 +69,6 @@ class Patient(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Visit(Plain):
     """One visit to the clinic. `owned` where the ADT feed told it, and not merely a message that mentions it."""
 
@@ -93,7 +90,6 @@ class Visit(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Ingredient(Plain):
     """One component of a mixture: `kind` is base or additive."""
 
@@ -103,7 +99,6 @@ class Ingredient(Plain):
     preserved: Preserved = ()
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Order(Plain):
     """An infusion order as placed (`intent` original) or as the pharmacy encoded it (`intent` filler).
 
@@ -154,7 +149,6 @@ class Order(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Administration(Plain):
     """One act of giving (or not giving): a segment of constant rate, a bolus, or the event that ends what runs.
 
@@ -200,7 +194,6 @@ class Administration(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Waste(Plain):
     """Drug drawn and not given, with who saw it destroyed. Never part of any sum of what was given."""
 
@@ -224,7 +217,6 @@ class Waste(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Report(Plain):
     """A set of observations told under one heading (an OBR): those whose `report` is its key.
 
@@ -246,7 +238,6 @@ class Report(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Observation(Plain):
     """One thing measured or judged. `report`, `order` or `part_of` says what it was told under (keys).
 
@@ -284,7 +275,6 @@ class Observation(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Item(Plain):
     """One question of a form and its answer; or one candidacy rule (the answer) and what it rests on (the notes)."""
 
@@ -297,7 +287,6 @@ class Item(Plain):
     preserved: Preserved = ()
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Response(Plain):
     """One filled form: PHQ-9, GAD-7, C-SSRS screener, pain NRS. `instrument` is our name of it."""
 
@@ -316,7 +305,6 @@ class Response(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Decision(Plain):
     """Whether a person may be treated: accepted, review or refused, by which rules, and who decided.
 
@@ -342,7 +330,6 @@ class Decision(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Records(Plain):
     """Everything told so far, each kind by key. `therapy.fold` merges two of them."""
 

@@ -6,33 +6,12 @@ dataclass costs three times as much to make, and a message makes hundreds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-
-class Plain:
-    """What all values and records have: equality and repr by their fields.
-
-    Written once here and not generated for each class: dataclasses would compile two functions for every class whenever a
-    command starts.
-    """
-
-    __slots__: tuple[str, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        if self.__class__ is not other.__class__:
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
-
-    __hash__ = None  # type: ignore[assignment]  # mutable, as dataclasses make it
-
-    def __repr__(self) -> str:
-        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"{type(self).__name__}({told})"
+from ketafhir.plain import Plain
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Coding(Plain):
     """One code of one code system. `system` is a URI, or empty where the sender named none."""
 
@@ -42,7 +21,6 @@ class Coding(Plain):
     version: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Coded(Plain):
     """A concept: its codings in the order sent, and the text it was known by."""
 
@@ -59,7 +37,6 @@ class Coded(Plain):
         return self.text or next((c.display or c.code for c in self.codings), "")
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Quantity(Plain):
     """A number with its UCUM `unit` (empty: none given). `display` is the unit as people write it, where that differs.
 
@@ -72,7 +49,6 @@ class Quantity(Plain):
     comparator: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Rate(Plain):
     """`amount` per `per`: 20 mL per 1 h. A rate whose unit is compound already (mg/kg/h) has no `per`."""
 
@@ -80,7 +56,6 @@ class Rate(Plain):
     per: Quantity | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Range(Plain):
     """From `low` to `high`; either may be open."""
 
@@ -88,7 +63,6 @@ class Range(Plain):
     high: Quantity | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Ratio(Plain):
     """`numerator` to `denominator` (a titre, a concentration)."""
 
@@ -96,7 +70,6 @@ class Ratio(Plain):
     denominator: Quantity
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Time(Plain):
     """A point in time as a FHIR dateTime (`iso`, with offset and precision as they came).
 
@@ -143,7 +116,6 @@ def _days(year: int, month: int, day: int) -> int:
     return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Period(Plain):
     """From `start` to `end`; either may be open."""
 
@@ -151,7 +123,6 @@ class Period(Plain):
     end: Time | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Identifier(Plain):
     """A number given by somebody: `system` is the authority as a URI, `type` the code of HL7 table 0203 (MR, PLAC, ...).
 
@@ -169,7 +140,6 @@ class Identifier(Plain):
         return f"{self.system}|{self.value}"
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Name(Plain):
     """A person's name. `use` is the code of HL7 table 0200 (L legal, ...)."""
 
@@ -186,7 +156,6 @@ class Name(Plain):
         return " ".join(part for part in (self.prefix, *self.given, self.family, self.suffix) if part)
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Address(Plain):
     """A postal address. `use` is the code of HL7 table 0190."""
 
@@ -198,7 +167,6 @@ class Address(Plain):
     use: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Contact(Plain):
     """A telephone number or e-mail address. `use` is of table 0201, `equipment` of table 0202."""
 
@@ -207,7 +175,6 @@ class Contact(Plain):
     equipment: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Practitioner(Plain):
     """A person of the staff, by number, by name, or both."""
 
@@ -215,7 +182,6 @@ class Practitioner(Plain):
     name: Name | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Place(Plain):
     """A location as point of care, room and bed of a facility."""
 
@@ -226,14 +192,12 @@ class Place(Plain):
     description: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Device(Plain):
     """A pump or monitor by the identifier it reports."""
 
     identifier: Identifier
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class OrderState(Plain):
     """How an order stands: the codes of its order control (HL7 table 0119) and order status (table 0038, may be empty)."""
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from functools import cache
 
 from ketafhir import data
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import of_name
+from ketafhir.plain import Plain
 from ketafhir.therapy.values import Coded, Coding, Quantity, Value
 
 QUESTIONNAIRE = "https://ketafhir.org/fhir/Questionnaire/"
@@ -20,8 +21,7 @@ Pair = tuple[str, str]
 _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
 
 
-@dataclass(slots=True)
-class Instrument:
+class Instrument(Plain):
     """One form. All codes are names of the catalogue; `levels` and `raises` are of a form whose result is a risk level."""
 
     name: str

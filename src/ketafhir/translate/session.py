@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping import codes
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import Json
+from ketafhir.plain import Plain
 from ketafhir.therapy.fold import History, completed
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.infusion import Act, Course, course
@@ -22,8 +23,7 @@ from ketafhir.translate.writing import Writing, sender_urn
 _WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Plain):
     """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they
     got), and how it was read."""
 
