@@ -6,14 +6,18 @@ import copy
 import json as stdlib
 import math
 import pickle
+import subprocess
+import sys
+import textwrap
 from decimal import Decimal
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ketafhir.errors import Refused
-from ketafhir.fhir import json
+from ketafhir.fhir import json, writer
 
 NUMBERS = [
     "0", "5", "-3", "-0", "72.50", "0.00", "-0.0", "1e5", "1E5", "1.0E+2", "0.0000001", "1e-7", "0.10e1",
@@ -155,3 +159,55 @@ def test_no_float_is_ever_made() -> None:
     value = json.loads('{"a":[1.5,{"b":1e3}],"c":3.141592653589793}')
     walk(value)
     assert math.isclose(value["c"], math.pi)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.text()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.from_regex(r"[0-9]{1,3}[eE][0-9]", fullmatch=True).map(json.Verbatim),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_both_writers_write_the_same(value: object) -> None:
+    assert writer.text_of(value).encode() == orjson.dumps(value, default=json.fragment)
+
+
+def test_both_writers_escape_the_same() -> None:
+    text = "".join(map(chr, [*range(0x300), 0x2028, 0x2029, 0xFFFD, 0x1F600]))
+    assert writer.text_of({text: text}).encode() == orjson.dumps({text: text})
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1: "key"}, Decimal("NaN"), 2**64, -(2**63) - 1, "\ud800", b"bytes", {"set"}]
+)
+def test_both_writers_refuse_the_same(value: object) -> None:
+    with pytest.raises(TypeError):
+        json.dumps([value])
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        writer.text_of([value]).encode()
+
+
+def test_a_short_run_does_not_load_orjson() -> None:
+    code = """
+        import sys
+        from ketafhir.fhir import json
+        from decimal import Decimal
+        value = {"a": Decimal("72.50"), "b": ["\\u00e9", None, True]}
+        first = json.dumps(value)
+        second = json.dumps(value)
+        assert "orjson" not in sys.modules and "json" not in sys.modules
+        try:
+            json.dumps(["\\ud800"])
+        except TypeError:
+            pass
+        third = json.dumps(value)
+        assert "orjson" in sys.modules
+        assert first == second == third == '{"a":72.50,"b":["\\u00e9",null,true]}'.encode()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)

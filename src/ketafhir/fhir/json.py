@@ -7,18 +7,23 @@ precision). Where a Decimal would be written differently from what was read (`1e
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
-
-import orjson
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ketafhir.errors import Refused, refused
+from ketafhir.fhir.writer import decimal_text, text_of
+
+if TYPE_CHECKING:
+    import orjson
+
+__all__ = ["Verbatim", "copied", "decimal_text", "dumps", "fragment", "loads"]
 
 MAX_DEPTH = 200  # FHIR needs about 30 levels; the limit of the Python stack must not be what decides
 MAX_DIGITS = 400  # of one number, written out; a short "1e999999999" would otherwise take a gigabyte
 
+_first = iter((True, True))  # documents that are written before orjson is worth loading
 _REMEDY = "send FHIR R4 JSON, for example a Bundle, in UTF-8"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -48,25 +53,14 @@ class Verbatim(Decimal):
         return self
 
 
-def decimal_text(number: Decimal) -> str:
-    """The lexical form of a decimal: as read, and without an exponent where none was read.
-
-    Raises ValueError for NaN and the infinities, which JSON does not have.
-    """
-    if isinstance(number, Verbatim):
-        return number.text
-    if not number.is_finite():
-        raise ValueError(f"{number} is no JSON number")
-    text = str(number)
-    return format(number, "f") if "E" in text else text
-
-
 def loads(data: bytes | str) -> Any:
     """The JSON value in `data` (UTF-8, a byte order mark is dropped), numbers as `int` and `Decimal`.
 
     Raises Refused (`json-charset`, `json-depth`, `json-syntax`, `json-number`, `json-duplicate-key`), with
     place and remedy for what is not JSON, and for JSON that two readers could understand differently.
     """
+    import json
+
     text, raw = _text_and_bytes(data)
     if _too_deep(raw):
         raise refused("json-depth", f"nested more than {MAX_DEPTH} levels deep", hint=_REMEDY)
@@ -91,7 +85,27 @@ def dumps(value: Any, *, indent: bool = False) -> bytes:
 
     Raises TypeError for what JSON cannot hold (NaN, keys that are no text, objects of other types).
     """
-    return orjson.dumps(value, default=_fragment, option=orjson.OPT_INDENT_2 if indent else None)
+    if not indent and "orjson" not in sys.modules and next(_first, False):
+        return _encoded(text_of(value))
+    import orjson
+
+    return orjson.dumps(value, default=fragment, option=orjson.OPT_INDENT_2 if indent else None)
+
+
+def fragment(value: Any) -> orjson.Fragment:
+    """A decimal for orjson, as it was read. Raises TypeError for anything else."""
+    import orjson
+
+    if isinstance(value, Decimal):
+        return orjson.Fragment(decimal_text(value))
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise TypeError("str is not valid UTF-8: surrogates not allowed") from error
 
 
 def copied(value: Any) -> Any:
@@ -187,9 +201,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             hint="readers disagree on which of them counts: send one",
         )
     return members
-
-
-def _fragment(value: Any) -> orjson.Fragment:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(decimal_text(value))
-    raise TypeError(f"{type(value).__name__} is no JSON value")
