@@ -238,3 +238,22 @@ def test_the_pharmacy_messages_of_each_version(version: str, events: str) -> Non
     assert Held(told).status == "in-progress"
     rde = message(PID, PV1, orc("NW"), "RXE||6130^ketamine^RXN|36||mg", RXR, kind="RDE^O01", version=version)
     assert len(Held(rde).resources("MedicationRequest")) == 1
+
+
+def test_what_stood_before_the_patient_comes_back_there() -> None:
+    ours = "ZMH|top|x"
+    lines = (to_hl7v2(Held(message(ours, PID, PV1, orc(), rxa(), RXR)).bundle).text or "").split("\r")
+    assert lines[1] == ours
+    told = message("EVN|A04|20260302090000+0100|||OP|20260302085900+0100", ours, PID, PV1, kind="ADT^A04^ADT_A01")
+    lines = (to_hl7v2(Held(told).bundle).text or "").split("\r")
+    assert lines[1:3] == ["EVN|A04|20260302090000+0100|||OP|20260302085900+0100", ours]
+
+
+def test_waste_told_before_its_order_is_tied_to_it_when_it_comes() -> None:
+    wasted = message(
+        PID, PV1, orc(), rxa(end="1040", outcome="CP"), RXR,
+        "OBX|1|NM|waste-amount^Amount of drug wasted^99KETA|1|3|mg|||||F|||20260302114000+0100", sent="1141",
+    )  # fmt: skip
+    held = Held(wasted, order("29463-7^Body weight^LN||72|kg"))
+    (waste,) = held.resources("MedicationAdministration", "waste")
+    assert "reference" in waste["request"]

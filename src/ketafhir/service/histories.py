@@ -4,8 +4,8 @@ What is known of a patient (`therapy.fold.History`) is kept in several rows of t
 message costs the same however much was told before it:
 
     system|number               patient, visits, orders with what was observed for them, order numbers
-    system|number infusion KEY  the administrations of one infusion
-    system|number heading KEY   one report, form, decision or waste, with the observations told under it; or
+    system|number infusion KEY  the administrations of one infusion, and its waste
+    system|number heading KEY   one report, form or decision, with the observations told under it; or
                                 the observations of one blood pressure, or one observation, told under none
 
 The first is written by every message: its version is what two writers of one patient meet at. The fold looks
@@ -30,7 +30,7 @@ from ketafhir.therapy.records import KINDS, Observation, Records
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
 
-_HEADED = ("wastes", "reports", "responses", "decisions")
+_HEADED = ("reports", "responses", "decisions")
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Known:
     def forget_headings(self) -> None:
         """Leave out what stands under headings: there is no end to it, and it is read again when needed."""
         history = self.history
-        history.others = Records(observations=_for_orders(history))
+        history.others = Records(observations=_for_orders(history), wastes=history.others.wastes)
         history.groups = {}
         _index(history)
         headings = self.heading_row("")
@@ -181,9 +181,10 @@ def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
     history = known.history
     others = Records(observations=_for_orders(history))
     yield known.patient, replace(history, administrations={}, others=others, groups={})
-    for infusion in dict.fromkeys(act.infusion for act in told.administrations.values()):
-        acts = {key: history.administrations[key] for key in history.infusions[infusion]}
-        yield known.infusion_row(infusion), History(administrations=acts)
+    for infusion in _infusions_of(told):
+        acts = {key: history.administrations[key] for key in history.infusions.get(infusion, ())}
+        wastes = {key: one for key, one in history.others.wastes.items() if one.infusion == infusion}
+        yield known.infusion_row(infusion), History(administrations=acts, others=Records(wastes=wastes))
     for heading in _headings(told, around=False):
         yield known.heading_row(heading), History(others=_under(heading, history.others))
 
@@ -227,9 +228,15 @@ def _index(history: History) -> None:
                 history.groups[name] = (*history.groups.get(name, ()), one.key)
 
 
+def _infusions_of(told: Records) -> list[str]:
+    """The infusions that records tell of, by what was given or wasted."""
+    given = [act.infusion for act in told.administrations.values()]
+    return list(dict.fromkeys(given + [waste.infusion for waste in told.wastes.values()]))
+
+
 def _infusions(history: History, told: Records) -> list[str]:
     """The infusions that records tell of, and those of the orders that they tell of."""
-    found = dict.fromkeys(act.infusion for act in told.administrations.values())
+    found = dict.fromkeys(_infusions_of(told))
     for order in told.orders.values():
         found.update(dict.fromkeys(history.courses.get(order.key.rpartition("|")[0], ())))
     return list(found)
