@@ -71,18 +71,20 @@ class CodeMap:
         return list(found.values())
 
 
-def load(path: Path) -> CodeMap:
-    """Read one code map; raises TableError with file and line."""
+def load(path: Path, shown: str = "") -> CodeMap:
+    """Read one code map; raises TableError with file and line. `shown` is what errors call the file."""
     import csv
 
     entries = []
-    shown = f"codesystems/{path.name}"
+    shown = shown or f"codesystems/{path.name}"
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         expected = ["domain", "v2", "fhir", "prefer", "comment"]
         if reader.fieldnames != expected:
             raise TableError(f"{shown}:1: the columns must be {', '.join(expected)}")
         for row in reader:
+            if None in row or any(value is None for value in row.values()):
+                raise TableError(f"{shown}:{reader.line_num}: the row has not {len(expected)} columns")
             if row["prefer"] not in ("", "both", "v2", "fhir"):
                 raise TableError(f"{shown}:{reader.line_num}: prefer is both, v2, fhir or empty, not {row['prefer']!r}")
             entries.append(Entry(row["domain"], row["v2"], row["fhir"], row["prefer"], reader.line_num))

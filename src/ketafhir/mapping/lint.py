@@ -43,22 +43,26 @@ def lint(tables: Tables) -> list[str]:
     found: list[str] = []
     for name in tables.names():
         try:
-            table = tables.table(name)
+            found += of_table(tables.table(name))
         except TableError as error:
             found.append(str(error))
-            continue
-        kind = _SPECIAL.get(name) or RECORDS.get(table.resource)
-        known = {part.name for part in fields(kind)} if kind else None
-        for row in table.rows:
-            if row.domain and known is None:
-                found.append(f"{row.place}: no record is known for {table.resource}")
-            elif row.domain and known is not None and row.domain not in known:
-                found.append(f"{row.place}: {row.domain!r} is no field of {kind.__name__ if kind else ''}")
-            found += _fhir(row, table)
-            found += _v2(row)
-        found += _clashes(table)
     found += _maps(tables)
     return found
+
+
+def of_table(table: Table) -> list[str]:
+    """The findings about one table."""
+    found: list[str] = []
+    kind = _SPECIAL.get(table.name) or RECORDS.get(table.resource)
+    known = {part.name for part in fields(kind)} if kind else None
+    for row in table.rows:
+        if row.domain and known is None:
+            found.append(f"{row.place}: no record is known for {table.resource}")
+        elif row.domain and known is not None and row.domain not in known:
+            found.append(f"{row.place}: {row.domain!r} is no field of {kind.__name__ if kind else ''}")
+        found += _fhir(row, table)
+        found += _v2(row)
+    return found + _clashes(table)
 
 
 def _fhir(row: Row, table: Table) -> list[str]:

@@ -135,6 +135,21 @@ class Tables:
         self._tables: dict[str, Table] = {}
         self._maps: dict[str, codemaps.CodeMap] = {}
         self._mappings: dict[tuple[str, ...], Mapping] = {}
+        if site is not None:
+            self._check_overlay(site)
+
+    def _check_overlay(self, site: Path) -> None:
+        """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
+        from ketafhir.mapping import lint
+
+        for path in sorted((site / "segments").glob("*.csv")):
+            if path.stem not in self.names():
+                raise TableError(f"sites/{site.name}/segments/{path.name}: there is no such table to override")
+            found = lint.of_table(self.table(path.stem))
+            if found:
+                raise TableError("; ".join(found))
+        for path in sorted((site / "codesystems").glob("*.csv")):
+            self.code_map(path.stem)
 
     def table(self, name: str) -> Table:
         """The table `SEG_to_Resource`, read and compiled when first asked for."""
@@ -164,7 +179,8 @@ class Tables:
             path = own if own and own.is_file() else self.root / "codesystems" / f"{name}.csv"
             if not path.is_file():
                 raise TableError(f"there is no code map codesystems/{name}.csv")
-            found = self._maps[name] = codemaps.load(path)
+            folder = f"sites/{self.site.name}/codesystems" if self.site and path is own else "codesystems"
+            found = self._maps[name] = codemaps.load(path, f"{folder}/{path.name}")
         return found
 
     def _rows(self, name: str) -> list[Row]:
@@ -185,7 +201,7 @@ class Tables:
     def _overlay(self, rows: dict[str, Row], path: Path) -> None:
         assert self.site is not None
         file = f"sites/{self.site.name}/segments/{path.name}"
-        for source, line in _read(path, ["op", *COLUMNS]):
+        for source, line in _read(path, ["op", *COLUMNS], file):
             op, name = source["op"], source["row"]
             where = f"{file}:{line} [{name}]"
             if op not in ("replace", "add", "remove"):
@@ -230,18 +246,18 @@ def _cell(fields: list[str], cell: Cell) -> str:
     return text
 
 
-def _read(path: Path, columns: list[str]) -> list[tuple[dict[str, str], int]]:
-    """The rows of a CSV file with their line numbers; comment lines begin with #."""
+def _read(path: Path, columns: list[str], shown: str = "") -> list[tuple[dict[str, str], int]]:
+    """The rows of a CSV file with their line numbers. `shown` is what errors call the file."""
     import csv
 
     found = []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != columns:
-            raise TableError(f"{path.name}:1: the columns must be {', '.join(columns)}")
+            raise TableError(f"{shown or path.name}:1: the columns must be {', '.join(columns)}")
         for row in reader:
             if None in row or any(value is None for value in row.values()):
-                raise TableError(f"{path.name}:{reader.line_num}: the row has not {len(columns)} columns")
+                raise TableError(f"{shown or path.name}:{reader.line_num}: the row has not {len(columns)} columns")
             found.append((row, reader.line_num))
     return found
 

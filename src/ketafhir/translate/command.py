@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ketafhir.errors import ConfigError, Issue, Refused
+from ketafhir.errors import ConfigError, Issue, Refused, TableError
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
         settings = default(args.timezone, args.site)
         source = _open(args.file)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, TableError, OSError) as error:
         print(f"ketafhir translate: {error}", file=sys.stderr)
         return 2
     try:

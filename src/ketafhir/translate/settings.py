@@ -75,7 +75,7 @@ def _tables(site: str | None) -> Tables:
 def site_folder(site: str) -> Path:
     """The folder of a site overlay. Raises ConfigError."""
     for folder in (Path(site), data.path("mappings/sites") / site):
-        if folder.is_dir():
+        if any((folder / name).is_dir() for name in ("segments", "codesystems")):
             return folder.resolve()
     raise ConfigError(f"there is no site overlay {site}: name a folder that holds segments/ or codesystems/")
 
