@@ -18,9 +18,10 @@ class _Fields:
     """`__dataclass_fields__`, made when `dataclasses` first asks for it."""
 
     def __get__(self, instance: object, kind: type) -> dict[str, dataclasses.Field[Any]]:
+        kind = _declaring(kind)
         found: dict[str, dataclasses.Field[Any]] | None = kind.__dict__.get("_made_fields")
         if found is None:
-            found = {name: _field(kind, name) for name in kind.__slots__}  # type: ignore[attr-defined]  # all have slots
+            found = {name: _field(kind, name) for name in kind._names}  # type: ignore[attr-defined]  # set by the metaclass
             kind._made_fields = found  # type: ignore[attr-defined]
         return found
 
@@ -35,15 +36,20 @@ def _field(kind: Any, name: str) -> dataclasses.Field[Any]:
 
 def _first_init(self: Any, *args: Any, **values: Any) -> None:
     """Stands for `__init__` until the first instance, and is replaced by it."""
-    kind = type(self)
+    kind: Any = _declaring(type(self))
     kind.__init__ = _compiled_init(kind)
     kind.__init__(self, *args, **values)
+
+
+def _declaring(kind: type) -> type:
+    """The class that declares the fields: a subclass with behaviour of its own has no further ones."""
+    return next(one for one in kind.__mro__ if "_defaults" in one.__dict__)
 
 
 def _compiled_init(kind: Any) -> Any:
     names: dict[str, Any] = {"_NONE": _NONE}
     parameters, body = [], []
-    for name in kind.__slots__:
+    for name in kind._names:
         default = kind._defaults.get(name, _NONE)
         if isinstance(default, dataclasses.Field):
             names[f"_make_{name}"] = default.default_factory
@@ -61,14 +67,16 @@ def _compiled_init(kind: Any) -> Any:
 
 @dataclass_transform(field_specifiers=(dataclasses.field,))
 class _Meta(type):
-    """Turns annotations into slots and keeps the defaults."""
+    """Turns annotations into slots and keeps the defaults; a subclass without fields of its own is an ordinary class."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> Any:
         fields = tuple(space.get("__annotations__", ())) if bases else ()
-        space["_defaults"] = {field: space.pop(field) for field in fields if field in space}
-        space["__slots__"] = fields
         if fields:
+            space["_defaults"] = {field: space.pop(field) for field in fields if field in space}
+            space["_names"] = space["__slots__"] = fields
             space["__init__"] = _first_init
+        elif not bases:
+            space["__slots__"] = ()
         return super().__new__(cls, name, bases, space)
 
 
@@ -80,12 +88,12 @@ class Plain(metaclass=_Meta):
     def __eq__(self, other: object) -> bool:
         if self.__class__ is not other.__class__:
             return NotImplemented
-        names: tuple[str, ...] = self.__slots__  # type: ignore[attr-defined]  # set by the metaclass
+        names: tuple[str, ...] = self._names  # type: ignore[attr-defined]  # set by the metaclass
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dataclasses make it
 
     def __repr__(self) -> str:
-        names: tuple[str, ...] = self.__slots__  # type: ignore[attr-defined]  # set by the metaclass
+        names: tuple[str, ...] = self._names  # type: ignore[attr-defined]  # set by the metaclass
         told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__name__}({told})"

@@ -179,3 +179,15 @@ def test_an_act_without_visit_is_refused_where_there_are_several() -> None:
     history = folded([act(1, 0, 1), act(2, 90, 2, visit="W", infusion="urn:id:EHR|P-1|0|@W")])
     with pytest.raises(Refused, match="several visits"):
         fold(history, act(3, 99, 3, visit="", infusion="urn:id:EHR|P-1|0|@"))
+
+
+def test_a_history_with_behaviour_of_its_own_is_a_history() -> None:
+    class Counted(History):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = 0
+
+    one = Counted()
+    one.asked += 1
+    assert one.copy() == History()
+    assert History() == History(patients={})
