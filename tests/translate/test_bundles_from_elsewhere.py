@@ -97,6 +97,7 @@ def test_a_visit_that_is_not_there_is_told() -> None:
 def test_a_death_without_date() -> None:
     told = ketafhir.to_hl7v2(patient(deceasedBoolean=True))
     assert (segments(told, "PID")[0].split("|") + [""] * 31)[30] == "Y"
+    assert segments(told, "PV1") == ["PV1|1|N"]  # no visit: not applicable
 
 
 def test_the_time_of_a_message_is_never_the_clock() -> None:

@@ -10,6 +10,7 @@ from ketafhir.fhir import guard
 from ketafhir.fhir.bundle import Index
 from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
+from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import SENDER
 from ketafhir.mapping.codecs.times import read_iso, write_dtm
@@ -215,6 +216,10 @@ def _message(
         composing.add("EVN", _evn(records, kind))
     _beside_header(composing, kind)
     patients.compose(composing, patient, visit)
+    if kind.startswith("ADT^") and visit is None:
+        composing.add(
+            "PV1", {1: "1", 2: codes.code("v2-0004.N").code}
+        )  # chapter 3: PV1 is required, N is not applicable
     key = visit.key if visit else ""
     told: list[Any]
     if kind in ("RDE^O11", "OMP^O09"):
