@@ -124,7 +124,8 @@ def test_rates(rate: dict[str, Any], cells: list[str]) -> None:
 def test_a_dose_in_words_goes_out_in_words() -> None:
     made = given(administration(dosage={"text": "36 mg over 40 min"}))
     assert rxa(made)[6:8] == ["999", ""]
-    assert segments(made, "NTE") == ["NTE|1||36 mg over 40 min"]
+    note = "administration-note^Note on an administration^99KETA"
+    assert segments(made, "OBX", "NTE") == [f"OBX|1|ST|{note}||36 mg over 40 min||||||F"]
     assert "dose-in-words" in codes(made)
 
 
@@ -142,7 +143,7 @@ def test_an_infusion_with_its_segments_in_any_order() -> None:
     ]
     assert [(line.split("|") + [""] * 21)[20] for line in segments(made, "RXA")] == ["CP", "PA"]
     assert orc(made)[3:6] == ["ORD-5^^1.2.3.6^ISO", "", "DC"]
-    assert segments(made, "NTE") == ["NTE|1||stopped early"]
+    assert [obx.split("|")[5] for obx in segments(made, "OBX")] == ["stopped early"]
     assert made.text == given(parts[1], parts[0], whole).text
 
 

@@ -30,7 +30,7 @@ from ketafhir.translate.reading import Reading, note_texts
 RXA, MEDICATION = "RXA_to_MedicationAdministration", "RXA_to_Medication"
 RXR, ORC = "RXR_to_MedicationAdministration", "ORC_to_MedicationAdministration"
 WASTE = ("keta.waste-amount", "keta.waste-volume", "keta.waste-witness")
-SEGMENT_VOLUME = ("keta.segment-volume", "keta.segment-amount")
+OF_SEGMENT = ("keta.segment-volume", "keta.segment-amount", "keta.administration-note")
 
 
 def read(reading: Reading, group: PatientGroup) -> None:
@@ -189,9 +189,9 @@ def _is(result: Result, names: tuple[str, ...]) -> str:
 
 
 def _read_results(reading: Reading, results: list[Result], act: Administration, identity: str) -> None:
-    """OBX after an RXA: waste; what this segment gave; all else is of the infusion."""
+    """OBX after an RXA: waste; what this segment gave and the notes on it; all else is of the infusion."""
     wasted = [result for result in results if _is(result, WASTE)]
-    of_segment = [result for result in results if _is(result, SEGMENT_VOLUME)]
+    of_segment = [result for result in results if _is(result, OF_SEGMENT)]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
     if is_closer(act):  # which segment it ended may not have been told yet

@@ -1,6 +1,7 @@
-"""Amounts that an administration from elsewhere tells beside a rate or of a whole infusion.
+"""What an administration from elsewhere tells that goes out as OBX of its group.
 
-RXA-6 holds the rate's numerator then, so they are OBX of the group: what a segment gave, or the total.
+An amount beside a rate or of a whole infusion, because RXA-6 holds the rate's numerator then; and notes, because RAS^O17 has
+no place for an NTE but below an OBX.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.infusion import Act, Course, delivered
 from ketafhir.therapy.records import Administration, Observation
-from ketafhir.therapy.values import Coded, Quantity
+from ketafhir.therapy.values import Coded, Quantity, Value
 from ketafhir.translate.observed import key_of
 from ketafhir.translate.taking import Taking
 
@@ -60,14 +61,27 @@ def of_whole(taking: Taking, resource: Json, found: Course) -> None:
         taking.c.warn("total-differs", text, number_text(told.value), "its administrations count")
 
 
+def notes(taking: Taking, act: Administration, texts: tuple[str, ...], part_of: str, scope: str) -> None:
+    """Notes, each an observation of its own."""
+    for number, text in enumerate(texts, 1):
+        _add(taking, act, "keta.administration-note", text, part_of, scope, str(number) if len(texts) > 1 else "")
+
+
 def _observe(
     taking: Taking, act: Administration, value: Quantity, names: tuple[str, str], part_of: str, scope: str
 ) -> None:
     unit = units.find(value.unit)
     name = names[1] if unit is not None and unit.kind == "volume" else names[0]
+    _add(taking, act, name, value, part_of, scope)
+
+
+def _add(
+    taking: Taking, act: Administration, name: str, value: Value, part_of: str, scope: str, sub_id: str = ""
+) -> None:
     code = Coded((of_name(name),))
     one = Observation(
-        key=key_of(scope, None, code, "", None), patient=act.patient, visit=act.visit, part_of=part_of, code=code,
+        sub_id=sub_id,
+        key=key_of(scope, None, code, sub_id, None), patient=act.patient, visit=act.visit, part_of=part_of, code=code,
         value=value, status="final" if act.state in _OVER else "preliminary",
     )  # fmt: skip
     taking.records.observations[one.key] = one

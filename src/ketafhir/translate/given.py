@@ -58,6 +58,10 @@ def tagged(resource: Json, name: str) -> bool:
     return any(tag.get("code") == one.code and tag.get("system") == one.system for tag in tags)
 
 
+def _ours(resource: Json) -> bool:
+    return tagged(resource, "keta.infusion-segment") or tagged(resource, "keta.bolus")
+
+
 def _whole(taking: Taking, resource: Json) -> Json | None:
     """The administration in the Bundle that this one is part of."""
     for reference in resource.get("partOf", ()):
@@ -83,7 +87,7 @@ def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administrat
     act.order_control = beside.get("ORC-1", "")
     act.order_status = taking.tables.code_map(ORDER_STATUS).v2_to_domain.get(beside.get("ORC-5", ""), act.order_status)
     act.preserved = tuple((place, text) for place, text in preserved if place not in beside)
-    act.notes = _notes(resource)
+    act.notes = _notes(resource) if _ours(resource) else ()
     act.action = "delete" if act.state == "deleted" else "add"
     act.patient = taking.patient(resource)
     act.visit = taking.visit(resource, "context") or (taking.visit(whole, "context") if whole else "")
@@ -140,7 +144,7 @@ def _check(taking: Taking, resource: Json, act: Administration) -> None:
         )  # fmt: skip
     if act.amount is None and act.rate is None and resource.get("dosage", {}).get("text"):
         taking.c.warn(
-            "dose-in-words", "the dose is told in words only: it goes out as a note, and the amount as not known",
+            "dose-in-words", "the dose is told in words only: it goes out as a text, and the amount as not known",
             str(resource["dosage"]["text"]), "send dosage.dose or dosage.rate[x]",
         )  # fmt: skip
     if resource.get("status") == "in-progress" and act.end is not None:
@@ -209,6 +213,8 @@ def _add(taking: Taking, one: Numbered) -> None:
     if one.whole is not None:
         taking.infusions.setdefault(id(one.whole), act.infusion)
     amounts.beside_rate(taking, resource, act)
+    if not _ours(resource):
+        amounts.notes(taking, act, _notes(resource), act.key, act.key)
 
 
 def _take_closers(taking: Taking, whole: Json) -> None:
@@ -265,7 +271,7 @@ def _tell_whole(taking: Taking, whole: Json) -> None:
         taking.c.where = taking.name(whole)
         text = f"the infusion is {whole['status']}, and of its administrations follows {found.status}: these count"
         taking.c.warn("status-differs", text, str(whole["status"]))
-    (last or acts[-1]).notes += _notes(whole)
+    amounts.notes(taking, found.first, _notes(whole), found.key, found.first.order)
     amounts.of_whole(taking, whole, found)
 
 
