@@ -6,9 +6,14 @@ In a wheel they are inside the package, under `ketafhir/_data`; in a checkout at
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
-_PACKAGE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGE = os.path.dirname(os.path.realpath(__file__))
+_CHECKOUT = os.path.dirname(os.path.dirname(_PACKAGE))
 _IN_CHECKOUT = {"stories": "examples/stories"}
 
 
@@ -17,10 +22,17 @@ def path(name: str) -> Path:
 
     Raises FileNotFoundError, naming the places looked at, when it is in neither.
     """
+    from pathlib import Path
+
+    return Path(file(name))
+
+
+def file(name: str) -> str:
+    """As `path`, as a text: `pathlib` is not worth loading for a table or two."""
     head, _, tail = name.partition("/")
-    bundled = _PACKAGE / "_data" / name
-    checkout = _PACKAGE.parents[1] / _IN_CHECKOUT.get(head, head) / tail
+    bundled = os.path.join(_PACKAGE, "_data", name)
+    checkout = os.path.join(_CHECKOUT, _IN_CHECKOUT.get(head, head), tail).removesuffix(os.sep)
     for place in (bundled, checkout):
-        if place.exists():
+        if os.path.exists(place):
             return place
     raise FileNotFoundError(f"{name} is neither at {bundled} nor at {checkout}: the installation is incomplete")

@@ -17,20 +17,20 @@ OperationOutcome.issue on the FHIR side (`fhir.outcome`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ketafhir.plain import Plain
 
 Severity = Literal["error", "warning", "information"]
 
 
-@dataclass(slots=True, frozen=True)
-class Issue:
+class Issue(Plain):
     """One finding: what, where, why, and what to do about it.
 
     `code` is a stable name of ours (`unit-unknown`, `identity-collision`, ...). `where` is `RXA[2]-7.1` (occurrence only
     when there are several) or a FHIR path (`Observation[3].valueQuantity`). `row` is the table row at work, as
     `table:line [row]`. `hl7` is the HL7 table 0357 code of ERR-3 and `reject` says that the fault is not in the content
-    (AR, CR instead of AE, CE).
+    (AR, CR instead of AE, CE). An issue is never changed.
     """
 
     severity: Severity
@@ -42,6 +42,9 @@ class Issue:
     hint: str = ""
     hl7: str = "207"
     reject: bool = False
+
+    def __hash__(self) -> int:  # type: ignore[override]  # other Plain values change while they are read
+        return hash((self.code, self.where, self.value))
 
     def line(self) -> str:
         """The issue on one line: row, place, reason, value, remedy."""

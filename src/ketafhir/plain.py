@@ -8,27 +8,59 @@ instance. See docs/decisions/plain-records.md.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, dataclass_transform
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, dataclass_transform
+
+__all__ = ["Plain", "field", "names", "replace"]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import Field, field, replace
+else:
+
+    def field(*, default_factory):
+        """A default that is made anew for each instance, as in `dataclasses`, which takes as long to load as all of this."""
+        return _Anew(default_factory)
+
+    def replace(instance, /, **changes):
+        """A copy of an instance with other values of some fields."""
+        return type(instance)(**{**{name: getattr(instance, name) for name in instance._names}, **changes})
+
 
 _NONE: Any = object()
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """The names of the fields of an instance or class; none of anything that is not `Plain`."""
+    kind = value if isinstance(value, type) else type(value)
+    return kind._names if issubclass(kind, Plain) else ()  # type: ignore[attr-defined]  # set by the metaclass
+
+
+class _Anew:
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
 
 
 class _Fields:
     """`__dataclass_fields__`, made when `dataclasses` first asks for it."""
 
-    def __get__(self, instance: object, kind: type) -> dict[str, dataclasses.Field[Any]]:
+    def __get__(self, instance: object, kind: type) -> dict[str, Field[Any]]:
         kind = _declaring(kind)
-        found: dict[str, dataclasses.Field[Any]] | None = kind.__dict__.get("_made_fields")
+        found: dict[str, Field[Any]] | None = kind.__dict__.get("_made_fields")
         if found is None:
             found = {name: _field(kind, name) for name in kind._names}  # type: ignore[attr-defined]  # set by the metaclass
             kind._made_fields = found  # type: ignore[attr-defined]
         return found
 
 
-def _field(kind: Any, name: str) -> dataclasses.Field[Any]:
+def _field(kind: Any, name: str) -> Field[Any]:
+    import dataclasses
+
     default = kind._defaults.get(name, dataclasses.MISSING)
-    made: Any = default if isinstance(default, dataclasses.Field) else dataclasses.field(default=default)
+    anew = isinstance(default, _Anew)
+    made: Any = dataclasses.field(default_factory=default.make) if anew else dataclasses.field(default=default)
     made.name, made.type = name, kind.__annotations__[name]
     made._field_type = dataclasses._FIELD  # type: ignore[attr-defined]  # what dataclass() itself sets
     return made  # type: ignore[no-any-return]
@@ -47,25 +79,25 @@ def _declaring(kind: type) -> type:
 
 
 def _compiled_init(kind: Any) -> Any:
-    names: dict[str, Any] = {"_NONE": _NONE}
+    scope: dict[str, Any] = {"_NONE": _NONE}
     parameters, body = [], []
     for name in kind._names:
         default = kind._defaults.get(name, _NONE)
-        if isinstance(default, dataclasses.Field):
-            names[f"_make_{name}"] = default.default_factory
+        if isinstance(default, _Anew):
+            scope[f"_make_{name}"] = default.make
             parameters.append(f"{name}=_NONE")
             body.append(f"self.{name} = _make_{name}() if {name} is _NONE else {name}")
             continue
         if default is not _NONE:
-            names[f"_default_{name}"] = default
+            scope[f"_default_{name}"] = default
         parameters.append(name if default is _NONE else f"{name}=_default_{name}")
         body.append(f"self.{name} = {name}")
     lines = "\n ".join(body) or "pass"
-    exec(f"def __init__(self, {', '.join(parameters)}):\n {lines}", names)  # noqa: S102  # made of names of fields
-    return names["__init__"]
+    exec(f"def __init__(self, {', '.join(parameters)}):\n {lines}", scope)  # noqa: S102  # made of names of fields
+    return scope["__init__"]
 
 
-@dataclass_transform(field_specifiers=(dataclasses.field,))
+@dataclass_transform(field_specifiers=(field,))
 class _Meta(type):
     """Turns annotations into slots and keeps the defaults; a subclass without fields of its own is an ordinary class."""
 
@@ -75,6 +107,7 @@ class _Meta(type):
             space["_defaults"] = {field: space.pop(field) for field in fields if field in space}
             space["_names"] = space["__slots__"] = fields
             space["__init__"] = _first_init
+            space["_values"] = attrgetter(*fields)
         elif not bases:
             space["__slots__"] = ()
         return super().__new__(cls, name, bases, space)
@@ -88,12 +121,11 @@ class Plain(metaclass=_Meta):
     def __eq__(self, other: object) -> bool:
         if self.__class__ is not other.__class__:
             return NotImplemented
-        names: tuple[str, ...] = self._names  # type: ignore[attr-defined]  # set by the metaclass
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+        values: Any = self._values  # type: ignore[attr-defined]  # set by the metaclass
+        return values(self) == values(other)  # type: ignore[no-any-return]
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dataclasses make it
 
     def __repr__(self) -> str:
-        names: tuple[str, ...] = self._names  # type: ignore[attr-defined]  # set by the metaclass
-        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names(self))
         return f"{type(self).__name__}({told})"

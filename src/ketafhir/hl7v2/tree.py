@@ -7,11 +7,10 @@ and known ones out of place.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ketafhir.hl7v2.er7 import Segment
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -119,9 +119,9 @@ def _rows(name: str, width: int) -> Iterator[list[str]]:
     """The rows of a file under `mappings/` below its heading, each of `width` cells."""
     import csv
 
-    place = data.path("mappings") / name
+    place = data.file(f"mappings/{name}")
     try:
-        with place.open(encoding="utf-8", newline="") as file:
+        with open(place, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             next(rows, None)
             for row in rows:

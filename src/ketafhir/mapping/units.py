@@ -31,7 +31,7 @@ def table() -> dict[str, Unit]:
     """Every spelling that is understood."""
     import csv
 
-    with data.path("mappings/units.csv").open(encoding="utf-8", newline="") as file:
+    with open(data.file("mappings/units.csv"), encoding="utf-8", newline="") as file:
         found = {row["sent"]: Unit(row["ucum"], row["kind"], row["amount"], row["per"]) for row in csv.DictReader(file)}
     # Devices say units in MDC, by number or by reference ID; the catalogue has their UCUM codes.
     for one in codes.codes("mdc.dim-"):

@@ -8,11 +8,10 @@ administration the corrections find their target by counters; of the rest the hi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import field, fields, replace
 from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
 from ketafhir.therapy.values import Identifier
 
@@ -81,9 +80,9 @@ class History(Plain):
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
         out = History()
-        for part in fields(self):
-            if part.name != "others":
-                setattr(out, part.name, dict(getattr(self, part.name)))
+        for name in names(self):
+            if name != "others":
+                setattr(out, name, dict(getattr(self, name)))
         out.others = Records(**{kind: dict(getattr(self.others, kind)) for kind in KINDS})
         return out
 
@@ -295,8 +294,7 @@ def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]
     changes: dict[str, Any] = {}
     deleted = set(nulls(newest))
     for one in older:
-        for part in fields(newest):  # type: ignore[arg-type]  # records are dataclasses
-            name = part.name
+        for name in names(newest):
             if name in _KEPT or name in deleted or name in changes:
                 continue
             if getattr(newest, name) in (None, "", (), ("", "")) and getattr(one, name) not in (
@@ -307,7 +305,7 @@ def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]
             ):
                 changes[name] = getattr(one, name)
         deleted.update(nulls(one))
-    return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are dataclasses
+    return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are Plain
 
 
 def act(versions: tuple[Administration, ...]) -> Administration:

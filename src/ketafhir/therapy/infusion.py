@@ -7,13 +7,12 @@ that end is derived, never told. The parent's status comes from the last event; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy.records import Administration, Order
 from ketafhir.therapy.values import Quantity, Time
 

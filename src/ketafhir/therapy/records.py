@@ -7,10 +7,9 @@ can change them. `key` is the identity of a record and never changes; `told` ord
 
 from __future__ import annotations
 
-from dataclasses import field, fields
 from decimal import Decimal
 
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field, names
 from ketafhir.therapy.values import (
     Address,
     Coded,
@@ -345,5 +344,5 @@ class Records(Plain):
     decisions: dict[str, Decision] = field(default_factory=dict)
 
 
-KINDS: tuple[str, ...] = tuple(kind.name for kind in fields(Records))
+KINDS: tuple[str, ...] = names(Records)
 __all__ = [name for name in dir() if not name.startswith("_") and name[0].isupper()]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, write_unit
 from ketafhir.mapping.codecs.people import write_xcn
 from ketafhir.mapping.engine import NULL, put_back
+from ketafhir.plain import replace
 from ketafhir.therapy.infusion import Course, last_event
 from ketafhir.therapy.records import Administration, Observation, Waste
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR

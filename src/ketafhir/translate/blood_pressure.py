@@ -7,7 +7,6 @@ are possible each half stays alone. A lone half is a panel whose other half has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +14,7 @@ from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.engine import NULL, get_preserved, put_preserved
 from ketafhir.mapping.paths import Json
+from ketafhir.plain import replace
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.kinds import kind_of

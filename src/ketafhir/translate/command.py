@@ -232,13 +232,13 @@ def _from_hl7v2(
 
 def _numbered(issues: list[Issue], count: int) -> list[Issue]:
     """Issues of one message among several name the message."""
-    from dataclasses import replace
+    from ketafhir.plain import replace
 
     return [replace(issue, where=f"message {count}: {issue.where}".rstrip(": ")) for issue in issues]
 
 
 def _unnumbered(issue: Issue) -> Issue:
-    from dataclasses import replace
+    from ketafhir.plain import replace
 
     return replace(issue, where=issue.where.removeprefix("message 1: ").removeprefix("message 1"))
 

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
 from decimal import Decimal
 from functools import cache
 
 from ketafhir import data
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import of_name
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field
 from ketafhir.therapy.values import Coded, Coding, Quantity, Value
 
 QUESTIONNAIRE = "https://ketafhir.org/fhir/Questionnaire/"
@@ -103,7 +102,7 @@ def instruments() -> dict[str, Instrument]:
     import csv
 
     found: dict[str, Instrument] = {}
-    with data.path("mappings/instruments.csv").open(encoding="utf-8", newline="") as file:
+    with open(data.file("mappings/instruments.csv"), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             one = found.setdefault(row["instrument"], Instrument(row["instrument"]))
             coding = codes.code(row["code"])

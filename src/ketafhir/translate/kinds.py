@@ -55,7 +55,7 @@ def _kinds() -> dict[str, Kind]:
     import csv
 
     found = {}
-    with data.path("mappings/observation-kinds.csv").open(encoding="utf-8", newline="") as file:
+    with open(data.file("mappings/observation-kinds.csv"), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             profile = _PROFILE + row["profile"] if row["profile"] else ""
             found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))

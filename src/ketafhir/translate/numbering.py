@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ketafhir.mapping.codecs.people import SENDER, read_identifier
 from ketafhir.mapping.paths import Json
+from ketafhir.plain import replace
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Identifier
 from ketafhir.translate.taking import Taking

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
@@ -16,6 +15,7 @@ from ketafhir.mapping.codecs.people import SENDER
 from ketafhir.mapping.codecs.times import read_iso, write_dtm
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.engine import put_back
+from ketafhir.plain import names
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
@@ -281,9 +281,9 @@ def _newest(parts: list[Any], shortest: int = 11) -> Time | None:
                 best = one
         elif isinstance(one, (list, tuple)):
             stack.extend(one)
-        elif is_dataclass(one) and not isinstance(one, type):
+        else:
             skipped = _PLANNED if isinstance(one, Order) else _NO_EVENT
-            stack.extend(getattr(one, part.name) for part in fields(one) if part.name not in skipped)
+            stack.extend(getattr(one, name) for name in names(one) if name not in skipped)
     return best
 
 

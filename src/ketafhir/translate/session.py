@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from typing import TYPE_CHECKING
 
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping import codes
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import Json
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field
 from ketafhir.therapy.fold import History, completed
 from ketafhir.therapy.fold import act as settled_act
-from ketafhir.therapy.infusion import Act, Course, course
 from ketafhir.therapy.records import KINDS, Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate import incoming, patients, provenance
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
+
+if TYPE_CHECKING:
+    from ketafhir.therapy.infusion import Act, Course
 
 _WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
 
@@ -100,6 +102,8 @@ class Session:
         return [completed(self.history.orders[key]) for key in keys if key in self.history.orders]
 
     def _course(self, infusion: str) -> Course:
+        from ketafhir.therapy.infusion import course
+
         told = [settled_act(self.history.administrations[key]) for key in self.history.infusions[infusion]]
         found = self._orders(told[0].order)
         order = found[0] if found else None

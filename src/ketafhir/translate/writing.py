@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -214,9 +215,15 @@ def _facility_system(facility: str, c: Context) -> str:
     return authority_system(name, universal, kind, c)
 
 
+_is_unreserved = re.compile(r"[A-Za-z0-9._~-]*:[A-Za-z0-9._~-]*").fullmatch  # of a URL: what `quote` leaves as it is
+
+
 @lru_cache(maxsize=256)
 def sender_urn(application: str, facility: str) -> str:
     """meta.source: who sent it, without the message number."""
+    names = f"{facility}:{application}"
+    if _is_unreserved(names):
+        return SENDER + names
     from urllib.parse import quote
 
     return SENDER + ":".join(quote(part, safe="") for part in (facility, application))
