@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
+from os import PathLike
 from typing import NamedTuple
 
 from ketafhir import data
 from ketafhir.errors import TableError
-from ketafhir.mapping import codes
+from ketafhir.mapping import codes, sheet
+
+_COLUMNS = ["domain", "v2", "fhir", "prefer", "comment"]
 
 
 class Entry(NamedTuple):
@@ -71,24 +73,14 @@ class CodeMap:
         return list(found.values())
 
 
-def load(path: Path, shown: str = "") -> CodeMap:
+def load(name: str, file: str | PathLike[str], shown: str) -> CodeMap:
     """Read one code map; raises TableError with file and line. `shown` is what errors call the file."""
-    import csv
-
     entries = []
-    shown = shown or f"codesystems/{path.name}"
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        expected = ["domain", "v2", "fhir", "prefer", "comment"]
-        if reader.fieldnames != expected:
-            raise TableError(f"{shown}:1: the columns must be {', '.join(expected)}")
-        for row in reader:
-            if None in row or any(value is None for value in row.values()):
-                raise TableError(f"{shown}:{reader.line_num}: the row has not {len(expected)} columns")
-            if row["prefer"] not in ("", "both", "v2", "fhir"):
-                raise TableError(f"{shown}:{reader.line_num}: prefer is both, v2, fhir or empty, not {row['prefer']!r}")
-            entries.append(Entry(row["domain"], row["v2"], row["fhir"], row["prefer"], reader.line_num))
-    return CodeMap(path.stem, shown, entries)
+    for row, line in sheet.read(file, _COLUMNS, shown):
+        if row["prefer"] not in ("", "both", "v2", "fhir"):
+            raise TableError(f"{shown}:{line}: prefer is both, v2, fhir or empty, not {row['prefer']!r}")
+        entries.append(Entry(row["domain"], row["v2"], row["fhir"], row["prefer"], line))
+    return CodeMap(name, shown, entries)
 
 
 Maps = Callable[[str], CodeMap]

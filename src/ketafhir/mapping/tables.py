@@ -9,19 +9,20 @@ only. A site replaces, adds or removes single rows by name in `mappings/sites/SI
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketafhir import data
 from ketafhir.errors import TableError
 from ketafhir.fhir import ids
-from ketafhir.mapping import codemaps, codes
+from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs import CODECS, codec
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.paths import Path as FhirPath
 from ketafhir.mapping.paths import Slice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ketafhir.mapping.engine import Mapping
 
 COLUMNS = [
@@ -130,13 +131,18 @@ class Tables:
 
     def __init__(self, site: Path | None = None) -> None:
         self.site = site
-        self.root = data.path("mappings")
-        self.slices = _slices(self.root / "slices.csv")
+        self.folder = data.file("mappings")
+        self.slices = _slices(f"{self.folder}/slices.csv")
         self._tables: dict[str, Table] = {}
         self._maps: dict[str, codemaps.CodeMap] = {}
         self._mappings: dict[tuple[str, ...], Mapping] = {}
         if site is not None:
             self._check_overlay(site)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the tables."""
+        return data.path("mappings")
 
     def _check_overlay(self, site: Path) -> None:
         """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
@@ -175,25 +181,31 @@ class Tables:
         """The code map of that name; a site's own replaces the default."""
         found = self._maps.get(name)
         if found is None:
-            own = self.site / "codesystems" / f"{name}.csv" if self.site else None
-            path = own if own and own.is_file() else self.root / "codesystems" / f"{name}.csv"
-            if not path.is_file():
-                raise TableError(f"there is no code map codesystems/{name}.csv")
-            folder = f"sites/{self.site.name}/codesystems" if self.site and path is own else "codesystems"
-            found = self._maps[name] = codemaps.load(path, f"{folder}/{path.name}")
+            found = self._maps[name] = self._load_map(name)
         return found
 
+    def _load_map(self, name: str) -> codemaps.CodeMap:
+        shown = f"codesystems/{name}.csv"
+        own = self.site / shown if self.site else None
+        if self.site and own and own.is_file():
+            return codemaps.load(name, own, f"sites/{self.site.name}/{shown}")
+        file = f"{self.folder}/{shown}"
+        if not os.path.isfile(file):
+            raise TableError(f"there is no code map {shown}")
+        return codemaps.load(name, file, shown)
+
     def _rows(self, name: str) -> list[Row]:
-        path = self.root / "segments" / f"{name}.csv"
-        if not path.is_file():
-            raise TableError(f"there is no table segments/{name}.csv")
+        shown = f"segments/{name}.csv"
+        file = f"{self.folder}/{shown}"
+        if not os.path.isfile(file):
+            raise TableError(f"there is no table {shown}")
         rows: dict[str, Row] = {}
-        for source, line in _read(path, COLUMNS):
-            row = Row(source, f"segments/{path.name}", line, self)
+        for source, line in sheet.read(file, COLUMNS, shown):
+            row = Row(source, shown, line, self)
             if row.name in rows:
                 raise TableError(f"{row.place}: the row name stands twice")
             rows[row.name] = row
-        overlay = self.site / "segments" / path.name if self.site else None
+        overlay = self.site / shown if self.site else None
         if overlay and overlay.is_file():
             self._overlay(rows, overlay)
         return list(rows.values())
@@ -201,7 +213,7 @@ class Tables:
     def _overlay(self, rows: dict[str, Row], path: Path) -> None:
         assert self.site is not None
         file = f"sites/{self.site.name}/segments/{path.name}"
-        for source, line in _read(path, ["op", *COLUMNS], file):
+        for source, line in sheet.read(path, ["op", *COLUMNS], file):
             op, name = source["op"], source["row"]
             where = f"{file}:{line} [{name}]"
             if op not in ("replace", "add", "remove"):
@@ -246,25 +258,9 @@ def _cell(fields: list[str], cell: Cell) -> str:
     return text
 
 
-def _read(path: Path, columns: list[str], shown: str = "") -> list[tuple[dict[str, str], int]]:
-    """The rows of a CSV file with their line numbers. `shown` is what errors call the file."""
-    import csv
-
-    found = []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != columns:
-            raise TableError(f"{shown or path.name}:1: the columns must be {', '.join(columns)}")
-        for row in reader:
-            if None in row or any(value is None for value in row.values()):
-                raise TableError(f"{shown or path.name}:{reader.line_num}: the row has not {len(columns)} columns")
-            found.append((row, reader.line_num))
-    return found
-
-
-def _slices(path: Path) -> dict[tuple[str, str], Slice]:
+def _slices(file: str) -> dict[tuple[str, str], Slice]:
     found = {}
-    for row, _ in _read(path, ["element", "slice", "at", "code", "comment"]):
+    for row, _ in sheet.read(file, ["element", "slice", "at", "code", "comment"], "slices.csv"):
         one = codes.code(row["code"])
         at = tuple(row["at"].split(".")) if row["at"] else ()
         found[row["element"], row["slice"]] = Slice(row["slice"], row["element"], at, one.system, one.code, one.display)
@@ -274,8 +270,8 @@ def _slices(path: Path) -> dict[tuple[str, str], Slice]:
 def digest(tables: Tables) -> str:
     """A short digest of all table texts at work, for Provenance: what a faulty row ever wrote can be found by it."""
     texts = []
-    for root in [tables.root, *([tables.site] if tables.site else [])]:
-        for folder in (root, root / "codesystems", root / "segments"):
+    for root in [tables.folder, *([tables.site] if tables.site else [])]:
+        for folder in (f"{root}", f"{root}/codesystems", f"{root}/segments"):
             names = (
                 sorted(name for name in os.listdir(folder) if name.endswith(".csv")) if os.path.isdir(folder) else ()
             )

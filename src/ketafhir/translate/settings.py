@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketafhir import data
@@ -12,6 +11,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables, digest
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
 
@@ -74,6 +74,8 @@ def _tables(site: str | None) -> Tables:
 
 def site_folder(site: str) -> Path:
     """The folder of a site overlay. Raises ConfigError."""
+    from pathlib import Path
+
     for folder in (Path(site), data.path("mappings/sites") / site):
         if any((folder / name).is_dir() for name in ("segments", "codesystems")):
             return folder.resolve()

@@ -1,0 +1,23 @@
+"""CSV files with fixed columns, read with the line of each row."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from ketafhir.errors import TableError
+
+
+def read(file: str | PathLike[str], columns: list[str], shown: str) -> list[tuple[dict[str, str], int]]:
+    """The rows of a file and their lines. `shown` is what errors call it. Raises TableError."""
+    import csv
+
+    found = []
+    with open(file, encoding="utf-8", newline="") as lines:
+        reader = csv.reader(lines)
+        if next(reader, None) != columns:
+            raise TableError(f"{shown}:1: the columns must be {', '.join(columns)}")
+        for cells in filter(None, reader):
+            if len(cells) != len(columns):
+                raise TableError(f"{shown}:{reader.line_num}: the row has not {len(columns)} columns")
+            found.append((dict(zip(columns, cells, strict=True)), reader.line_num))
+    return found
