@@ -12,7 +12,6 @@ from functools import cache
 from os import PathLike
 from typing import NamedTuple
 
-from ketafhir import data
 from ketafhir.errors import TableError
 from ketafhir.mapping import codes, sheet
 
@@ -89,13 +88,10 @@ Maps = Callable[[str], CodeMap]
 
 @cache
 def _implications() -> dict[tuple[str, str], tuple[str, ...]]:
-    import csv
-
     found: dict[tuple[str, str], tuple[str, ...]] = {}
-    with data.path("mappings/codesystems/implied.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            one = codes.code(row["code"])
-            found[one.system, one.code] = tuple(row["implies"].split())
+    for row in sheet.ours("codesystems/implied.csv", "code implies comment"):
+        one = codes.code(row["code"])
+        found[one.system, one.code] = tuple(row["implies"].split())
     return found
 
 

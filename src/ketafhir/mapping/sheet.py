@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from os import PathLike
 
+from ketafhir import data
 from ketafhir.errors import TableError
+
+
+def ours(name: str, columns: str) -> list[dict[str, str]]:
+    """The rows of a file under `mappings/` with these columns. Raises TableError."""
+    return [row for row, _ in read(data.file(f"mappings/{name}"), columns.split(), name)]
 
 
 def read(file: str | PathLike[str], columns: list[str], shown: str) -> list[tuple[dict[str, str], int]]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from ketafhir import data
-from ketafhir.mapping import codes
+from ketafhir.mapping import codes, sheet
 
 
 class Unit(NamedTuple):
@@ -29,10 +28,8 @@ AMOUNTS = frozenset({"mass", "volume", "substance", "arbitrary", "mass-per-weigh
 @cache
 def table() -> dict[str, Unit]:
     """Every spelling that is understood."""
-    import csv
-
-    with open(data.file("mappings/units.csv"), encoding="utf-8", newline="") as file:
-        found = {row["sent"]: Unit(row["ucum"], row["kind"], row["amount"], row["per"]) for row in csv.DictReader(file)}
+    rows = sheet.ours("units.csv", "sent ucum kind amount per comment")
+    found = {row["sent"]: Unit(row["ucum"], row["kind"], row["amount"], row["per"]) for row in rows}
     # Devices say units in MDC, by number or by reference ID; the catalogue has their UCUM codes.
     for one in codes.codes("mdc.dim-"):
         if one.unit in found:

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
 
-from ketafhir import data
-from ketafhir.mapping import codes
+from ketafhir.mapping import codes, sheet
 from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.plain import Plain, field
 from ketafhir.therapy.values import Coded, Coding, Quantity, Value
@@ -99,29 +98,26 @@ def agrees(answer: Value | None) -> bool | None:
 @cache
 def instruments() -> dict[str, Instrument]:
     """All forms by name."""
-    import csv
-
     found: dict[str, Instrument] = {}
-    with open(data.file("mappings/instruments.csv"), encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            one = found.setdefault(row["instrument"], Instrument(row["instrument"]))
-            coding = codes.code(row["code"])
-            pair = (coding.system, coding.code)
-            role, value = row["role"], row["value"]
-            if role in ("panel", "total", "risk"):
-                setattr(one, role, row["code"])
-            elif role == "item":
-                one.items[pair] = row["code"]
-                if value:
-                    one.raises[row["code"]] = value
-            elif role == "other":
-                one.others[pair] = row["code"]
-            elif role == "answer":
-                one.answers[pair] = Decimal(value)
-            elif role == "band":
-                one.bands.append((Decimal(value), row["code"]))
-            elif role == "level":
-                one.levels[value] = row["code"]
+    for row in sheet.ours("instruments.csv", "instrument role code value comment"):
+        one = found.setdefault(row["instrument"], Instrument(row["instrument"]))
+        coding = codes.code(row["code"])
+        pair = (coding.system, coding.code)
+        role, value = row["role"], row["value"]
+        if role in ("panel", "total", "risk"):
+            setattr(one, role, row["code"])
+        elif role == "item":
+            one.items[pair] = row["code"]
+            if value:
+                one.raises[row["code"]] = value
+        elif role == "other":
+            one.others[pair] = row["code"]
+        elif role == "answer":
+            one.answers[pair] = Decimal(value)
+        elif role == "band":
+            one.bands.append((Decimal(value), row["code"]))
+        elif role == "level":
+            one.levels[value] = row["code"]
     return found
 
 

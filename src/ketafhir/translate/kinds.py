@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from ketafhir import data
-from ketafhir.mapping import codemaps, codes
+from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.values import Coded, Coding
@@ -52,11 +51,8 @@ def _of_coding(system: str, code: str) -> Kind | None:
 
 @cache
 def _kinds() -> dict[str, Kind]:
-    import csv
-
     found = {}
-    with open(data.file("mappings/observation-kinds.csv"), encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            profile = _PROFILE + row["profile"] if row["profile"] else ""
-            found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))
+    for row in sheet.ours("observation-kinds.csv", "code profile category units comment"):
+        profile = _PROFILE + row["profile"] if row["profile"] else ""
+        found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))
     return found

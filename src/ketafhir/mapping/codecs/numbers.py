@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, localcontext
-from fractions import Fraction
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.therapy.values import Quantity, Rate
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 UNKNOWN_AMOUNT = "999"  # HL7 v2 chapter 4A, RXA-6: "if the amount is not known, 999"
@@ -236,6 +238,8 @@ class CompoundRate(Amount):
 def whole_rate(rate: Rate) -> Quantity:
     """A rate as one quantity: 20 mL per 1 h is 20 mL/h, 36 mg per 40 min is 0.9 mg/min, 100 mL per 60 min is 100 mL/h.
     Raises Unreadable where that is no finite decimal: a rate is not rounded."""
+    from fractions import Fraction
+
     if rate.per is None:
         return rate.amount
     unit = rate.per.unit
@@ -327,6 +331,8 @@ class PerTime(Amount):
 
 def write_interval(time: Quantity) -> str:
     """A time as letter and whole number: 40 min is M40, 1.5 h is M90; "" where it is no whole number of any unit."""
+    from fractions import Fraction
+
     for letter, unit in _TIME_UNITS.items():
         if unit == time.unit and time.value > 0 and time.value == time.value.to_integral_value():
             return f"{letter}{int(time.value)}"
