@@ -257,3 +257,8 @@ def test_waste_told_before_its_order_is_tied_to_it_when_it_comes() -> None:
     held = Held(wasted, order("29463-7^Body weight^LN||72|kg"))
     (waste,) = held.resources("MedicationAdministration", "waste")
     assert "reference" in waste["request"]
+
+
+def test_msh_7_is_the_newest_event_also_of_what_still_runs() -> None:
+    held = Held(START, ras(rxa("2", start="1030"), sent="1031"))
+    assert (to_hl7v2(held.bundle).text or "").split("|")[6] == "20260302103000+0100"

@@ -226,8 +226,9 @@ def _message(
         told = [_of(records.orders, patient, visit), composing.used]
         orders.compose(composing, told[0], kind)
     elif kind == "RAS^O17":
-        told = [_courses(courses, patient, visit), composing.used]
-        acts.compose(composing, told[0])
+        own = _courses(courses, patient, visit)
+        told = [[one.closers for one in own], [act.told for one in own for act in one.acts], composing.used]
+        acts.compose(composing, own)
     elif kind == "ORU^R01":
         told = [composing.used]
         observations.compose(composing, patient.key, key)
