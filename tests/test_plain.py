@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
 
-from ketafhir.plain import Plain
+from ketafhir.plain import Plain, field
 
 
 class Point(Plain):
