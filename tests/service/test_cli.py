@@ -87,7 +87,14 @@ def test_only_the_command_asked_for_is_loaded() -> None:
         "print(*sorted(name for name in sys.modules if name.startswith('ketafhir')), file=sys.stderr)"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    names = ["ketafhir", "ketafhir.cli", "ketafhir.config", "ketafhir.config_command", "ketafhir.errors", "ketafhir.plain"]
+    names = [
+        "ketafhir",
+        "ketafhir.cli",
+        "ketafhir.config",
+        "ketafhir.config_command",
+        "ketafhir.errors",
+        "ketafhir.plain",
+    ]
     assert ran.stderr.split() == names
 
 
