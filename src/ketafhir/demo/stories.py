@@ -15,7 +15,7 @@ from ketafhir import data
 from ketafhir.errors import ConfigError, Refused
 from ketafhir.fhir import json
 from ketafhir.hl7v2 import er7
-from ketafhir.mapping.codecs.people import authority_system
+from ketafhir.mapping.codecs.identifiers import authority_system
 from ketafhir.mapping.context import Context
 from ketafhir.mllp.command import terminated_by_cr
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.codecs.identifiers import identifier_json
 from ketafhir.mapping.codecs.numbers import quantity_json
-from ketafhir.mapping.codecs.people import identifier_json
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.infusion import Act, Course, view

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.hl7v2.groups import Order as Group
-from ketafhir.mapping.codecs.people import SENDER
+from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.values import Coded, Identifier, Time

@@ -9,7 +9,7 @@ from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
-from ketafhir.mapping.codecs.people import SENDER
+from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.therapy.records import Source
 from ketafhir.translate import patients
 from ketafhir.translate.reading import Account, Reading

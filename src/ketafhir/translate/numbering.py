@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ketafhir.mapping.codecs.people import SENDER, read_identifier
+from ketafhir.mapping.codecs.identifiers import SENDER, read_identifier
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import replace
 from ketafhir.therapy.records import Administration

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
-from ketafhir.mapping.codecs.people import identifier_json
+from ketafhir.mapping.codecs.identifiers import identifier_json
 from ketafhir.mapping.engine import get_preserved, put_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity

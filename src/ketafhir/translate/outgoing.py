@@ -11,7 +11,7 @@ from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
-from ketafhir.mapping.codecs.people import SENDER
+from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.mapping.codecs.times import read_iso, write_dtm
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.engine import put_back

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Patient as PatientGroup
-from ketafhir.mapping.codecs.people import read_identifier
+from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Patient, Visit

@@ -8,7 +8,7 @@ from typing import Any
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.bundle import Index
-from ketafhir.mapping.codecs.people import read_identifier
+from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json

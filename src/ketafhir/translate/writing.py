@@ -9,7 +9,8 @@ from typing import Any
 
 from ketafhir.fhir.ids import urn, uuid5
 from ketafhir.fhir.transaction import Entries, conditional_full_url
-from ketafhir.mapping.codecs.people import SENDER, authority_system, identifier_json, name_json
+from ketafhir.mapping.codecs.identifiers import SENDER, authority_system, identifier_json
+from ketafhir.mapping.codecs.people import name_json
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json

@@ -233,6 +233,15 @@ class Code(Codec):
             raise Unreadable("code-unknown", f"not a code of {self.map.file}", str(json), self._expected("fhir"))
         return found
 
+    def softly(self, c: Context, cell: str) -> str:
+        """The word of a cell; what stands in no row is preserved as sent, with a warning, and has none."""
+        found = self.map.v2_to_domain.get(unescape(cell.partition("^")[0]))
+        if found is None:
+            c.keep("", cell)
+            c.warn("code-unmapped", f"not a code of {self.map.file}: preserved", cell)
+            return ""
+        return found
+
     def _expected(self, side: str) -> str:
         known = (getattr(entry, side) for entry in self.map.entries)
         return "expected one of " + ", ".join(dict.fromkeys(code for code in known if code))
@@ -242,12 +251,7 @@ class SoftCode(Code):
     """A code by a code map; what stands in no row is preserved as sent, with a warning."""
 
     def from_v2(self, c: Context, *cells: str) -> str:
-        found = self.map.v2_to_domain.get(unescape(cells[0].partition("^")[0]))
-        if found is None:
-            c.keep("", cells[0])
-            c.warn("code-unmapped", f"not a code of {self.map.file}: preserved", cells[0])
-            return ""
-        return found
+        return self.softly(c, cells[0])
 
     def from_fhir(self, c: Context, json: Any) -> str:
         found = self.map.fhir_to_domain.get(json)

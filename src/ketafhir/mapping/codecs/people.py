@@ -1,6 +1,6 @@
-"""Who and where: EI, CX, XPN, XAD, XTN, XCN, PL <-> Identifier, HumanName, Address, ContactPoint, references.
+"""Who and where: XPN, XAD, XTN, XCN, PL <-> HumanName, Address, ContactPoint, references.
 
-(v2-to-FHIR guide: EI[Identifier], CX[Identifier], XPN[HumanName], XAD[Address], XTN[ContactPoint], PL[Location].)
+(v2-to-FHIR guide: XPN[HumanName], XAD[Address], XTN[ContactPoint], PL[Location].)
 """
 
 from __future__ import annotations
@@ -9,197 +9,11 @@ from typing import Any
 
 from ketafhir.mapping import codemaps
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
-from ketafhir.mapping.codecs.coded import read_cwe, write_cwe
+from ketafhir.mapping.codecs.identifiers import authority_parts, authority_system, parts_of, read_hd, read_identifier
 from ketafhir.mapping.context import Context
-from ketafhir.therapy.values import (
-    Address,
-    Coded,
-    Coding,
-    Contact,
-    Device,
-    Identifier,
-    Name,
-    Place,
-    Practitioner,
-)
+from ketafhir.therapy.values import Address, Contact, Identifier, Name, Place, Practitioner
 
-_OID = "urn:oid:"
-_NAMED = "urn:id:"
-_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
-SENDER = "urn:ketafhir:sender:"
-"""System of numbers that came without authority: the sender's own (MSH-4, else MSH-3), which has no HL7v2 form."""
 _QUALIFIER = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier"
-
-
-def _parts(text: str, count: int, c: Context) -> list[str]:
-    """`count` components, unescaped: the first subcomponent of each; what lies beyond is preserved where it stands."""
-    parts = text.split("^")
-    for place in range(count, len(parts)):
-        if parts[place]:
-            c.keep(f".{place + 1}", parts[place])
-    del parts[count:]
-    found = []
-    for place, part in enumerate(parts, 1):
-        own, _, rest = part.partition("&")
-        if rest:
-            c.keep(f".{place}.2", rest)
-        found.append(unescape(own))
-    return found + [""] * (count - len(found))
-
-
-def _hd(text: str) -> tuple[str, str, str]:
-    """An HD inside a component: name, universal id, its type."""
-    name, universal, kind = [*(unescape(part) for part in text.split("&")), "", "", ""][:3]
-    return name, universal, kind
-
-
-def authority_system(name: str, universal: str, kind: str, c: Context) -> str:
-    """The FHIR system of an assigning authority: as configured, else by its OID or URI, else `urn:id:<name>`.
-
-    A universal id of another type (DNS, EUI-64, ...) is `urn:id:<type>:<id>`.
-    """
-    if name in c.authorities:
-        return c.authorities[name]
-    if universal:
-        if kind == "ISO":
-            return _OID + universal
-        return universal if kind == "URI" else f"{_NAMED}{_quoted(kind)}:{_quoted(universal)}"
-    return _NAMED + _quoted(name) if name else ""
-
-
-def _quoted(text: str) -> str:
-    """Text as part of a URN; nearly all names of authorities need no change."""
-    if text.isalnum():
-        return text
-    from urllib.parse import quote
-
-    return quote(text, safe="")
-
-
-def _unquoted(text: str) -> str:
-    if "%" not in text:
-        return text
-    from urllib.parse import unquote
-
-    return unquote(text)
-
-
-def authority_parts(identifier: Identifier, c: Context) -> tuple[str, str, str]:
-    """Name, universal id and its type of an identifier's authority: the inverse of `authority_system`."""
-    system = identifier.system
-    if not system or system.startswith(SENDER):
-        return "", "", ""
-    if system in c.systems:
-        return c.systems[system], "", ""
-    if system.startswith(_OID):
-        return identifier.authority, system[len(_OID) :], "ISO"
-    if system.startswith(_NAMED):
-        kind, colon, universal = system[len(_NAMED) :].partition(":")
-        if colon:
-            return identifier.authority, _unquoted(universal), _unquoted(kind)
-        return _unquoted(kind), "", ""
-    return identifier.authority, system, "URI"
-
-
-def identifier_json(value: Identifier) -> dict[str, Any]:
-    """Identifier: type, system, value, and the authority's own name where the system is not made from it."""
-    json: dict[str, Any] = {}
-    if value.type:
-        json["type"] = {"coding": [{"system": _TYPES, "code": value.type}]}
-    if value.system:
-        json["system"] = value.system
-    json["value"] = value.value
-    if value.authority:
-        json["assigner"] = {"display": value.authority}
-    return json
-
-
-def read_identifier(json: Any) -> Identifier | None:
-    """A FHIR Identifier."""
-    if not isinstance(json, dict) or not json.get("value"):
-        return None
-    kind = ""
-    for coding in json.get("type", {}).get("coding", ()):
-        if coding.get("system") == _TYPES:
-            kind = str(coding.get("code", ""))
-    assigner = json.get("assigner", {}).get("display", "")
-    return Identifier(str(json["value"]), str(json.get("system", "")), kind, str(assigner))
-
-
-class EntityIdentifier(Codec):
-    """EI <-> Identifier. `vocab` is its type (PLAC, FILL), which stands in the path's slice and not in the EI.
-
-    A number without authority takes the sender's own `urn:` system.
-    """
-
-    fhir_type = "Identifier"
-
-    def from_v2(self, c: Context, *cells: str) -> Identifier | None:
-        value, name, universal, kind = _parts(cells[0], 4, c)
-        if not value:
-            return None
-        system = authority_system(name, universal, kind, c) or c.local
-        return Identifier(value, system, authority=name if universal and name else "")
-
-    def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
-        name, universal, kind = authority_parts(value, c)
-        return (join([escape(value.value), escape(name), escape(universal), kind]),)
-
-    def to_fhir(self, c: Context, value: Identifier) -> dict[str, Any]:
-        return identifier_json(value)
-
-    def from_fhir(self, c: Context, json: Any) -> Identifier | None:
-        value = read_identifier(json)
-        if value is not None:
-            value.type = ""
-        return value
-
-
-class CheckedIdentifier(Codec):
-    """CX <-> Identifier: the authority is CX.4 (an HD), the type CX.5 (table 0203)."""
-
-    steady = True
-    fhir_type = "Identifier"
-
-    def from_v2(self, c: Context, *cells: str) -> Identifier | None:
-        parts = cells[0].split("^")
-        if not parts[0]:
-            return None
-        value, check, scheme = _parts("^".join(parts[:3]), 3, c)
-        if check:
-            c.keep(".2", parts[1])
-        if scheme:
-            c.keep(".3", parts[2])
-        hd = _hd(parts[3] if len(parts) > 3 else "")
-        for place in range(5, len(parts)):
-            if parts[place]:
-                c.keep(f".{place + 1}", parts[place])
-        system = authority_system(hd[0], hd[1], hd[2], c)
-        kind = unescape(parts[4]) if len(parts) > 4 else ""
-        return Identifier(value, system, kind, hd[0] if hd[0] and hd[1] and hd[0] not in c.authorities else "")
-
-    def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
-        authority = join([escape(part) for part in authority_parts(value, c)], "&")
-        return (join([escape(value.value), "", "", authority, escape(value.type)]),)
-
-    def to_fhir(self, c: Context, value: Identifier) -> dict[str, Any]:
-        return identifier_json(value)
-
-    def from_fhir(self, c: Context, json: Any) -> Identifier | None:
-        return read_identifier(json)
-
-
-class VisitNumber(CheckedIdentifier):
-    """PV1-19, PID-18: a CX whose type is given by the path's slice (`vocab`); without authority it is the sender's own."""
-
-    def from_v2(self, c: Context, *cells: str) -> Identifier | None:
-        value = super().from_v2(c, *cells)
-        if value is not None:
-            value.system = value.system or c.local
-            if value.type not in ("", self.vocab):
-                c.keep(".5", cells[0].split("^")[4])
-            value.type = self.vocab
-        return value
 
 
 class PersonName(Codec):
@@ -213,7 +27,7 @@ class PersonName(Codec):
         self.uses = maps("name-use")
 
     def from_v2(self, c: Context, *cells: str) -> Name | None:
-        family, given, more, suffix, prefix, degree, use = _parts(cells[0], 7, c)
+        family, given, more, suffix, prefix, degree, use = parts_of(cells[0], 7, c)
         names = (*([given] if given else ()), *(more.split() if more else ()))
         if not (family or names or prefix or suffix or degree):
             return None
@@ -298,7 +112,7 @@ class PostalAddress(Codec):
         self.uses = maps("address-use")
 
     def from_v2(self, c: Context, *cells: str) -> Address | None:
-        street, other, city, state, postal, country, use = _parts(cells[0], 7, c)
+        street, other, city, state, postal, country, use = parts_of(cells[0], 7, c)
         lines = tuple(line for line in (street, other) if line)
         value = Address(lines, city, state, postal, country, use)
         return value if value != Address() else None
@@ -438,8 +252,8 @@ class Staff(Codec):
 def read_xcn(text: str, c: Context) -> Practitioner | None:
     """XCN.1-.7 and the authority XCN.9, as number and name."""
     parts = text.split("^")
-    number, family, given, more, suffix, prefix, degree = _parts("^".join(parts[:7]), 7, c)
-    hd = _hd(parts[8] if len(parts) > 8 else "")
+    number, family, given, more, suffix, prefix, degree = parts_of("^".join(parts[:7]), 7, c)
+    hd = read_hd(parts[8] if len(parts) > 8 else "")
     for place in (7, *range(9, len(parts))):
         if place < len(parts) and parts[place]:
             c.keep(f".{place + 1}", parts[place])
@@ -505,7 +319,7 @@ class Location(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Place | None:
         parts = cells[0].split("^")
-        unit, room, bed = _parts("^".join(parts[:3]), 3, c)
+        unit, room, bed = parts_of("^".join(parts[:3]), 3, c)
         facility = unescape(parts[3]) if len(parts) > 3 else ""
         description = unescape(parts[8]) if len(parts) > 8 else ""
         for place in range(4, len(parts)):
@@ -534,88 +348,3 @@ class Location(Codec):
         unit, room, bed = [*found.value.split("^"), "", ""][:3]
         facility = authority_parts(found, c)
         return Place(unit, room, bed, "&".join(part for part in facility if part), description)
-
-
-class DeviceIdentifier(EntityIdentifier):
-    """OBX-18 (EI) <-> Reference(Device): a pump or monitor by the number it reports."""
-
-    steady = True
-    fhir_type = "Reference"
-
-    def from_v2(self, c: Context, *cells: str) -> Any:
-        value = super().from_v2(c, *cells)
-        return Device(value) if value else None
-
-    def to_v2(self, c: Context, value: Any) -> tuple[str, ...]:
-        return super().to_v2(c, value.identifier)
-
-    def to_fhir(self, c: Context, value: Any) -> dict[str, Any]:
-        return c.link("Device", value)
-
-    def from_fhir(self, c: Context, json: Any) -> Any:
-        resource = c.resolve(json)
-        identifiers = resource.get("identifier", []) if resource else [json.get("identifier")]
-        found = next((one for one in map(read_identifier, identifiers) if one), None)
-        return Device(found) if found else None
-
-
-class Logical(Codec):
-    """CWE <-> a logical Reference to a resource of type `vocab`: the code as identifier, its name as display."""
-
-    steady = True
-    fhir_type = "Reference"
-
-    def from_v2(self, c: Context, *cells: str) -> Any:
-        value = read_cwe(cells[0], c)
-        if value is None or not value.codings:
-            return value
-        # A logical reference holds one code with its name: all else is preserved.
-        for at, part in enumerate(cells[0].split("^")[3:9], 4):
-            if part:
-                c.keep(f".{at}", part)
-        first = value.codings[0]
-        return Coded((Coding(first.code, first.system, first.display),))
-
-    def to_v2(self, c: Context, value: Any) -> tuple[str, ...]:
-        return (write_cwe(value),)
-
-    def to_fhir(self, c: Context, value: Any) -> dict[str, Any]:
-        json: dict[str, Any] = {"type": self.vocab}
-        if value.codings:
-            first = value.codings[0]
-            json["identifier"] = {"value": first.code}
-            if first.system:
-                json["identifier"] = {"system": first.system, "value": first.code}
-            if first.display:
-                json["display"] = first.display
-        elif value.text:
-            json["display"] = value.text
-        return json
-
-    def from_fhir(self, c: Context, json: Any) -> Any:
-        found = read_identifier(json.get("identifier"))
-        display = str(json.get("display", ""))
-        if found:
-            return Coded((Coding(found.value, found.system, display),))
-        return Coded((), display) if display else None
-
-
-class Counters(Codec):
-    """RXA-1 and RXA-2 <-> Identifier.value `give-administration`; its system is the order's, set by code."""
-
-    cells = 2
-    fhir_type = "Identifier"
-
-    def from_v2(self, c: Context, *cells: str) -> tuple[str, str]:
-        give, administration = (unescape(cell) for cell in cells)
-        return give, administration
-
-    def to_v2(self, c: Context, value: tuple[str, str]) -> tuple[str, ...]:
-        return escape(value[0]), escape(value[1])
-
-    def to_fhir(self, c: Context, value: tuple[str, str]) -> dict[str, Any]:
-        return {"value": f"{value[0]}-{value[1]}"}
-
-    def from_fhir(self, c: Context, json: Any) -> tuple[str, str]:
-        give, _, administration = str(json.get("value", "")).partition("-")
-        return give, administration

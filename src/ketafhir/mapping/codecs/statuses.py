@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ketafhir.mapping.codecs.base import unescape
 from ketafhir.mapping.codecs.coded import Code
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import EXTENSION
@@ -39,9 +38,4 @@ class SoftExactCode(ExactCode):
     """As `exact-code`; what stands in no row is preserved as sent, with a warning."""
 
     def from_v2(self, c: Context, *cells: str) -> str:
-        found = self.map.v2_to_domain.get(unescape(cells[0].partition("^")[0]))
-        if found is None:
-            c.keep("", cells[0])
-            c.warn("code-unmapped", f"not a code of {self.map.file}: preserved", cells[0])
-            return ""
-        return found
+        return self.softly(c, cells[0])
