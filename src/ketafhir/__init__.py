@@ -26,5 +26,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from ketafhir.translate import translation
 
-        return getattr(translation, name)
+        for one in _LAZY:
+            globals()[one] = getattr(translation, one)
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,6 @@ written to one place. `uuid` is not imported: it costs milliseconds at start-up 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # hashlib would load OpenSSL for this
 except ImportError:  # a Python built without its own digests
@@ -17,7 +15,6 @@ except ImportError:  # a Python built without its own digests
 _NAMESPACE = bytes.fromhex("bbb3a6140c9a59c9a51c381193bbfb09")
 
 
-@lru_cache(maxsize=8192)
 def uuid5(name: str) -> str:
     """The id of the identity `name`, as 36 lower-case characters (a legal FHIR id, which may have 64)."""
     text = sha1(_NAMESPACE + name.encode("utf-8"), usedforsecurity=False).hexdigest()

@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 import sys
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ketafhir.errors import Refused, refused
 from ketafhir.fhir.writer import decimal_text, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import orjson
 
-__all__ = ["Verbatim", "copied", "decimal_text", "dumps", "fragment", "loads"]
+__all__ = ["Verbatim", "copied", "decimal_text", "dumps", "fragments", "loads"]
 
 MAX_DEPTH = 200  # FHIR needs about 30 levels; the limit of the Python stack must not be what decides
 MAX_DIGITS = 400  # of one number, written out; a short "1e999999999" would otherwise take a gigabyte
@@ -89,16 +92,20 @@ def dumps(value: Any, *, indent: bool = False) -> bytes:
         return _encoded(text_of(value))
     import orjson
 
-    return orjson.dumps(value, default=fragment, option=orjson.OPT_INDENT_2 if indent else None)
+    return orjson.dumps(value, default=fragments(), option=orjson.OPT_INDENT_2 if indent else None)
 
 
-def fragment(value: Any) -> orjson.Fragment:
-    """A decimal for orjson, as it was read. Raises TypeError for anything else."""
-    import orjson
+@cache
+def fragments() -> Callable[[Any], orjson.Fragment]:
+    """How orjson writes a decimal: as it was read. TypeError is raised for anything else."""
+    from orjson import Fragment
 
-    if isinstance(value, Decimal):
-        return orjson.Fragment(decimal_text(value))
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    def fragment(value: Any) -> orjson.Fragment:
+        if isinstance(value, Decimal):
+            return Fragment(decimal_text(value))
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+
+    return fragment
 
 
 def _encoded(text: str) -> bytes:

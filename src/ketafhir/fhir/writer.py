@@ -38,10 +38,13 @@ def decimal_text(number: Decimal) -> str:
 
     Raises TypeError for NaN and the infinities, which JSON does not have.
     """
-    text: str = getattr(number, "text", "")
-    if text:
+    if type(number) is not Decimal:
+        kept: str = getattr(number, "text", "")
+        if kept:
+            return kept
+    text = str(number)
+    if text.isdigit():
         return text
     if not number.is_finite():
         raise TypeError(f"{number} is no JSON number")
-    text = str(number)
     return format(number, "f") if "E" in text else text

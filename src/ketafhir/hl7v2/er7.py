@@ -107,12 +107,13 @@ class Segment:
 class Message:
     """The segments of one message in their order, the MSH first."""
 
-    __slots__ = ("_text", "segments", "separators")
+    __slots__ = ("_parts", "_text", "segments", "separators")
 
     def __init__(self, segments: list[Segment], separators: Separators, text: str = "") -> None:
         self.segments = segments
         self.separators = separators
         self._text = text
+        self._parts: dict[int, list[str]] = {}
 
     @property
     def msh(self) -> Segment:
@@ -181,7 +182,9 @@ class Message:
         return place
 
     def _header(self, number: int, component: int) -> str:
-        parts = self.msh.get(number).split(self.separators.component)
+        parts = self._parts.get(number)
+        if parts is None:
+            parts = self._parts[number] = self.segments[0].get(number).split(self.separators.component)
         return parts[component] if component < len(parts) else ""
 
 

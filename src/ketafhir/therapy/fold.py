@@ -16,7 +16,8 @@ from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Reco
 from ketafhir.therapy.values import Identifier
 
 _VERSIONED = ("patients", "visits", "orders", "administrations")
-_WHOLE = tuple(kind for kind in KINDS if kind not in _VERSIONED)
+WHOLE = tuple(kind for kind in KINDS if kind not in _VERSIONED)
+"""The kinds of record of which one version is kept, whole."""
 _KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion"}
 _RANK = {
     "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
@@ -71,7 +72,7 @@ class History(Plain):
         _list(self.courses, [(act.order, act.infusion) for act in acts])
         seen = new.observations.values()
         _list(self.groups, [(one.report, one.key) for one in seen] + [(one.panel, one.key) for one in seen])
-        for kind in _WHOLE:
+        for kind in WHOLE:
             known = getattr(self.others, kind)
             for key, record in getattr(new, kind).items():
                 if key not in known or _weight(record) > _weight(known[key]):

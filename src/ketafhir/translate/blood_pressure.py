@@ -55,7 +55,7 @@ _OWN = ("value", "code", "interpretation", "reference_range")
 def role_of(code: Coded | None) -> str:
     """`vitals.systolic`, `vitals.diastolic`, `vitals.mean-bp`, or "" for what is no part of a blood pressure."""
     kind = kind_of(code)
-    return kind.name if kind and kind.name in _ROLES else ""
+    return kind.name if kind is not None and kind.name in _ROLES else ""
 
 
 def pair(

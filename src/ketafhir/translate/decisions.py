@@ -32,7 +32,8 @@ _INHERITED = (11, 14, 16)  # a rule is told with the status, time and observer o
 
 def is_decision(reading: Reading, group: Group) -> bool:
     """Whether an OBR reports a candidacy decision."""
-    return any(_is(reading, result, _CODE) for result in group.results)
+    code = of_name(_CODE).code
+    return any(code in result.obx.get(3) and _is(reading, result, _CODE) for result in group.results)
 
 
 def _is(reading: Reading, result: Result, name: str) -> bool:

@@ -51,7 +51,6 @@ def read(reading: Reading, group: PatientGroup) -> None:
 def render(writing: Writing, new: Records, records: Records) -> None:
     """The entries of all that `new` tells, as it stands in `records`."""
     told = [records.observations[key] for key in new.observations if key in records.observations]
-    results.expect(writing, told)
     for key in new.responses:
         writing.expect(screening.TYPE, key)
     results.render(writing, told)

@@ -38,7 +38,9 @@ def code_key(code: Coded | None) -> str:
 
 @lru_cache(maxsize=4096)
 def _moment(iso: str) -> str:
-    return format(instant(iso).normalize(), "f")
+    at = instant(iso)
+    text = str(at)
+    return text if text.isdigit() else format(at.normalize(), "f")
 
 
 def moment(time: Time | None) -> str:
@@ -57,7 +59,7 @@ def key_of(
     """The identity of an observation: OBX-21, else the number (or patient) it is told under, OBR-4, OBX-3, OBX-4 and time."""
     if identifier is not None:
         return "OBX-21|" + identifier.key
-    return "|".join((scope, code_key(heading), code_key(code), sub_id, moment(time)))
+    return f"{scope}|{code_key(heading)}|{code_key(code)}|{sub_id}|{moment(time)}"
 
 
 def read_one(reading: Reading, result: Result) -> Observation:
@@ -73,10 +75,11 @@ def read_one(reading: Reading, result: Result) -> Observation:
     record = Observation(patient=reading.patient, visit=reading.visit, told=reading.told, **values)
     if result.notes:
         record.notes = note_texts(result.notes, reading)
-    numbers: dict[str, int] = {}
-    for other in result.others:
-        numbers[other.name] = numbers.get(other.name, 0) + 1
-        preserved += reading.keep(other, numbers[other.name])
+    if result.others:
+        numbers: dict[str, int] = {}
+        for other in result.others:
+            numbers[other.name] = numbers.get(other.name, 0) + 1
+            preserved += reading.keep(other, numbers[other.name])
     record.preserved = preserved
     _check(reading, result, record)
     return record

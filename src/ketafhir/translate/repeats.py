@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
+from typing import Any
 
 from ketafhir.mapping.codecs.numbers import quantity_json
 from ketafhir.mapping.paths import Json
@@ -19,6 +20,7 @@ from ketafhir.translate.writing import Writing
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
 _TEXTS = attrgetter("sub_id", "reference_range", "status", "patient", "visit")
 _RARE = attrgetter("analysed", "identifier", "derived", "part_of", "response", "notes")
+_NOTHING = (None, None, False, "", "", ())
 _OF_VALUE = frozenset(("value", "code", "interpretation", "reference_range"))
 _DOMAINS = _OF_VALUE | {
     "performers", "method", "device", "site", "sub_id", "status", "effective", "analysed", "identifier",
@@ -40,35 +42,32 @@ class Repeats:
         value = record.value
         if not (type(value) is Quantity and self._usable and _is_plain(record)):
             return resource_of(self._writing, record, key)
-        unit = (value.unit, value.display, value.comparator)
-
-        def again(json: Json) -> Json:
-            return _again(self._writing, json, record, key)
-
-        return self._like(OBX, unit, record, lambda: resource_of(self._writing, record, key), again)
+        writing, objects = self._writing, _OBJECTS(record)
+        alike = (OBX, value.unit, value.display, value.comparator, *self._surroundings(record, objects))
+        known = writing.c.read.get(alike)
+        if known is not None:
+            for kind, one in known[1]:
+                writing.link(kind, one)
+            return _again(writing, known[0], record, key)
+        return writing.repeated(
+            alike,
+            objects,
+            lambda: resource_of(writing, record, key),
+            lambda json: _again(writing, json, record, key),
+        )
 
     def panel(self, lead: Observation, make: Callable[[], Json]) -> Json:
         """What `make` makes of the panel that `lead` is the first part of, without its components."""
         if not (self._usable and _is_plain(lead)):
             return make()
+        writing, objects = self._writing, _OBJECTS(lead)
+        alike = ("panel", *self._surroundings(lead, objects))
+        return writing.repeated(alike, objects, make, lambda json: _again(writing, json, lead, lead.panel))
 
-        def again(json: Json) -> Json:
-            return _again(self._writing, json, lead, lead.panel)
-
-        return self._like("panel", (), lead, make, again)
-
-    def _like(
-        self,
-        kind: str,
-        unit: tuple[str, ...],
-        record: Observation,
-        make: Callable[[], Json],
-        again: Callable[[Json], Json],
-    ) -> Json:
-        writing, objects = self._writing, _OBJECTS(record)
-        known_visit = record.visit in writing.records.visits
-        alike = (kind, writing.source, known_visit, *unit, *map(id, objects), *_TEXTS(record))
-        return self._writing.repeated(alike, objects, make, again)
+    def _surroundings(self, record: Observation, objects: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a resource depends on beside its id, number and time."""
+        writing = self._writing
+        return writing.source, record.visit in writing.records.visits, *map(id, objects), *_TEXTS(record)
 
     def component(self, part: Observation, make: Callable[[], Json]) -> Json:
         """What `make` makes of one part of a panel: its code, value, interpretation and range."""
@@ -83,7 +82,7 @@ class Repeats:
 
 
 def _is_plain(record: Observation) -> bool:
-    return record.effective is not None and not record.effective.sent and not any(_RARE(record))
+    return record.effective is not None and not record.effective.sent and _RARE(record) == _NOTHING
 
 
 def _again(writing: Writing, json: Json, record: Observation, key: str) -> Json:

@@ -10,9 +10,9 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
-from ketafhir.therapy.fold import History, completed
+from ketafhir.therapy.fold import WHOLE, History, completed
 from ketafhir.therapy.fold import act as settled_act
-from ketafhir.therapy.records import KINDS, Observation, Order, Records, Source
+from ketafhir.therapy.records import Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate import incoming, patients, provenance
 from ketafhir.translate.reading import Reading
@@ -190,10 +190,11 @@ class Session:
                     mention = told.get(key)
                     alone = kind != "orders" and mention is not None and not getattr(mention, "owned", True)
                     getattr(out, kind)[key] = mention if alone else completed(versions[key])
-        for kind in KINDS:
-            if kind not in (*wanted, "administrations"):
+        for kind in WHOLE:
+            told = getattr(new, kind)
+            if told:
                 known = getattr(history.others, kind)
-                getattr(out, kind).update({key: known[key] for key in getattr(new, kind)})
+                getattr(out, kind).update({key: known[key] for key in told})
         self._add_siblings(out)
         return out
 
@@ -204,7 +205,7 @@ class Session:
             if one.response in known.responses:
                 out.responses[one.response] = known.responses[one.response]
         headings = [*out.reports, *out.responses, *out.decisions]
-        groups = dict.fromkeys([*headings, *(one.panel for one in out.observations.values() if one.panel)])
+        groups = dict.fromkeys([*headings, *[one.panel for one in out.observations.values() if one.panel]])
         for name in groups:
             out.observations.update({key: known.observations[key] for key in self.history.groups.get(name, ())})
         for panel in {one.panel for one in out.observations.values() if one.panel} - groups.keys():

@@ -22,6 +22,24 @@ _HINT = "send YYYYMMDDHHMMSS with an offset such as -0500"
 
 def read_dtm(text: str, c: Context) -> Time:
     """The time of a DTM text; the zone of the site completes a time without offset. Raises Unreadable."""
+    return _usual(text) or _read_dtm(text, c)
+
+
+def _usual(text: str) -> Time | None:
+    """The time of a text to the second with offset, as most are; None for any other and for what is wrong with it."""
+    if len(text) != 19 or not (text[:14].isdigit() and text[15:].isdigit() and text.isascii()):
+        return None
+    iso = f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}{text[14:17]}:{text[17:]}"
+    if text[14] not in "+-" or text[15:17] > "14" or text[17:] > "59":
+        return None
+    try:
+        dt.datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return Time(iso)
+
+
+def _read_dtm(text: str, c: Context) -> Time:
     match = _DTM.fullmatch(text)
     if not match:
         raise Unreadable("time-unreadable", "not an HL7 date and time", text, _HINT, "102")
