@@ -1,8 +1,9 @@
 """Golden cases: one folder each, in.hl7 or in.json with what must come of it.
 
 `therapy.json` (the settled records), `bundle.json` (one Bundle, or NDJSON of several), `out.hl7` (the last state written
-back) and `issues.json` (the OperationOutcome). `GOLDEN_UPDATE=1 make test` writes what comes out now: read the difference
-before you commit it.
+back) and `issues.json` (the OperationOutcome). A file `site` names the example site that sent it; a folder that holds
+`settings.csv`, `segments/` or `codesystems/` is its own site. `GOLDEN_UPDATE=1 make test` writes what comes out now: read
+the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -27,9 +28,18 @@ ROOT = Path(__file__).parent
 ZONE = None
 
 
-def _settings() -> Settings:
-    """The default tables; their version is not part of a case, or every edit of a comment would change all of them."""
-    settings = Settings(default(ZONE).tables, default(ZONE).zone)
+def site(folder: Path) -> str | None:
+    """The site overlay of a case, as `site=` takes it."""
+    if (folder / "site").is_file():
+        return (folder / "site").read_text(encoding="utf-8").strip()
+    own = any((folder / part).exists() for part in ("settings.csv", "segments", "codesystems"))
+    return str(folder) if own else None
+
+
+def case_settings(folder: Path) -> Settings:
+    """The tables of a case; their version is not part of it, or every edit of a comment would change all of them."""
+    used = default(ZONE, site(folder))
+    settings = Settings(used.tables, used.zone)
     settings._digest = "tables"
     return settings
 
@@ -54,7 +64,7 @@ class Outcome:
             self._from_hl7v2((folder / "in.hl7").read_bytes())
 
     def _from_hl7v2(self, data: bytes) -> None:
-        settings = _settings()
+        settings = case_settings(self.folder)
         session = Session(settings)
         issues: list[Issue] = []
         for one in split_messages(data):
@@ -78,11 +88,12 @@ class Outcome:
         else:
             self.files["bundle.json"] = b"".join(json.dumps(one) + b"\n" for one in self.bundles)
         # The way back is from FHIR: the last state of each resource, as a server would hold it.
-        self.files["out.hl7"] = to_hl7v2(last_state(self.bundles)).text.replace("\r", "\n").encode()
+        back = to_hl7v2(last_state(self.bundles), site=site(self.folder))
+        self.files["out.hl7"] = back.text.replace("\r", "\n").encode()
         assert event_of(records)
 
     def _from_fhir(self, data: bytes) -> None:
-        settings = _settings()
+        settings = case_settings(self.folder)
         try:
             taking = outgoing.take(json.loads(data), settings)
             text = "".join(outgoing.compose(outgoing.outbound(taking), settings))

@@ -18,6 +18,7 @@ from doc_examples import ROOT, Folder, anchors, blocks, documents, links, name, 
 import ketafhir
 from ketafhir import config, errors
 from ketafhir.cli import COMMANDS, _overview
+from ketafhir.mapping import sheet
 from ketafhir.mapping.codecs import CODECS
 from ketafhir.store import states
 
@@ -140,6 +141,14 @@ def test_every_setting_is_documented() -> None:
     for key, kind in config._SECTIONS.items():
         known |= {f"[{key}] {one.name}" for one in fields(kind)}
     assert {one for one in told if one.startswith("[")} == known | {"[authorities] NAME", "[authorities] default"}
+
+
+def test_every_setting_of_a_site_is_documented() -> None:
+    told = {cells[0].strip("`"): cells[1] for cells in table_cells(DOCS / "tables.md")}
+    for row in sheet.ours("settings.csv", "setting value values comment"):
+        values = told[row["setting"]]
+        assert values.startswith(f"`{row['value']}`"), "the default stands first"
+        assert row["values"] == "number" or set(re.findall("`(.+?)`", values)) == set(row["values"].split())
 
 
 def test_every_setting_is_in_the_example() -> None:

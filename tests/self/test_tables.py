@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from golden.cases import ROOT, Outcome, folders
+from golden.cases import ROOT, Outcome, case_settings, folders
 from ketafhir.errors import Refused
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.mapping.lint import lint
 from ketafhir.mapping.tables import Row, Tables
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
-from ketafhir.translate.settings import default
 
 CEILINGS = Path(__file__).with_name("ceilings.json")
 
@@ -30,7 +29,7 @@ def _rows_hit() -> set[tuple[str, str]]:
     for folder in folders():
         if not (folder / "in.hl7").is_file():
             continue
-        session = Session(default())
+        session = Session(case_settings(folder))
         for data in split_messages((folder / "in.hl7").read_bytes()):
             try:
                 step = session.take(parse(data))

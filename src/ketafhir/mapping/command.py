@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ketafhir.plain import names as field_names
+
 if TYPE_CHECKING:
     import argparse
 
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", metavar="DIR", help="with the overlay of this site")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="lint|show|export")
     verbs.add_parser("lint", help="check every row; exit 1 where one is wrong")
-    show = verbs.add_parser("show", help="list the tables, or the rows of one")
+    show = verbs.add_parser("show", help="list the tables and settings, or the rows of one table")
     show.add_argument("table", nargs="?", metavar="TABLE", help="such as RXA_to_MedicationAdministration")
     export = verbs.add_parser("export", help="write the code maps and tables as FHIR ConceptMaps")
     export.add_argument(
@@ -32,14 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     site = None
     if args.site:
-        from pathlib import Path
+        from ketafhir.mapping.site import folder
 
-        from ketafhir import data
-        from ketafhir.errors import ConfigError
-
-        site = next((one for one in (Path(args.site), data.path("mappings/sites") / args.site) if one.is_dir()), None)
-        if site is None:
-            raise ConfigError(f"there is no site overlay {args.site}")
+        site = folder(args.site)
     tables = Tables(site)
     verbs = {"lint": _lint, "show": _show, "export": _export}
     return verbs[args.verb](tables, args)
@@ -68,6 +65,9 @@ def _show(tables: Tables, args: argparse.Namespace) -> int:
         for row in table.rows:
             cells = [text.ljust(size) for text, size in zip(_columns(row), width, strict=True)]
             sys.stdout.write("  ".join(cells).rstrip() + (f"  ({row.loss})" if row.loss else "") + "\n")
+    if not args.table:
+        for setting in field_names(tables.settings):
+            sys.stdout.write(f"{setting:40} {getattr(tables.settings, setting)}\n")
     return 0
 
 

@@ -46,6 +46,10 @@ def lint(tables: Tables) -> list[str]:
             found += of_table(tables.table(name))
         except TableError as error:
             found.append(str(error))
+    try:
+        assert tables.settings
+    except TableError as error:
+        found.append(str(error))
     found += _maps(tables)
     return found
 

@@ -3,7 +3,8 @@
 `mappings/segments/SEG_to_Resource.csv` has one row per fact. A row takes one or several cells of one v2 segment and gives
 one value of the therapy model (`domain`) and one FHIR element (`fhir`); both directions are the same row read the other
 way. A row without `fhir` is known to HL7v2 only (derived elsewhere, or dropped: `loss` says why), a row without `v2` to FHIR
-only. A site replaces, adds or removes single rows by name in `mappings/sites/SITE/segments/`, same file name.
+only. A site replaces, adds or removes single rows by name in `mappings/sites/SITE/segments/`, same file name,
+and settings in `mappings/sites/SITE/settings.csv`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ketafhir.mapping.engine import Mapping
+    from ketafhir.mapping.site import SiteSettings
 
 COLUMNS = [
     "row",
@@ -136,6 +138,7 @@ class Tables:
         self._tables: dict[str, Table] = {}
         self._maps: dict[str, codemaps.CodeMap] = {}
         self._mappings: dict[tuple[str, ...], Mapping] = {}
+        self._settings: SiteSettings | None = None
         if site is not None:
             self._check_overlay(site)
 
@@ -144,10 +147,20 @@ class Tables:
         """The folder of the tables."""
         return data.path("mappings")
 
+    @property
+    def settings(self) -> SiteSettings:
+        """The settings of the site, or the defaults. Raises TableError."""
+        if self._settings is None:
+            from ketafhir.mapping import site
+
+            self._settings = site.load(self.folder, self.site)
+        return self._settings
+
     def _check_overlay(self, site: Path) -> None:
         """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
         from ketafhir.mapping import lint
 
+        assert self.settings
         for path in sorted((site / "segments").glob("*.csv")):
             if path.stem not in self.names():
                 raise TableError(f"sites/{site.name}/segments/{path.name}: there is no such table to override")

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
     parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
     parser.add_argument(
-        "--site", metavar="DIR", help="site overlay: a folder with segments/ or codesystems/, or its name"
+        "--site", metavar="DIR", help="site overlay: a folder with segments/, codesystems/ or settings.csv, or its name"
     )
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 

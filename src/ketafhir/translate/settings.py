@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ketafhir import data
 from ketafhir.errors import ConfigError
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables, digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
 
@@ -69,17 +67,11 @@ def default(timezone: str | None = None, site: str | None = None) -> Settings:
 
 @lru_cache(maxsize=16)
 def _tables(site: str | None) -> Tables:
-    return Tables(site_folder(site) if site else None)
+    if not site:
+        return Tables()
+    from ketafhir.mapping.site import folder
 
-
-def site_folder(site: str) -> Path:
-    """The folder of a site overlay. Raises ConfigError."""
-    from pathlib import Path
-
-    for folder in (Path(site), data.path("mappings/sites") / site):
-        if any((folder / name).is_dir() for name in ("segments", "codesystems")):
-            return folder.resolve()
-    raise ConfigError(f"there is no site overlay {site}: name a folder that holds segments/ or codesystems/")
+    return Tables(folder(site))
 
 
 def zone(name: str) -> ZoneInfo:
