@@ -26,7 +26,7 @@ def warned(messages: list[str]) -> list[str]:
         (TOTAL, "10.0", "20260414093000-0500", []),
         (TOTAL, "5.0", "20260414091500-0500", []),
         (TOTAL, "11.9", "20260414093000-0500", []),
-        (TOTAL, "30", "20260414093000-0500", ["the pump tells 30 mL, rate and time give 10 mL"]),
+        (TOTAL, "30", "20260414093000-0500", ["C6: the pump tells 30 mL, rate and time give 10 mL"]),
     ],
 )
 def test_the_infusion_so_far(code: str, volume: str, at: str, told: list[str]) -> None:
@@ -35,14 +35,17 @@ def test_the_infusion_so_far(code: str, volume: str, at: str, told: list[str]) -
 
 def test_a_segment() -> None:
     pause = START[3] + OBX.format(code=SEGMENT, volume="900", at="20260414111200-0500")
-    assert warned([*START[:3], pause]) == ["the pump tells 900 mL, rate and time give 28 mL"]
+    assert warned([*START[:3], pause]) == ["C6: the pump tells 900 mL, rate and time give 28 mL"]
     assert warned([*START[:3], START[3] + OBX.format(code=SEGMENT, volume="28.0", at="20260414111200-0500")]) == []
 
 
 def test_a_lost_pause_shows() -> None:
     """Without the pause message the rate seems to have run on: 20 mL too much."""
     late = START[5] + OBX.format(code=TOTAL, volume="111.2", at="20260414133000-0500")
-    assert warned([*START[:3], START[4], late]) == ["the pump tells 111.2 mL, rate and time give 131.2 mL"]
+    (text,) = warned([*START[:3], START[4], late])
+    assert text.startswith(
+        "C6: the pump tells 111.2 mL, rate and time give 131.2 mL; a missed pause of 30 min at 40 mL/h or"
+    )
     assert warned([*START[:5], late]) == []
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ketafhir.mapping.engine import Mapping
     from ketafhir.mapping.site import SiteSettings
+    from ketafhir.therapy.checks import Limits
 
 COLUMNS = [
     "row",
@@ -139,6 +140,7 @@ class Tables:
         self._maps: dict[str, codemaps.CodeMap] = {}
         self._mappings: dict[tuple[str, ...], Mapping] = {}
         self._settings: SiteSettings | None = None
+        self._limits: Limits | None = None
         if site is not None:
             self._check_overlay(site)
 
@@ -156,11 +158,21 @@ class Tables:
             self._settings = site.load(self.folder, self.site)
         return self._settings
 
+    @property
+    def limits(self) -> Limits:
+        """The margins of the consistency checks, the site's own before ours. Raises TableError."""
+        if self._limits is None:
+            from ketafhir.mapping import limits
+
+            self._limits = limits.load(self.folder, self.site)
+        return self._limits
+
     def _check_overlay(self, site: Path) -> None:
         """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
         from ketafhir.mapping import lint
 
         assert self.settings
+        assert self.limits
         for path in sorted((site / "segments").glob("*.csv")):
             if path.stem not in self.names():
                 raise TableError(f"sites/{site.name}/segments/{path.name}: there is no such table to override")

@@ -7,21 +7,19 @@ that end is derived, never told. The parent's status comes from the last event; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from ketafhir.plain import Plain, field, replace
+from ketafhir.therapy import measures
 from ketafhir.therapy.records import Administration, Order
 from ketafhir.therapy.values import Quantity, Time
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "wk": 604800}
-_MILLIGRAMS = {"mg": Fraction(1), "g": Fraction(1000), "ug": Fraction(1, 1000), "ng": Fraction(1, 1_000_000)}
-_MILLILITRES = {"mL": Fraction(1), "L": Fraction(1000)}
-_KILOGRAMS = {"kg": Fraction(1), "g": Fraction(1, 1000), "[lb_av]": Fraction(45359237, 100_000_000)}
-_GIVEN = {"completed", "stopped", "superseded", "running", "unknown"}
-_NOT_GIVEN = {"refused", "not-given"}
+GIVEN = frozenset({"completed", "stopped", "superseded", "running", "unknown"})
+"""The states of an act in which drug was given."""
+_NOTGIVEN = {"refused", "not-given"}
 _HOLDING = {"HD", "OH", "HR"}
 """Table 0119: hold, held, on hold as requested."""
 
@@ -47,6 +45,7 @@ class Course(Plain):
     """An infusion: its children in order of start, the events that ended something, and what follows for the parent.
 
     `total` is the drug given in mg, `volume` in mL, `minutes` the running time: each None while it is not known.
+    `concentration` and `weight` are those by which rates were reckoned where an act tells none of its own.
     """
 
     key: str
@@ -59,6 +58,8 @@ class Course(Plain):
     total: Decimal | None = None
     volume: Decimal | None = None
     minutes: Decimal = Decimal(0)
+    concentration: Quantity | None = None
+    weight: Quantity | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -72,6 +73,7 @@ def course(key: str, told: Iterable[Administration], order: Order | None, weight
     acts = sorted(_numbered(list(told), order), key=_place)
     found = Course(key, acts[0])
     found.closers = [act for act in acts if is_closer(act)]
+    found.weight, found.concentration = weight, _concentration(acts, order)
     ends, followed = _ends(acts)
     last = last_event(acts)
     for act in acts:
@@ -102,7 +104,7 @@ def _place(act: Administration) -> tuple[Any, ...]:
 
 
 def _alive(acts: Iterable[Administration]) -> list[Administration]:
-    return [act for act in acts if act.state not in ("deleted", *_NOT_GIVEN)]
+    return [act for act in acts if act.state not in ("deleted", *_NOTGIVEN)]
 
 
 def _ends(acts: list[Administration]) -> tuple[dict[str, Time], set[str]]:
@@ -150,7 +152,7 @@ def _act(act: Administration, derived: Time | None, followed: bool, found: Cours
 
 def _parent(found: Course, last: Administration | None, order: Order | None, weight: Quantity | None) -> None:
     alive = [act for act in found.acts if act.state != "deleted"]
-    given = [act for act in alive if act.state in _GIVEN]
+    given = [act for act in alive if act.state in GIVEN]
     starts = [act.told.start for act in (given or alive or found.acts) if act.told.start]
     found.start = min(starts, key=lambda time: time.at, default=None)
     if not alive:
@@ -158,7 +160,7 @@ def _parent(found: Course, last: Administration | None, order: Order | None, wei
     elif not given or last is None:
         found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
     else:
-        _sums(found, given, order, weight)
+        _sums(found, given)
         found.status = _status(found, last, given, _short(found, order, weight))
     if found.status in ("completed", "stopped"):
         ends = [act.end or (act.told.start if act.told.rate is None else None) for act in given]
@@ -200,28 +202,35 @@ def _short(found: Course, order: Order | None, weight: Quantity | None) -> bool:
     dose = order.dose if order else None
     if found.total is None or not isinstance(dose, Quantity):
         return False
-    ordered, _ = _both((Fraction(dose.value), dose.unit), None, weight)
-    return ordered is not None and found.total < _rounded(ordered)
+    ordered = measures.milligrams(dose, weight)
+    return ordered is not None and found.total < measures.rounded(ordered)
 
 
-def _sums(found: Course, given: list[Act], order: Order | None, weight: Quantity | None) -> None:
+def _concentration(acts: list[Administration], order: Order | None) -> Quantity | None:
+    """The first that an act tells, else the order's."""
+    told = next((act.concentration for act in _alive(acts) if act.concentration), None)
+    return told or (order.concentration if order else None)
+
+
+def _sums(found: Course, given: list[Act]) -> None:
     """Total drug, volume and running time; a sum with one unknown part is unknown."""
     drug: Fraction | None = Fraction(0)
     volume: Fraction | None = Fraction(0)
     seconds = Fraction(0)
-    concentration = next((act.told.concentration for act in given if act.told.concentration), None)
-    if concentration is None and order is not None:
-        concentration = order.concentration
     for act in given:
         if act.told.rate is not None and act.end is not None and act.told.start is not None:
             seconds += Fraction(act.end.at - act.told.start.at)
         amount = delivered(act)
-        milligrams, millilitres = _both(amount, act.told.concentration or concentration, weight)
+        milligrams, millilitres = measures.drug_and_volume(
+            amount,
+            measures.concentration(act.told.concentration or found.concentration),
+            measures.kilograms(found.weight),
+        )
         drug = None if drug is None or milligrams is None else drug + milligrams
         volume = None if volume is None or millilitres is None else volume + millilitres
-    found.total = None if drug is None else _rounded(drug)
-    found.volume = None if volume is None else _rounded(volume)
-    found.minutes = _rounded(seconds / 60)
+    found.total = None if drug is None else measures.rounded(drug)
+    found.volume = None if volume is None else measures.rounded(volume)
+    found.minutes = measures.rounded(seconds / 60)
 
 
 def delivered(act: Act) -> tuple[Fraction, str] | None:
@@ -229,64 +238,13 @@ def delivered(act: Act) -> tuple[Fraction, str] | None:
     told = act.told
     if told.rate is None:
         return (Fraction(told.amount.value), told.amount.unit) if told.amount else None
-    if told.rate.per is None or told.start is None or act.end is None or told.rate.per.unit not in _SECONDS:
+    if told.rate.per is None or told.start is None or act.end is None or told.rate.per.unit not in measures.SECONDS:
         return None
     if not (told.start.has_clock and act.end.has_clock):
         return None
-    interval = Fraction(told.rate.per.value) * _SECONDS[told.rate.per.unit]
+    interval = Fraction(told.rate.per.value) * measures.SECONDS[told.rate.per.unit]
     elapsed = Fraction(act.end.at - told.start.at)
     return Fraction(told.rate.amount.value) * elapsed / interval, told.rate.amount.unit
-
-
-def _both(
-    amount: tuple[Fraction, str] | None, concentration: Quantity | None, weight: Quantity | None
-) -> tuple[Fraction | None, Fraction | None]:
-    """An amount as milligrams and as millilitres, each where it can be known."""
-    if amount is None:
-        return None, None
-    value, unit = amount
-    per_millilitre = _milligrams_per_millilitre(concentration)
-    if unit.endswith("/kg") and weight is not None and weight.unit in _KILOGRAMS:
-        value, unit = value * Fraction(weight.value) * _KILOGRAMS[weight.unit], unit.removesuffix("/kg")
-    if unit in _MILLIGRAMS:
-        milligrams = value * _MILLIGRAMS[unit]
-        return milligrams, milligrams / per_millilitre if per_millilitre else None
-    if unit in _MILLILITRES:
-        millilitres = value * _MILLILITRES[unit]
-        return (millilitres * per_millilitre if per_millilitre else None), millilitres
-    return None, None
-
-
-def _milligrams_per_millilitre(concentration: Quantity | None) -> Fraction | None:
-    if concentration is None or not concentration.value:
-        return None
-    mass, _, volume = concentration.unit.partition("/")
-    if mass not in _MILLIGRAMS or volume not in _MILLILITRES:
-        return None
-    return Fraction(concentration.value) * _MILLIGRAMS[mass] / _MILLILITRES[volume]
-
-
-def _rounded(value: Fraction) -> Decimal:
-    """To 0.001, half to even, without trailing zeros."""
-    exact = round(value, 3)
-    number = Decimal(exact.numerator) / Decimal(exact.denominator)
-    number = number.quantize(Decimal("0.001"), rounding=ROUND_HALF_EVEN).normalize()
-    return number if number.as_tuple().exponent <= 0 else number.quantize(Decimal(1))  # type: ignore[operator]  # finite
-
-
-def volume_until(acts: Iterable[Act], at: Time) -> Decimal | None:
-    """The millilitres that rate and time give up to a moment; None where a rate is not of volume or an end is not known."""
-    volume = Fraction(0)
-    for act in acts:
-        told = act.told
-        if told.rate is None or act.state not in _GIVEN or told.start is None or told.start.at >= at.at:
-            continue
-        cut = act if act.end is not None and act.end.at <= at.at else replace(act, end=at)
-        amount = delivered(cut)
-        if amount is None or amount[1] not in _MILLILITRES or (act.end is None and act.state != "running"):
-            return None
-        volume += amount[0] * _MILLILITRES[amount[1]]
-    return _rounded(volume)
 
 
 def view(act: Act) -> Administration:

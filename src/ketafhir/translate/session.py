@@ -80,7 +80,7 @@ class Session:
         if after and new.observations:
             from ketafhir.translate import volumes
 
-            c.issues += volumes.check(new, after)
+            c.issues += volumes.check(new, after, self.settings.tables.limits)
         return writing.entries.transaction(), after
 
     def _orders_to_write(self, new: Records) -> list[str]:
