@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup java demo run test test-all check bench wheel clean
+.PHONY: help setup java node demo run test test-all check bench profiles wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,17 +25,20 @@ $(STAMP): pyproject.toml requirements/dev.txt
 java: ## install Java 17 and Maven through apt where they are missing
 	@scripts/java.sh
 
+node: ## install Node.js and npm through apt where they are missing
+	@scripts/node.sh
+
 demo: setup java ## three patients over MLLP into a real HAPI FHIR server and back
 	@$(BIN)/ketafhir demo $(DEMO)
 
 run: setup java ## serve on the example configuration, with the FHIR server
 	@scripts/run.sh $(BIN)
 
-test: setup java ## every test that fits in 15 minutes, the real server included
+test: setup java node ## every test that fits in 15 minutes, the real server included
 	@$(BIN)/python -m pytest -m "not all and not slow and not hapi"
 	@$(BIN)/python -m pytest -m "not all and (slow or hapi)"
 
-test-all: setup java ## all of them
+test-all: setup java node ## all of them
 	@$(BIN)/python -m pytest
 
 check: setup ## format, lint, types
@@ -43,6 +46,9 @@ check: setup ## format, lint, types
 
 bench: setup ## speed beside the peers, as CPU ratios from one run
 	@$(BIN)/python -m benchmarks
+
+profiles: setup java node ## compile profiles/fsh into profiles/definitions
+	@scripts/profiles.sh $(BIN) profiles/definitions
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist

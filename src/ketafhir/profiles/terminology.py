@@ -1,0 +1,116 @@
+"""What the package takes from the mapping tables: the CodeSystem, the ValueSets, the ConceptMaps, the Questionnaires.
+
+They are written, never edited: a code stands in `mappings/codes.csv` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from ketafhir.errors import TableError
+from ketafhir.mapping import codes, command, sheet
+from ketafhir.mapping.tables import Tables
+from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument, instruments
+
+Json = dict[str, Any]
+CANONICAL = "https://ketafhir.org/fhir/"
+ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
+_SHIPPED = {"phq9", "gad7", "pcl5", "pain"}
+"""Forms whose text may be shown (NOTICE); of others the package has the codes alone."""
+
+
+def resources(version: str) -> Iterator[Json]:
+    """Every resource that is made from the tables, each with the version of the package."""
+    tables = Tables(None)
+    maps = command.concept_maps(tables)
+    for one in (codes.codesystem(), *value_sets(), *questionnaires(), *maps):
+        one["version"] = version
+        yield one
+
+
+def value_sets() -> Iterator[Json]:
+    """The ValueSets of `mappings/valuesets.csv`."""
+    for row in sheet.ours("valuesets.csv", "valueset title codes comment"):
+        systems: dict[str, list[Json]] = {}
+        for name in row["codes"].split():
+            one = codes.code(name)
+            systems.setdefault(one.system, []).append({"code": one.code, "display": one.display})
+        if not systems:
+            raise TableError(f"mappings/valuesets.csv: {row['valueset']} has no codes")
+        include = [{"system": system, "concept": concepts} for system, concepts in systems.items()]
+        yield {**_head("ValueSet", row["valueset"], row["title"]), "compose": {"include": include}}
+
+
+def questionnaires() -> Iterator[Json]:
+    """The screening forms: questions with their codes, answers with what each counts, and how the total is made."""
+    for one in instruments().values():
+        yield _questionnaire(one)
+
+
+def _questionnaire(form: Instrument) -> Json:
+    panel = codes.code(form.panel)
+    shipped = form.name in _SHIPPED
+    json = _head("Questionnaire", form.name, panel.display)
+    json["url"] = QUESTIONNAIRE + form.name
+    json["description"] = _scoring(form)
+    json["subjectType"] = ["Patient"]
+    json["code"] = [_coding(panel.name)]
+    names = list(form.items.values()) or [form.panel]
+    json["item"] = [_item(form, name, shipped) for name in (*names, *form.others.values())]
+    return json
+
+
+def _item(form: Instrument, name: str, shipped: bool) -> Json:
+    one = codes.code(name)
+    item: Json = {"linkId": one.code, "code": [_coding(name)]}
+    if shipped:
+        item["text"] = one.display
+    counted = form.answers and name not in form.others.values()
+    item["type"] = "open-choice" if counted else "string"
+    if counted:
+        item["answerOption"] = [_answer(pair, points) for pair, points in form.answers.items()]
+    return item
+
+
+def _answer(pair: tuple[str, str], points: Decimal) -> Json:
+    """One answer, with what it counts (R4 extension ordinalValue)."""
+    one = codes.find(*pair)
+    assert one is not None
+    return {
+        "valueCoding": {
+            "extension": [{"url": ORDINAL, "valueDecimal": points}],
+            **_coding(one.name),
+        }
+    }
+
+
+def _scoring(form: Instrument) -> str:
+    if form.levels:
+        return "A risk level with its reasons, never a sum."
+    if form.single:
+        return "One question, whose answer is the score."
+    top = max(form.answers.values(), default=None)
+    text = f"The total is the sum of the {len(form.items)} answers"
+    text += f", each 0 to {top}; a form with a question unanswered has none." if top is not None else "."
+    bands = [f"{codes.code(name).display} from {start}" for start, name in form.bands]
+    return text + (f" Bands: {', '.join(bands)}." if bands else "")
+
+
+def _coding(name: str) -> Json:
+    one = codes.code(name)
+    return {"system": one.system, "code": one.code, "display": one.display}
+
+
+def _head(kind: str, identifier: str, title: str) -> Json:
+    return {
+        "resourceType": kind,
+        "id": identifier,
+        "url": f"{CANONICAL}{kind}/{identifier}",
+        "name": "".join(part.capitalize() for part in identifier.split("-")),
+        "title": title,
+        "status": "active",
+        "experimental": False,
+        "publisher": "ketafhir",
+    }
