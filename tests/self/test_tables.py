@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from golden.cases import ROOT, Outcome, case_settings, folders
+from ketafhir import data
 from ketafhir.errors import Refused
 from ketafhir.hl7v2.stream import split_messages
+from ketafhir.mapping import sheet
 from ketafhir.mapping.lint import lint
-from ketafhir.mapping.tables import Row, Tables
+from ketafhir.mapping.tables import COLUMNS, Row, Tables
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
 
@@ -25,20 +28,34 @@ def test_lint_finds_nothing() -> None:
 
 def _rows_hit() -> set[tuple[str, str]]:
     """(table, row) of each row that some golden message fills."""
-    hit: set[tuple[str, str]] = set()
+    return {(Path(row.file).stem, row.name) for row in _all_rows_hit()}
+
+
+@cache
+def _all_rows_hit() -> list[Row]:
+    hit: list[Row] = []
     for folder in folders():
         if not (folder / "in.hl7").is_file():
             continue
         session = Session(case_settings(folder))
-        for data in split_messages((folder / "in.hl7").read_bytes()):
+        for one in split_messages((folder / "in.hl7").read_bytes()):
             try:
-                step = session.take(parse(data))
+                step = session.take(parse(one))
             except Refused:
                 continue
             for account in step.reading.accounts:
-                for name, table in (account.mapping.tables if account.mapping else {}).items():
-                    hit.update((name, row.name) for row in table.rows if _fills(row, account.segment.fields))
+                for table in account.mapping.tables.values() if account.mapping else ():
+                    hit += [row for row in table.rows if _fills(row, account.segment.fields)]
     return hit
+
+
+def test_every_row_of_a_dialect_is_hit_by_a_golden_case() -> None:
+    folder = data.path("mappings/dialects")
+    hit = {(row.file, row.name) for row in _all_rows_hit()}
+    for file in folder.rglob("*.csv"):
+        shown = f"dialects/{file.relative_to(folder)}"
+        rows = [row["row"] for row, _ in sheet.read(file, ["op", *COLUMNS], shown) if row["op"] != "remove"]
+        assert [name for name in rows if (shown, name) not in hit] == [], shown
 
 
 def _fills(row: Row, fields: list[str]) -> bool:

@@ -4,7 +4,7 @@
 one value of the therapy model (`domain`) and one FHIR element (`fhir`); both directions are the same row read the other
 way. A row without `fhir` is known to HL7v2 only (derived elsewhere, or dropped: `loss` says why), a row without `v2` to FHIR
 only. A site replaces, adds or removes single rows by name in `mappings/sites/SITE/segments/`, same file name,
-and settings in `mappings/sites/SITE/settings.csv`.
+and settings in `mappings/sites/SITE/settings.csv`; the rows that a setting stands for are an overlay as well, below the site's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ketafhir.mapping.codecs import CODECS, codec
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.paths import Path as FhirPath
 from ketafhir.mapping.paths import Slice
+from ketafhir.plain import names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,6 +168,13 @@ class Tables:
             self._limits = limits.load(self.folder, self.site)
         return self._limits
 
+    @property
+    def dialects(self) -> list[str]:
+        """The folders of `mappings/` with the rows that the settings ask for (`dialects/SETTING/VALUE`). Raises TableError."""
+        told = ((name, getattr(self.settings, name)) for name in names(self.settings))
+        folders = (f"dialects/{name}/{value}" for name, value in told)
+        return [one for one in folders if os.path.isdir(f"{self.folder}/{one}")]
+
     def _check_overlay(self, site: Path) -> None:
         """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
         from ketafhir.mapping import lint
@@ -230,14 +238,15 @@ class Tables:
             if row.name in rows:
                 raise TableError(f"{row.place}: the row name stands twice")
             rows[row.name] = row
+        for dialect in self.dialects if self.site else ():
+            if os.path.isfile(f"{self.folder}/{dialect}/{shown}"):
+                self._overlay(rows, f"{self.folder}/{dialect}/{shown}", f"{dialect}/{shown}")
         overlay = self.site / shown if self.site else None
-        if overlay and overlay.is_file():
-            self._overlay(rows, overlay)
+        if self.site and overlay and overlay.is_file():
+            self._overlay(rows, overlay, f"sites/{self.site.name}/{shown}")
         return list(rows.values())
 
-    def _overlay(self, rows: dict[str, Row], path: Path) -> None:
-        assert self.site is not None
-        file = f"sites/{self.site.name}/segments/{path.name}"
+    def _overlay(self, rows: dict[str, Row], path: str | Path, file: str) -> None:
         for source, line in sheet.read(path, ["op", *COLUMNS], file):
             op, name = source["op"], source["row"]
             where = f"{file}:{line} [{name}]"
@@ -295,7 +304,8 @@ def _slices(file: str) -> dict[tuple[str, str], Slice]:
 def digest(tables: Tables) -> str:
     """A short digest of all table texts at work, for Provenance: what a faulty row ever wrote can be found by it."""
     texts = []
-    for root in [tables.folder, *([tables.site] if tables.site else [])]:
+    own = [*(f"{tables.folder}/{one}" for one in tables.dialects), tables.site] if tables.site else []
+    for root in [tables.folder, *own]:
         for folder in (f"{root}", f"{root}/codesystems", f"{root}/segments"):
             names = (
                 sorted(name for name in os.listdir(folder) if name.endswith(".csv")) if os.path.isdir(folder) else ()

@@ -103,6 +103,10 @@ def _rxa_cells(composing: Composing, act: Administration) -> dict[int, str]:
         cells[4] = NULL  # chapter 4A, RXA-4: required, and null means RXA-3
     if act.amount is None and act.rate is None:
         cells.setdefault(6, UNKNOWN_AMOUNT)
+    elif act.rate is not None and composing.tables.settings.rxa12 != "standard":
+        from ketafhir.translate import given_amounts
+
+        cells = {6: NULL, **cells, **given_amounts.cells(act)}
     return cells
 
 

@@ -125,6 +125,10 @@ def _read_act(
     act.infusion = f"{identity}|{give or '0'}|@{reading.visit}"
     act.patient, act.visit = reading.patient, reading.visit
     act.told = _told(reading, act)
+    if act.rate is not None and act.amount is not None:  # only where the site puts the whole rate elsewhere
+        from ketafhir.translate import given_amounts
+
+        given_amounts.beside_rate(reading, act, rxa)
     if act.action == "delete":
         act.state = "deleted"
     if rxa.get(18) not in ("", NULL) and act.state not in ("refused", "not-given", "deleted"):

@@ -72,6 +72,17 @@ class Reading:
         name = segment.name if number == 1 else f"{segment.name}[{number}]"
         return tuple((f"{name}-{at}", text) for at, text in enumerate(segment.fields) if at and text)
 
+    def keep_fields(self, segment: Segment, *fields: int) -> Preserved:
+        """Fields of the segment read last whose values tell nothing after all, as preserved fields."""
+        kept = tuple((f"{segment.name}-{at}", segment.get(at)) for at in fields if segment.get(at))
+        account = self.accounts[-1]
+        assert account.mapping is not None
+        domains = {row.domain for table in account.mapping.tables.values() for row in table.rows
+                   if all(cell.field in fields for cell in row.cells)}  # fmt: skip
+        places = account.kept | {place for place, _ in kept}
+        self.accounts[-1] = account._replace(kept=places, told=account.told - domains)
+        return kept
+
     def drop(self, segment: Segment, why: str) -> None:
         """Leave a segment out, for a reason that the loss report gives."""
         self.accounts.append(Account(segment, None, why))

@@ -248,7 +248,7 @@ def whole_rate(rate: Rate) -> Quantity:
     for other in dict.fromkeys((unit, "h", "min")):
         text = f"{rate.amount.unit}/{other}"
         if unit in _SECONDS and units.find(text) is not None:
-            value = _finite(Fraction(rate.amount.value) * _SECONDS[other] / (Fraction(rate.per.value) * _SECONDS[unit]))
+            value = finite(Fraction(rate.amount.value) * _SECONDS[other] / (Fraction(rate.per.value) * _SECONDS[unit]))
             if value is not None:
                 return Quantity(value, text)
     raise Unreadable(
@@ -256,7 +256,7 @@ def whole_rate(rate: Rate) -> Quantity:
     )
 
 
-def _finite(number: Fraction) -> Decimal | None:
+def finite(number: Fraction) -> Decimal | None:
     """The fraction as a decimal, where it is one."""
     rest = number.denominator
     for factor in (2, 5):
@@ -297,7 +297,8 @@ class PerTime(Amount):
         if not match:
             raise Unreadable(
                 "rate-unreadable", "the time of a rate must be S, M, H, D, W or L and a whole number", interval,
-                "send for example H1 (per hour) or M40 (over 40 minutes)", "102",
+                "send for example H1 (per hour) or M40 (over 40 minutes); a whole rate here is a way of writing that a site "
+                "declares (rxa12 in its settings.csv)", "102",
             )  # fmt: skip
         amount = super().from_v2(c, number, unit)
         if amount is None or (not amount.unit and amount.value):
