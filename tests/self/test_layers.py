@@ -52,7 +52,7 @@ OWNERS = {
     "fhir": {"fhir"},
     "pydantic": {"fhir", "therapy"},  # of therapy only the twins of the records, see EDGE
     "httpx": {"sync", "demo"},  # the demo reads the server by a way of its own
-    "sqlite3": {"store"},
+    "sqlite3": {"store", "translate"},  # of translate only the spilled history of a long file
     "matplotlib": {"demo"},
 }
 

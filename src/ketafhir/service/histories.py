@@ -24,7 +24,7 @@ import orjson
 from ketafhir.errors import Issue, refused
 from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy.asjson import dump_history, load_history
-from ketafhir.therapy.fold import History
+from ketafhir.therapy.fold import History, waste_group
 from ketafhir.therapy.records import KINDS, Observation, Records
 
 ORDER_NUMBER = "order-number"
@@ -221,11 +221,14 @@ def _for_orders(history: History) -> dict[str, Observation]:
 
 
 def _index(history: History) -> None:
-    """The groups of observations, which follow from them."""
-    for one in history.others.observations.values():
-        for name in (one.report, one.panel):
-            if name and one.key not in history.groups.get(name, ()):
-                history.groups[name] = (*history.groups.get(name, ()), one.key)
+    """The groups of observations and wastes, which follow from them."""
+    told = [
+        (name, one.key) for one in history.others.observations.values() for name in (one.report, one.panel, one.order)
+    ]
+    told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
+    for name, key in told:
+        if name and key not in history.groups.get(name, ()):
+            history.groups[name] = (*history.groups.get(name, ()), key)
 
 
 def _infusions_of(told: Records) -> list[str]:

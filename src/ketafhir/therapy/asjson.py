@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import MutableMapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache
@@ -99,7 +100,7 @@ def load(kind: Any, json: Any) -> Any:
         if len(inner) == 2 and inner[1] is Ellipsis:
             return tuple(load(inner[0], one) for one in json)
         return tuple(load(hint, one) for hint, one in zip(inner, json, strict=True))
-    if origin is dict:
+    if origin in (dict, MutableMapping):
         inner = get_args(kind)[1]
         return {key: load(inner, one) for key, one in json.items()}
     if kind is Decimal:

@@ -7,7 +7,7 @@ administration the corrections find their target by counters; of the rest the hi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
@@ -32,18 +32,19 @@ class History(Plain):
 
     `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`
     holds the keys of the acts of an infusion, `courses` the infusions of an order, `groups` the keys of the observations
-    of a report, form, decision or blood pressure.
+    of a report, form, decision, blood pressure or order, and of the wastes of an order (`waste_group`). All is found by
+    key, so that a message costs the same however much was told before it.
     """
 
-    patients: dict[str, tuple[Patient, ...]] = field(default_factory=dict)
-    visits: dict[str, tuple[Visit, ...]] = field(default_factory=dict)
-    orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
-    administrations: dict[str, tuple[Administration, ...]] = field(default_factory=dict)
+    patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
+    visits: MutableMapping[str, tuple[Visit, ...]] = field(default_factory=dict)
+    orders: MutableMapping[str, tuple[Order, ...]] = field(default_factory=dict)
+    administrations: MutableMapping[str, tuple[Administration, ...]] = field(default_factory=dict)
     others: Records = field(default_factory=Records)
-    numbers: dict[str, tuple[str, str]] = field(default_factory=dict)
-    infusions: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    courses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: MutableMapping[str, tuple[str, str]] = field(default_factory=dict)
+    infusions: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
+    courses: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
@@ -71,7 +72,8 @@ class History(Plain):
         _list(self.infusions, [(act.infusion, act.key) for act in acts])
         _list(self.courses, [(act.order, act.infusion) for act in acts])
         seen = new.observations.values()
-        _list(self.groups, [(one.report, one.key) for one in seen] + [(one.panel, one.key) for one in seen])
+        _list(self.groups, [(group, one.key) for one in seen for group in (one.report, one.panel, one.order)])
+        _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
         for kind in WHOLE:
             known = getattr(self.others, kind)
             for key, record in getattr(new, kind).items():
@@ -96,7 +98,12 @@ def fold(history: History, new: Records) -> History:
     return out
 
 
-def _list(index: dict[str, tuple[str, ...]], told: list[tuple[str, str]]) -> None:
+def waste_group(order: str) -> str:
+    """The name in `History.groups` of the wastes of an order."""
+    return f"{order}|waste"
+
+
+def _list(index: MutableMapping[str, tuple[str, ...]], told: list[tuple[str, str]]) -> None:
     """Add values to what an index lists under a name, each once; nothing stands under no name."""
     found: dict[str, dict[str, None]] = {}
     for name, value in told:
@@ -126,7 +133,7 @@ def _weight(record: Any) -> tuple[Any, ...]:
     return (rank, *getattr(record, "told", (0, "")), repr(record))
 
 
-def _check_owner(known: dict[str, Any], new: dict[str, Any]) -> None:
+def _check_owner(known: Mapping[str, Any], new: dict[str, Any]) -> None:
     """What was seen of one patient is never overwritten by what is told of another."""
     for key, record in new.items():
         if key in known and known[key].patient != record.patient:
@@ -199,7 +206,7 @@ def order_identity(placer: Identifier | None, filler: Identifier | None) -> str:
     return number.key if number else ""
 
 
-def _identify(told: dict[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any) -> str:
+def _identify(told: Mapping[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any) -> str:
     roles = [("P:", record.placer), ("F:", record.filler)]
     names = [role + number.key for role, number in roles if number]
     known = {found for name in names if (found := numbers.get(name) or told.get(name))}
@@ -224,12 +231,14 @@ def _joined_visits(history: History, new: Records, renamed: dict[str, str]) -> d
     joined: dict[str, str] = {}
     if not new.administrations and not new.wastes:
         return joined
+    told: list[Administration | Waste] = [*new.administrations.values(), *new.wastes.values()]
     known: dict[str, dict[str, str]] = {}
-    for infusion, acts in history.infusions.items():
+    orders = dict.fromkeys(renamed.get(act.order, act.order) for act in told)
+    for infusion in [infusion for order in orders for infusion in history.courses.get(order, ())]:
         stem, _, visit = infusion.rpartition("|@")
+        acts = history.infusions[infusion]
         named = {one.visit for key in acts for one in history.administrations.get(key, ()) if one.visit}
         known.setdefault(stem, {}).update(dict.fromkeys({visit} if visit else named or {""}, visit))
-    told: list[Administration | Waste] = [*new.administrations.values(), *new.wastes.values()]
     for act in told:
         stem, _, visit = act.infusion.rpartition("|@")
         for old, name in renamed.items():

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from ketafhir.errors import ConfigError, Issue, Refused, TableError
 
 if TYPE_CHECKING:
     import argparse
 
+    from ketafhir.hl7v2.er7 import Message
+    from ketafhir.translate.outputs import Findings, Rejects, Report
+    from ketafhir.translate.session import Session
     from ketafhir.translate.settings import Settings
 
 _EPILOG = """\
 Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, or one resource).
 To fhir: one message gives one transaction Bundle; several are folded and give one Bundle a line (NDJSON), in input order.
 To hl7v2: ER7 with CR between segments; without --message, every message the Bundle carries.
+--rejects writes the messages refused as an HL7 batch file, each as it came, with the reasons in BHS-10: mend them there,
+and translate the file after the one they came from, or send it.
 stderr holds one OperationOutcome. Exit code: 0 translated; 1 something was refused, or the input is neither; 2 usage.
 """
 
@@ -29,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
     parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
+    parser.add_argument("--rejects", metavar="FILE", help="write the messages that are refused (HL7v2)")
     parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
     parser.add_argument(
         "--site", metavar="DIR", help="site overlay: a folder with segments/, codesystems/ or settings.csv, or its name"
@@ -38,36 +44,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Translate a file; gives the exit code."""
-    from ketafhir.fhir import json
-    from ketafhir.fhir.outcome import operation_outcome
+    from ketafhir.translate.outputs import Findings, Rejects, Report
 
     if args.message and args.to != "hl7v2":
         print("ketafhir translate: --message goes with --to hl7v2", file=sys.stderr)
         return 2
-    issues: list[Issue] = []
-    reports: list[Any] = []
+    issues = Findings()
     try:
         from ketafhir.translate.settings import default
 
         settings = default(args.timezone, args.site)
         source = _open(args.file)
+        run = _Run(
+            args, settings, issues, Report(args.report) if args.report else None,
+            Rejects(args.rejects) if args.rejects else None,
+        )  # fmt: skip
     except (ConfigError, TableError, OSError) as error:
         print(f"ketafhir translate: {error}", file=sys.stderr)
         return 2
     try:
-        refused = _translate(args, settings, source, issues, reports)
+        try:
+            refused = _translate(run, source)
+        finally:
+            for file in (run.report, run.rejects):
+                if file is not None:
+                    file.close()
         _output().flush()
     except OSError as error:
         refused = _cut_short(error, issues)
-    if args.report:
-        try:
-            with open(args.report, "wb") as file:
-                file.write(json.dumps(reports[0] if len(reports) == 1 else reports, indent=True) + b"\n")
-        except OSError as error:
-            print(f"ketafhir translate: {error}", file=sys.stderr)
-            return 2
-    _tell(json.dumps(operation_outcome(issues)) + b"\n")
+    _tell(issues)
     return 1 if refused else 0
+
+
+class _Run(NamedTuple):
+    """One run of the command: what is asked, and where everything goes beside the result."""
+
+    args: argparse.Namespace
+    settings: Settings
+    issues: Findings
+    report: Report | None
+    rejects: Rejects | None
 
 
 def _output() -> BinaryIO:
@@ -77,21 +93,23 @@ def _output() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def _cut_short(error: OSError, issues: list[Issue]) -> bool:
+def _cut_short(error: OSError, issues: Findings) -> bool:
     """Say that reading or writing failed, and let go of an output that takes no more."""
     reason = error.strerror or str(error)
-    issues.append(Issue("error", "output-failed", f"the input or the output broke off: {reason}", hl7="207"))
+    issues.extend([Issue("error", "output-failed", f"the input or the output broke off: {reason}", hl7="207")])
     if sys.stdout is not None:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # what is still buffered would fail once more at exit
     return True
 
 
-def _tell(outcome: bytes) -> None:
+def _tell(issues: Findings) -> None:
     """The OperationOutcome, in UTF-8 whatever the terminal is set to: it is JSON."""
     if sys.stderr is not None:
         sys.stderr.flush()
-        sys.stderr.buffer.write(outcome)
+        for piece in issues.json():
+            sys.stderr.buffer.write(piece)
+        sys.stderr.buffer.write(b"\n")
         sys.stderr.buffer.flush()
 
 
@@ -106,13 +124,7 @@ def _open(name: str) -> Iterator[bytes]:
     return chunks()
 
 
-def _translate(
-    args: argparse.Namespace,
-    settings: Settings,
-    source: Iterator[bytes],
-    issues: list[Issue],
-    reports: list[Any],
-) -> bool:
+def _translate(run: _Run, source: Iterator[bytes]) -> bool:
     """Read the first bytes to tell what the input is, and translate it. Gives whether anything was refused."""
     first = b""
     for chunk in source:
@@ -122,23 +134,15 @@ def _translate(
     start = first.lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x00")[:1]
     try:
         if start in (b"{", b"["):
-            return _from_fhir(args, settings, first + b"".join(source), issues, reports)
+            return _from_fhir(run, first + b"".join(source))
         if start in (b"M", b"F", b"B") or first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return _from_hl7v2(args, settings, _chain(first, source), issues, reports)
+            return _from_hl7v2(run, _chain(first, source))
     except Refused as refusal:
-        issues.extend(refusal.issues)
+        run.issues.extend(refusal.issues)
         return True
     text = "the input is empty" if not start else "the input is neither HL7v2 (MSH...) nor JSON"
-    issues.append(
-        Issue(
-            "error",
-            "input-unknown",
-            text,
-            where=args.file,
-            hint="send HL7v2 messages or a FHIR resource",
-            hl7="100",
-        )
-    )
+    hint = "send HL7v2 messages or a FHIR resource"
+    run.issues.extend([Issue("error", "input-unknown", text, where=run.args.file, hint=hint, hl7="100")])
     return True
 
 
@@ -147,13 +151,12 @@ def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _from_fhir(
-    args: argparse.Namespace, settings: Settings, data: bytes, issues: list[Issue], reports: list[Any]
-) -> bool:
+def _from_fhir(run: _Run, data: bytes) -> bool:
     from ketafhir.fhir import json
     from ketafhir.translate import bundle_losses, losses, outgoing
     from ketafhir.translate.writing import sender_urn
 
+    args, settings = run.args, run.settings
     value = json.loads(data)
     taking = outgoing.take(value, settings)
     if args.to == "hl7v2":
@@ -168,29 +171,27 @@ def _from_fhir(
 
         source = sender_urn(*outgoing.outbound(taking).senders.get("", ("", "")))
         _output().write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
-    issues.extend(taking.c.issues)
-    reports.append(losses.summary(bundle_losses.of_bundle(taking, settings.tables)))
+    run.issues.extend(taking.c.issues)
+    if run.report is not None:
+        run.report.add(losses.summary(bundle_losses.of_bundle(taking, settings.tables)))
     return False
 
 
-def _from_hl7v2(
-    args: argparse.Namespace,
-    settings: Settings,
-    source: Iterator[bytes],
-    issues: list[Issue],
-    reports: list[Any],
-) -> bool:
+def _from_hl7v2(run: _Run, source: Iterator[bytes]) -> bool:
     from ketafhir.fhir import json
     from ketafhir.hl7v2.stream import split_messages
     from ketafhir.translate import losses
     from ketafhir.translate.incoming import parse
     from ketafhir.translate.session import Session
 
-    session = Session(settings)
+    args, issues = run.args, run.issues
+    session = Session(run.settings)
     refused = False
     count = 0
-    taken = False
+    taken: Message | None = None
     for count, data in enumerate(_progress(split_messages(source)), 1):
+        if count > 1:
+            issues.make_room()
         try:
             message = parse(data)
             found = _strict(message) if args.strict else []
@@ -198,10 +199,12 @@ def _from_hl7v2(
         except Refused as refusal:
             refused = True
             issues.extend(_numbered(refusal.issues, count))
+            if run.rejects is not None:
+                run.rejects.add(data, count, refusal.issues)
             continue
-        taken = True
-        if args.report:
-            reports.append({"message": count, **losses.summary(losses.of_message(message, step.reading))})
+        taken = message
+        if run.report is not None:
+            run.report.add({"message": count, **losses.summary(losses.of_message(message, step.reading))})
         issues.extend(_numbered([*found, *step.issues], count))
         if args.to == "fhir":
             _output().write(json.dumps(step.bundle) + b"\n")
@@ -210,24 +213,29 @@ def _from_hl7v2(
             Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100")
         )
     if count == 1:
-        issues[:] = [_unnumbered(issue) for issue in issues]
-    if args.to == "therapy" and taken:
-        from ketafhir.therapy.fold import settle
-
-        _write_records(settle(session.history))
-    elif args.to == "hl7v2" and taken:
-        from ketafhir.therapy.fold import settle
-        from ketafhir.translate import outgoing
-        from ketafhir.translate.provenance import event_of
-
-        records = settle(session.history)
-        out = outgoing.Outbound(records, settings.context(), {"": message.sender}, event_of(records))
-        text = "".join(outgoing.compose(out, settings, args.message)).encode()
-        if args.strict:
-            _check_strict(text, out.c.issues)
-        _output().write(text)
-        issues.extend(out.c.issues)
+        issues.held[:] = [_unnumbered(issue) for issue in issues.held]
+    if taken is not None and args.to != "fhir":
+        _write_last_state(run, session, taken.sender)
     return refused
+
+
+def _write_last_state(run: _Run, session: Session, sender: tuple[str, str]) -> None:
+    """What all messages of the input amount to, as records or written back to HL7v2."""
+    from ketafhir.therapy.fold import settle
+
+    records = settle(session.history)
+    if run.args.to == "therapy":
+        _write_records(records)
+        return
+    from ketafhir.translate import outgoing
+    from ketafhir.translate.provenance import event_of
+
+    out = outgoing.Outbound(records, run.settings.context(), {"": sender}, event_of(records))
+    text = "".join(outgoing.compose(out, run.settings, run.args.message)).encode()
+    if run.args.strict:
+        _check_strict(text, out.c.issues)
+    _output().write(text)
+    run.issues.extend(out.c.issues)
 
 
 def _numbered(issues: list[Issue], count: int) -> list[Issue]:

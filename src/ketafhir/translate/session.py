@@ -10,7 +10,7 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
-from ketafhir.therapy.fold import WHOLE, History, completed
+from ketafhir.therapy.fold import WHOLE, History, completed, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.records import Observation, Order, Records, Source
 from ketafhir.therapy.values import Quantity
@@ -21,7 +21,9 @@ from ketafhir.translate.writing import Writing, sender_urn
 
 if TYPE_CHECKING:
     from ketafhir.therapy.infusion import Act, Course
+    from ketafhir.translate.spill import Spill
 
+_IN_MEMORY = 1000  # messages: most files are shorter, and never see a database
 _WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
 
 
@@ -37,14 +39,35 @@ class Step(Plain):
 
 
 class Session:
-    """A fold in progress. `history` may come from a store; a refused message leaves it as it was."""
+    """A fold in progress. `history` may come from a store; a refused message leaves it as it was.
+
+    One of its own leaves memory after `_IN_MEMORY` messages: a file may be of any length.
+    """
 
     def __init__(self, settings: Settings, history: History | None = None) -> None:
         self.settings = settings
         self.history = history if history is not None else History()
+        self._own = history is None
+        self._taken = 0
+        self._spill: Spill | None = None
 
     def take(self, message: Message) -> Step:
-        """Fold one message in and render what it changed. Raises Refused."""
+        """Fold one message in and render what it changed. Raises Refused, and OSError where the disk is full."""
+        step = self._take(message)
+        if self._own:
+            self._make_room()
+        return step
+
+    def _make_room(self) -> None:
+        self._taken += 1
+        if self._spill is not None:
+            self._spill.trim()
+        elif self._taken >= _IN_MEMORY:
+            from ketafhir.translate.spill import Spill
+
+            self._spill = Spill(self.history)
+
+    def _take(self, message: Message) -> Step:
         reading = incoming.read(message, self.settings)
         new, numbers, warnings = self.history.prepare(reading.records)
         reading.c.issues += warnings
@@ -111,10 +134,10 @@ class Session:
 
     def _weight(self, found: list[Order]) -> Quantity | None:
         """The dosing weight told with the order, the newest."""
-        keys = {order.key for order in found}
-        if not keys:
-            return None
-        told = [one for one in self.history.others.observations.values() if one.order in keys and _is_weight(one)]
+        keys = [order.key for order in found]
+        history = self.history
+        told = [history.others.observations[one] for key in keys for one in history.groups.get(key, ())]
+        told = [one for one in told if one.order in keys and _is_weight(one)]
         newest = max(told, key=lambda one: one.told, default=None)
         return newest.value if newest and isinstance(newest.value, Quantity) else None
 
@@ -154,7 +177,8 @@ class Session:
             for key in orders_told:
                 orders.render(writing, records.orders[key])
         known = self.history.others.wastes
-        wastes = dict.fromkeys([*new.wastes, *(key for key, one in known.items() if one.order in relinked)])
+        late = [key for order in sorted(relinked) for key in self.history.groups.get(waste_group(order), ())]
+        wastes = dict.fromkeys([*new.wastes, *late])
         if parents or acts or wastes:
             from ketafhir.translate import courses
 
