@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ketafhir.plain import Plain, field
+from ketafhir.plain import Plain, copier, field
 
 
 class Point(Plain):
@@ -54,3 +54,12 @@ def test_a_subclass_keeps_its_own_init() -> None:
     first, second = Named("a"), Named("b")
     assert (first.x, first.name, second.name) == (1, "a", "b")
     assert Point(7).x == 7
+
+
+def test_a_copier_copies_all_but_what_is_given() -> None:
+    copy = copier(Point, "y", "x")
+    one = Point(1, 2, ["a"])
+    other = copy(one, 3, 4)
+    assert (other, type(other)) == (Point(4, 3, ["a"]), Point)
+    assert other.tags is one.tags
+    assert one == Point(1, 2, ["a"])

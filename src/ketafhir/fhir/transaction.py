@@ -47,7 +47,10 @@ class Entries:
         if version:
             request["ifMatch"] = f'W/"{version}"'
         full_url = full_url or urn(own if _is_uuid(own) else uuid5(place))
-        return self._add(full_url, resource, request)
+        entry = {"fullUrl": full_url, "resource": resource, "request": request}
+        if self._entries.setdefault(full_url, entry) is not entry:
+            self._compare(entry)
+        return full_url
 
     def put_conditional(self, resource: dict[str, Any], system: str, value: str) -> str:
         """Create or replace the one resource with this business identifier; gives its fullUrl."""
@@ -76,8 +79,14 @@ class Entries:
 
     def _add(self, full_url: str, resource: dict[str, Any], request: dict[str, str]) -> str:
         entry = {"fullUrl": full_url, "resource": resource, "request": request}
-        known = self._entries.setdefault(full_url, entry)
-        if known is not entry and known != entry:
+        if self._entries.setdefault(full_url, entry) is not entry:
+            self._compare(entry)
+        return full_url
+
+    def _compare(self, entry: dict[str, Any]) -> None:
+        """An identity may be written again if the same is said of it."""
+        full_url, resource, request = entry.values()
+        if self._entries[full_url] != entry:
             raise refused(
                 "identity-twice",
                 f"one {resource['resourceType']} would be written twice, and differently",
@@ -85,7 +94,6 @@ class Entries:
                 value=full_url,
                 hl7="205",
             )
-        return full_url
 
 
 @lru_cache(maxsize=1024)

@@ -78,6 +78,7 @@ class Separators:
 
 
 DEFAULT = Separators()
+_USUAL = f"MSH{DEFAULT.text}{DEFAULT.field}"
 
 
 class Segment:
@@ -234,6 +235,8 @@ def separators_of(text: str) -> Separators:
             hl7="100",
             hint="send one message that begins with an MSH segment",
         )
+    if text.startswith(_USUAL):
+        return DEFAULT
     field = text[3:4]
     msh2 = text[4:].split(field, 1)[0] if field else ""
     found = field + msh2

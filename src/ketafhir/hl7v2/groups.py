@@ -54,7 +54,11 @@ def walk(message: Message) -> Walked:
     """
     walker = _Walker(message)
     for segment in message.segments[1:]:
-        walker.place(segment)
+        place = _PLACES.get(segment.name)
+        if place is not None:
+            place(walker, segment)
+        else:
+            walker.place_other(segment)
     walker.check()
     return walker.walked
 
@@ -69,16 +73,15 @@ class _Walker:
         self.order: Order | None = None
         self.group: Administration | Give | Infusion | None = None
         self.result: Result | None = None
+        self.results: list[Result] | None = None
         self.stage = _ORDER
         # What takes the NTE and the PRT that follow: the owner is the last segment that is neither.
         self.take_note = _naming(self.walked.notes, message.msh)
         self.take_participation: Callable[[Segment], None] = self.walked.others.append
 
-    def place(self, segment: Segment) -> None:
-        place = _PLACES.get(segment.name)
-        if place is not None:
-            place(self, segment)
-        elif segment.name in _OF_ORDER and self.order is not None:
+    def place_other(self, segment: Segment) -> None:
+        """A segment that stands in no list of places."""
+        if segment.name in _OF_ORDER and self.order is not None:
             self.result = None
             self._other(segment, self.order.others)
         elif segment.name == "DSC":
@@ -228,11 +231,13 @@ class _Walker:
     # Results and what follows a segment
 
     def _obx(self, segment: Segment) -> None:
-        results = self._results(segment)
+        # While a result is open the next OBX belongs where that one does.
+        results = self.results if self.result is not None else self._results(segment)
         if results is None:
             assert self.order is not None
             return self._other(segment, self.order.others)
         self.result = result = Result(segment)
+        self.results = results
         results.append(result)
         self.take_note = result.notes.append
         self.take_participation = result.others.append

@@ -7,6 +7,7 @@ are possible each half stays alone. A lone half is a panel whose other half has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -36,6 +37,7 @@ from ketafhir.translate.writing import Writing
 PANEL = "vitals.bp-panel"
 HALVES = ("vitals.systolic", "vitals.diastolic")
 _ROLES = (*HALVES, "vitals.mean-bp")
+_RANK = {name: rank for rank, name in enumerate(_ROLES)}
 _SHARED = (
     "sub_id",
     "status",
@@ -55,7 +57,7 @@ _OWN = ("value", "code", "interpretation", "reference_range")
 def role_of(code: Coded | None) -> str:
     """`vitals.systolic`, `vitals.diastolic`, `vitals.mean-bp`, or "" for what is no part of a blood pressure."""
     kind = kind_of(code)
-    return kind.name if kind is not None and kind.name in _ROLES else ""
+    return kind.name if kind is not None and kind.name in _RANK else ""
 
 
 def pair(
@@ -70,7 +72,7 @@ def pair(
     if not parts:
         return
     rest = []
-    for group in _grouped(parts, lambda one: (one.sub_id,) if one.sub_id else ("", id(one))):
+    for group in _grouped(parts, _sub_id):
         if _is_pair(group):
             join(group, scope, heading, used)
         else:
@@ -82,6 +84,10 @@ def pair(
         ambiguous(group[0])
         for one in group:
             join([one], scope, heading, used)
+
+
+def _sub_id(one: Observation) -> tuple[Any, ...]:
+    return (one.sub_id,) if one.sub_id else ("", id(one))
 
 
 def _place(one: Observation) -> tuple[Any, ...]:
@@ -98,23 +104,22 @@ def _grouped(parts: list[Observation], by: Callable[[Observation], tuple[Any, ..
 
 
 def _is_single(group: list[Observation]) -> bool:
-    roles = [role_of(one.code) for one in group]
-    return len(set(roles)) == len(roles)
+    return len({role_of(one.code) for one in group}) == len(group)
 
 
 def _is_pair(group: list[Observation]) -> bool:
-    return _is_single(group) and set(HALVES) <= {role_of(one.code) for one in group}
+    roles = {role_of(one.code) for one in group}
+    return len(roles) == len(group) and roles.issuperset(HALVES)
 
 
 def join(group: list[Observation], scope: str, heading: Coded | None, used: set[str]) -> None:
     """Give the parts of one blood pressure the key of their panel; a mean alone has none."""
     if not group:
         return
-    group = sorted(group, key=lambda one: _ROLES.index(role_of(one.code)))
-    first = group[0]
+    first = min(group, key=_rank)
     if role_of(first.code) not in HALVES:
         return
-    key = key_of(scope, heading, Coded((of_name(PANEL),)), first.sub_id, first.effective or first.group_time)
+    key = key_of(scope, heading, _panel_code(), first.sub_id, first.effective or first.group_time)
     if key in used:
         key = f"{key}|{role_of(first.code)}"
     while key in used:
@@ -124,17 +129,28 @@ def join(group: list[Observation], scope: str, heading: Coded | None, used: set[
         one.panel = key
 
 
+def _rank(one: Observation) -> int:
+    return _RANK[role_of(one.code)]
+
+
+@cache
+def _panel_code() -> Coded:
+    return Coded((of_name(PANEL),))
+
+
 def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json:
     """The panel of these parts. What a part says otherwise than the first stands on its component."""
-    parts = sorted(
-        parts, key=lambda one: (one.status in _WITHDRAWN, one.value is None, _ROLES.index(role_of(one.code)))
-    )
+    parts = sorted(parts, key=lambda one: (one.status in _WITHDRAWN, one.value is None, _rank(one)))
+    return repeats.panel(parts, lambda: _panel(writing, parts))
+
+
+def _panel(writing: Writing, parts: list[Observation]) -> Json:
     lead = parts[0]
-    resource = repeats.panel(lead, lambda: _without_parts(writing, lead))
+    resource = _without_parts(writing, lead)
     kinds = [kind_of(one.code) for one in parts]
     if not all(kind and fits(one, kind) for one, kind in zip(parts, kinds, strict=True)):
         resource["meta"] = {name: part for name, part in resource["meta"].items() if name != "profile"}
-    resource["component"] = [_component(writing, repeats, one, lead) for one in parts]
+    resource["component"] = [_component(writing, one, lead) for one in parts]
     told = {role_of(one.code) for one in parts}
     resource["component"] += [
         {
@@ -148,18 +164,16 @@ def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json
 
 
 def _without_parts(writing: Writing, lead: Observation) -> Json:
-    panel = replace(
-        lead, code=Coded((of_name(PANEL),)), value=None, interpretation=(), reference_range="", preserved=()
-    )
+    panel = replace(lead, code=_panel_code(), value=None, interpretation=(), reference_range="", preserved=())
     resource = resource_of(writing, panel, lead.panel)
     del resource["dataAbsentReason"]
     return resource
 
 
-def _component(writing: Writing, repeats: Repeats, part: Observation, lead: Observation) -> Json:
+def _component(writing: Writing, part: Observation, lead: Observation) -> Json:
     withdrawn = part.status in _WITHDRAWN and lead.status not in _WITHDRAWN
     shown = replace(part, value=None) if withdrawn else part
-    component = repeats.component(shown, lambda: writing.fill({}, shown, COMPONENT))
+    component = writing.fill({}, shown, COMPONENT)
     if shown.value is None:
         error = {"coding": [coding_json(of_name("absent.error"))]}
         component["dataAbsentReason"] = error if withdrawn else absent_reason(part)

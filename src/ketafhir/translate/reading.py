@@ -91,6 +91,7 @@ class Reading:
         """A warning about a place of the message."""
         from ketafhir.errors import Issue
 
+        self.c.warned += 1
         where = self.message.where(segment, field)
         issue = Issue("warning", code, text, where=where, value=value, hint=hint)
         if issue not in self.c.issues:

@@ -1,4 +1,4 @@
-"""Observation resources that differ from an earlier one in id, number and time only.
+"""Observation resources that differ from an earlier one in id, number, time, patient and visit only.
 
 A monitor says the same things again and again. What its resources have in common is made once, by the tables and
 `observed`, and shared by all that follow: a resource is never changed in depth once it is made.
@@ -18,7 +18,7 @@ from ketafhir.translate.observed import COMPONENT, OBX, resource_of
 from ketafhir.translate.writing import Writing
 
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
-_TEXTS = attrgetter("sub_id", "reference_range", "status", "patient", "visit")
+_TEXTS = attrgetter("sub_id", "reference_range", "status", "value.unit", "value.display", "value.comparator")
 _RARE = attrgetter("analysed", "identifier", "derived", "part_of", "response", "notes")
 _NOTHING = (None, None, False, "", "", ())
 _OF_VALUE = frozenset(("value", "code", "interpretation", "reference_range"))
@@ -35,63 +35,65 @@ class Repeats:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
         self._usable = writing.tables.mapping(OBX).domains <= _DOMAINS
-        self._usable_parts = writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
+        self._usable_parts = self._usable and writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
 
     def resource(self, record: Observation, key: str) -> Json:
         """As `observed.resource_of`."""
-        value = record.value
-        if not (type(value) is Quantity and self._usable and _is_plain(record)):
-            return resource_of(self._writing, record, key)
-        writing, objects = self._writing, _OBJECTS(record)
-        alike = (OBX, value.unit, value.display, value.comparator, *self._surroundings(record, objects))
-        known = writing.c.read.get(alike)
-        if known is not None:
-            for kind, one in known[1]:
-                writing.link(kind, one)
-            return _again(writing, known[0], record, key)
-        return writing.repeated(
-            alike,
-            objects,
-            lambda: resource_of(writing, record, key),
-            lambda json: _again(writing, json, record, key),
-        )
-
-    def panel(self, lead: Observation, make: Callable[[], Json]) -> Json:
-        """What `make` makes of the panel that `lead` is the first part of, without its components."""
-        if not (self._usable and _is_plain(lead)):
-            return make()
-        writing, objects = self._writing, _OBJECTS(lead)
-        alike = ("panel", *self._surroundings(lead, objects))
-        return writing.repeated(alike, objects, make, lambda json: _again(writing, json, lead, lead.panel))
-
-    def _surroundings(self, record: Observation, objects: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a resource depends on beside its id, number and time."""
         writing = self._writing
-        return writing.source, record.visit in writing.records.visits, *map(id, objects), *_TEXTS(record)
+        if not (self._usable and _is_plain(record)):
+            return resource_of(writing, record, key)
+        objects = _OBJECTS(record)
+        has_visit = writing.visit(record.visit) is not None
+        alike = (OBX, writing.source, has_visit, *map(id, objects), *_TEXTS(record))
+        return writing.repeated(alike, objects, lambda: resource_of(writing, record, key), _again, record, key)
 
-    def component(self, part: Observation, make: Callable[[], Json]) -> Json:
-        """What `make` makes of one part of a panel: its code, value, interpretation and range."""
-        value = part.value
-        if type(value) is not Quantity or not self._usable_parts:
+    def panel(self, parts: list[Observation], make: Callable[[], Json]) -> Json:
+        """What `make` makes of the blood pressure of these parts, which stand in the order of its components."""
+        writing, lead = self._writing, parts[0]
+        at = lead.effective
+        if not self._usable_parts:
             return make()
-        objects = (part.code, part.interpretation)
-        alike = (COMPONENT, *map(id, objects), part.reference_range, value.unit, value.display, value.comparator)
-        return self._writing.repeated(
-            alike, objects, make, lambda json: {**json, "valueQuantity": quantity_json(value)}
-        )
+        alike: list[Any] = ["panel", writing.source, writing.visit(lead.visit) is not None]
+        objects: list[Any] = []
+        for part in parts:
+            if not _is_plain(part) or part.preserved or part.effective != at:
+                return make()
+            own = _OBJECTS(part)
+            objects += own
+            alike += [*map(id, own), *_TEXTS(part)]
+        return writing.repeated(tuple(alike), objects, make, _panel_again, parts, lead.panel)
 
 
 def _is_plain(record: Observation) -> bool:
-    return record.effective is not None and not record.effective.sent and _RARE(record) == _NOTHING
+    """Whether a record is a number at a time, with nothing that comes but rarely."""
+    time = record.effective
+    return type(record.value) is Quantity and time is not None and not time.sent and _RARE(record) == _NOTHING
 
 
 def _again(writing: Writing, json: Json, record: Observation, key: str) -> Json:
-    """A resource with the id, number and time of this record."""
-    assert record.effective is not None
+    """A resource with the id, number, time, patient and visit of this record."""
+    again = _with_own(writing, json, record, key)
+    again["valueQuantity"] = quantity_json(record.value)  # type: ignore[arg-type]  # `_is_plain`
+    return again
+
+
+def _panel_again(writing: Writing, json: Json, parts: list[Observation], key: str) -> Json:
+    """A blood pressure with the id, time, patient and visit of these parts, and their numbers."""
+    again = _with_own(writing, json, parts[0], key)
+    components = json["component"]
+    again["component"] = [
+        {**component, "valueQuantity": quantity_json(part.value)}  # type: ignore[arg-type]  # `_is_plain`
+        for component, part in zip(components, parts, strict=False)
+    ]
+    again["component"] += components[len(parts) :]  # the half that was not told
+    return again
+
+
+def _with_own(writing: Writing, json: Json, record: Observation, key: str) -> Json:
     again = json.copy()
     again["id"] = writing.id_of("Observation", key)
-    if "valueQuantity" in json:
-        assert isinstance(record.value, Quantity)
-        again["valueQuantity"] = quantity_json(record.value)
-    again["effectiveDateTime"] = record.effective.iso
+    again["effectiveDateTime"] = record.effective.iso  # type: ignore[union-attr]  # `_is_plain`
+    again["subject"] = writing.patient(record.patient)
+    if "encounter" in json:
+        again["encounter"] = writing.visit(record.visit)
     return again

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -12,9 +13,10 @@ from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
 from ketafhir.translate import blood_pressure
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.observed import cells_of, is_derived, key_of, read_one, take_values
+from ketafhir.translate.observed import cells_of, code_key, is_derived, key_of, read_one, take_values
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.repeats import Repeats
+from ketafhir.translate.result_templates import Group, Templates
 from ketafhir.translate.scores import interpret
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
@@ -38,13 +40,22 @@ def read_results(
     `heading` is OBR-4, and `start` the time that holds where OBX-14 is empty (OBR-7).
     """
     scope = scope_key or order or part_of or reading.patient
-    found = []
+    known = reading.records.observations
+    templates = Templates(reading, Group(report, order, part_of, start, f"{scope}|{code_key(heading)}|"))
+    found, pressures = [], []
     for result in results:
-        one = read_one(reading, result)
-        one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
-        one.place = result.obx.occurrence
-        one.key = _identity(one, scope, heading)
-        if one.key in reading.records.observations:
+        like = templates.read(result)
+        if like is not None:
+            one, role = like
+        else:
+            warned = reading.c.warned
+            one = read_one(reading, result)
+            templates.learn(result, one, warned)
+            one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
+            one.place = result.obx.occurrence
+            one.key = _identity(one, scope, heading)
+            role = blood_pressure.role_of(one.code)
+        if one.key in known:
             _check_patient(reading, one, result)
             reading.warn(
                 "identity-repeated",
@@ -54,9 +65,11 @@ def read_results(
                 one.code.label if one.code else "",
                 "send different OBX-4, or OBX-21",
             )
-            one.key = _numbered(one.key, reading.records.observations)
-        reading.records.observations[one.key] = one
+            one.key = _numbered(one.key, known)
+        known[one.key] = one
         found.append((one, result))
+        if role:
+            pressures.append(one)
 
     def ambiguous(one: Observation) -> None:
         segment = next(result.obx for record, result in found if record is one)
@@ -68,8 +81,9 @@ def read_results(
             hint="send one OBX-4 for each pair",
         )
 
-    blood_pressure.pair([one for one, _ in found], scope, heading, reading.panels, ambiguous)
-    return tuple(one.key for one, _ in found)
+    if pressures:
+        blood_pressure.pair(pressures, scope, heading, reading.panels, ambiguous)
+    return tuple([one.key for one, _ in found])
 
 
 def _check_patient(reading: Reading, one: Observation, result: Result) -> None:
@@ -96,21 +110,23 @@ def _numbered(key: str, known: dict[str, Any]) -> str:
 
 def expect(writing: Writing, observations: Iterable[Observation]) -> None:
     """Say which Observations will be in the Bundle, before anything refers to them."""
-    for one in observations:
-        writing.expect("Observation", one.panel or one.key)
+    writing.expect("Observation", *[one.panel or one.key for one in observations])
 
 
 def references(writing: Writing, keys: Iterable[str]) -> list[Json]:
     """References to the resources that hold these observations, a panel once."""
     known = writing.records.observations
-    held = dict.fromkeys((known[key].panel or key) if key in known else key for key in keys)
+    held = dict.fromkeys([(known[key].panel or key) if key in known else key for key in keys])
     return [writing.to("Observation", key) for key in held]
+
+
+_told_at: Callable[[Observation], Any] = attrgetter("told", "place")
 
 
 def by_heading(records: Records) -> dict[str, list[Observation]]:
     """Observations by the key of the report, filled form or decision they are told under, in the order told."""
     found: dict[str, list[Observation]] = {}
-    for one in sorted(records.observations.values(), key=lambda one: (one.told[0], one.told[1], one.place)):
+    for one in sorted(records.observations.values(), key=_told_at):
         if one.report:
             found.setdefault(one.report, []).append(one)
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping import codes
-from ketafhir.mapping.context import Context
+from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
 from ketafhir.therapy.fold import WHOLE, History, completed, waste_group
@@ -104,6 +104,7 @@ class Session:
             from ketafhir.translate import volumes
 
             c.issues += volumes.check(new, after, self.settings.tables.limits)
+        c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
         return writing.entries.transaction(), after
 
     def _orders_to_write(self, new: Records) -> list[str]:

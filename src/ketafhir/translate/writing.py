@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -38,11 +38,13 @@ class Writing:
         self.included: set[str] = set()
         self._linked: dict[int, tuple[Any, Json]] = {}
         self._ids: dict[tuple[str, str], str] = {}
+        self._patients: dict[str, Json] = {}
+        self._visits: dict[str, Json | None] = {}
         c.link = self.link
 
-    def expect(self, resource_type: str, key: str) -> None:
-        """Say that this resource will be in the Bundle, so that references to it are urn:uuid from the start."""
-        self.included.add(self.id_of(resource_type, key))
+    def expect(self, resource_type: str, *keys: str) -> None:
+        """Say that these resources will be in the Bundle, so that references to them are urn:uuid from the start."""
+        self.included.update([self.id_of(resource_type, key) for key in keys])
 
     def id_of(self, resource_type: str, key: str) -> str:
         """`resource_id`, told for a key in this Bundle again and again."""
@@ -71,24 +73,26 @@ class Writing:
         mapping = self.tables.mapping(table)
         values = mapping.values(record)
         alike = (table, *map(id, values))
-        return self.repeated(alike, values, lambda: self.fill({}, record, table), lambda json: json)
+        return self.repeated(alike, values, lambda: self.fill({}, record, table), _unchanged, None, "")
 
     def repeated(
-        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any, key: str
     ) -> Json:
         """What `make` makes; where something `alike` was made before in this feed, that, changed by `again`, is shared.
 
-        `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them.
+        `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them. `again` takes this, what
+        was made, and `own` and `key`: that which is not alike.
         """
         known: tuple[Json, list[tuple[str, Any]], Any] | None = self.c.read.get(alike)
         if known is None:
-            return self._learn(alike, objects, make, again)
+            return self._learn(alike, objects, make, again, own, key)
         for kind, value in known[1]:
-            self.link(kind, value)
-        return again(known[0])
+            if id(value) not in self._linked:
+                self.link(kind, value)
+        return again(self, known[0], own, key)
 
     def _learn(
-        self, alike: tuple[Any, ...], objects: tuple[Any, ...], make: Callable[[], Json], again: Callable[[Json], Json]
+        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any, key: str
     ) -> Json:
         c, links, before = self.c, [], self.c.remarks()
 
@@ -102,7 +106,7 @@ class Writing:
         finally:
             c.link = self.link
         # Whatever the tables of a site do: only what is repeated truly is kept.
-        repeated = again(json)
+        repeated = again(self, json, own, key)
         if c.remarks() == before and list(repeated.items()) == list(json.items()):
             c.remember(alike, (repeated, links, objects))
         return json
@@ -111,8 +115,9 @@ class Writing:
         """Add a resource of ours as PUT by its id; gives its fullUrl."""
         if preserved:
             put_preserved(resource, preserved)
-        full_url = self.entries.put(resource, full_url=urn(resource["id"]))
-        self.included.add(resource["id"])
+        own = resource["id"]
+        full_url = self.entries.put(resource, full_url="urn:uuid:" + own)
+        self.included.add(own)
         self.targets[full_url] = None
         return full_url
 
@@ -123,16 +128,23 @@ class Writing:
 
     def patient(self, key: str) -> Json:
         """The Reference to a patient of the records (always in the Bundle)."""
-        identifier = self.records.patients[key].identifier
-        assert identifier is not None
-        return {"reference": conditional_full_url("Patient", identifier.system, identifier.value)}
+        found = self._patients.get(key)
+        if found is None:
+            identifier = self.records.patients[key].identifier
+            assert identifier is not None
+            found = {"reference": conditional_full_url("Patient", identifier.system, identifier.value)}
+            self._patients[key] = found
+        return found
 
     def visit(self, key: str) -> Json | None:
         """The Reference to a visit of the records, or None where it has no number to be found by."""
-        visit = self.records.visits.get(key)
-        if visit is None or visit.number is None:
-            return None
-        return {"reference": conditional_full_url("Encounter", visit.number.system, visit.number.value)}
+        if key not in self._visits:
+            visit = self.records.visits.get(key)
+            number = visit.number if visit else None
+            self._visits[key] = (
+                {"reference": conditional_full_url("Encounter", number.system, number.value)} if number else None
+            )
+        return self._visits[key]
 
     def link(self, kind: str, value: Any) -> Json:
         """The Reference to what others may own too, with the entry it needs; made once for a value that many records share."""
@@ -162,6 +174,13 @@ class Writing:
             self.included.add(full_url)
             identifier = resource["identifier"][0]
             self.entries.post_if_none_exist(resource, identifier.get("system", ""), identifier["value"])
+
+
+Again = Callable[[Writing, Json, Any, str], Json]
+
+
+def _unchanged(writing: Writing, json: Json, own: None, key: str) -> Json:
+    return json
 
 
 Described = tuple[Json | None, Json]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from ketafhir.mapping.codecs.base import Codec
@@ -22,10 +23,11 @@ _HINT = "send YYYYMMDDHHMMSS with an offset such as -0500"
 
 def read_dtm(text: str, c: Context) -> Time:
     """The time of a DTM text; the zone of the site completes a time without offset. Raises Unreadable."""
-    return _usual(text) or _read_dtm(text, c)
+    return usual_time(text) or _read_dtm(text, c)
 
 
-def _usual(text: str) -> Time | None:
+@lru_cache(maxsize=512)  # of one message: most of its times are the same
+def usual_time(text: str) -> Time | None:
     """The time of a text to the second with offset, as most are; None for any other and for what is wrong with it."""
     if len(text) != 19 or not (text[:14].isdigit() and text[15:].isdigit() and text.isascii()):
         return None

@@ -1,1 +1,0 @@
-"""A fast check of FHIR resources against profiles: no FHIRPath engine, no terminology server, no network."""

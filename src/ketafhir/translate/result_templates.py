@@ -1,0 +1,134 @@
+"""An OBX that differs in number and time only from one that was read before takes all else from there.
+
+A monitor says the same things again and again: of an OBX only the number and the time are new. What is kept
+(`Context.read`) was read in the same surroundings (tables, zone, authorities, sender) from the same texts of all other
+fields, with no warning, no preserved text, no null, and no segment below it. So nothing but number, time and the group it
+stands in tells one record from the other.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping.codecs.times import DateTime, usual_time
+from ketafhir.mapping.codecs.values import ObservationValue
+from ketafhir.mapping.engine import Mapping
+from ketafhir.plain import copier
+from ketafhir.therapy.records import Observation
+from ketafhir.therapy.values import Quantity, Time
+from ketafhir.translate.blood_pressure import role_of
+from ketafhir.translate.observed import OBX, code_key, moment
+from ketafhir.translate.reading import Account, Reading
+
+_SET_ID, _TYPE, _VALUE, _UNIT, _TIME = 1, 2, 5, 6, 14
+_plain_number = re.compile(r"-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?", re.ASCII).fullmatch
+_copy = copier(
+    Observation, "key", "patient", "visit", "report", "order", "part_of", "response", "panel", "value", "effective",
+    "group_time", "place", "told",
+)  # fmt: skip
+
+
+class Template(NamedTuple):
+    """A record as it was read, without what is its own; the end of its identity; and its role in a blood pressure."""
+
+    record: Observation
+    unit: str
+    display: str
+    identity: str
+    role: str
+
+
+class Group(NamedTuple):
+    """What the records of one group have in common (`results.read_results`); `identity` begins that of each."""
+
+    report: str
+    order: str
+    part_of: str
+    start: Time | None
+    identity: str
+
+
+class Templates:
+    """The OBX of one group of one message."""
+
+    __slots__ = ("_group", "_mapping", "_moment", "_reading", "_time", "_usable")
+
+    def __init__(self, reading: Reading, group: Group) -> None:
+        self._reading, self._group = reading, group
+        self._mapping = reading.tables.mapping(OBX)
+        self._usable = is_usable(self._mapping)
+        self._time: Time | None = None
+        self._moment = ""
+
+    def read(self, result: Result) -> tuple[Observation, str] | None:
+        """The record of an OBX like one known, with its identity and place, and its role in a blood pressure; else None."""
+        segment = result.obx
+        fields = segment.fields
+        if result.notes or result.others or len(fields) <= _TIME or not self._usable:
+            return None
+        reading = self._reading
+        found: Template | None = reading.c.read.get((OBX, _common(fields)))
+        if found is None or not _plain_number(fields[_VALUE]):
+            return None
+        time = usual_time(fields[_TIME])
+        if time is None:
+            return None
+        known, unit, display, identity, role = found
+        reading.accounts.append(Account(segment, self._mapping))
+        reading.c.segment = segment
+        if time is not self._time:
+            self._time, self._moment = time, moment(time)
+        report, order, part_of, start, begin = self._group
+        return (
+            _copy(
+                known, begin + identity + self._moment, reading.patient, reading.visit, report, order, part_of, "", "",
+                Quantity(Decimal(fields[_VALUE]), unit, display), time, start, segment.occurrence, reading.told,
+            ),
+            role,
+        )  # fmt: skip
+
+    def learn(self, result: Result, record: Observation, warned: int) -> None:
+        """Keep a record just read, before it is changed, for those like it. `warned` is `Context.warned` before it was read."""
+        fields, value = result.obx.fields, record.value
+        if not (
+            self._usable and len(fields) > _TIME and fields[_TYPE] == "NM"
+            and self._reading.c.warned == warned
+            and isinstance(value, Quantity) and not value.comparator and _plain_number(fields[_VALUE])
+            and record.effective is not None and usual_time(fields[_TIME]) is not None
+            and not (record.preserved or record.notes or result.notes or result.others or record.identifier)
+        ):  # fmt: skip
+            return
+        bare = _copy(record, "", "", "", "", "", "", "", "", None, None, None, 0, (Decimal(0), ""))
+        identity = f"{code_key(record.code)}|{record.sub_id}|"
+        template = Template(bare, value.unit, value.display, identity, role_of(record.code))
+        self._reading.c.remember((OBX, _common(fields)), template)
+
+
+def _common(fields: list[str]) -> str:
+    """All fields but set id, value and time, as one text: no field holds the separator."""
+    return "|".join(fields[_TYPE:_VALUE] + fields[_UNIT:_TIME] + fields[_TIME + 1 :])
+
+
+@lru_cache(maxsize=64)
+def is_usable(mapping: Mapping) -> bool:
+    """Whether set id, value and time are read as they are without a site overlay, and decide nothing else."""
+    own = {_SET_ID, _VALUE, _TIME}
+    known: dict[int, list[tuple[str, type | None, tuple[int, ...]]]] = {}
+    for row in mapping.table(OBX).rows:
+        if row.when and row.when.cell.field in own:
+            return False
+        cells = tuple(cell.field for cell in row.cells)
+        plain = not row.each and not row.when and not any(cell.component for cell in row.cells)
+        for field in own.intersection(cells):
+            known.setdefault(field, []).append(
+                (row.domain, type(row.codec) if row.codec else None, cells if plain else ())
+            )
+    return known == {
+        _SET_ID: [("", None, (_SET_ID,))],
+        _VALUE: [("value", ObservationValue, (_TYPE, _VALUE, _UNIT))],
+        _TIME: [("effective", DateTime, (_TIME,))],
+    }
