@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from fhir_peer import HapiServer
+from postgresql_server import Missing, PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,18 @@ def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer
     started = server.start(Settings(port=0), work_dir=work)
     yield HapiServer(started.url)
     server.stop(started.port, work_dir=work)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run. Where it cannot be had the tests are skipped, or fail if
+    KETAFHIR_TEST_POSTGRESQL says `required`."""
+    try:
+        pytest.importorskip("psycopg", reason="psycopg is missing: make setup")
+        server = PostgresServer()
+    except (Missing, pytest.skip.Exception) as error:
+        if os.environ.get("KETAFHIR_TEST_POSTGRESQL") == "required":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield server
+    server.stop()

@@ -18,7 +18,8 @@ from ketafhir.service.intake import Channel, Intake
 from ketafhir.service.legs import Legs
 from ketafhir.service.receiver import Receiver
 from ketafhir.service.translating import FHIR
-from ketafhir.store.sqlite import SqliteStore
+from ketafhir.store.opening import open_store
+from ketafhir.store.protocol import Store
 from ketafhir.store.states import RECEIVED
 from ketafhir.sync.client import FhirClient
 from ketafhir.sync.token import read_token
@@ -42,7 +43,7 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._thread = ThreadPoolExecutor(1, "ketafhir-intake")
         self._stack = contextlib.AsyncExitStack()
-        self.store: SqliteStore
+        self.store: Store
         self.worker: Worker
         self.intake: Intake
 
@@ -55,7 +56,7 @@ class App:
         """Open the store, take up what it holds, and listen."""
         async with contextlib.AsyncExitStack() as stack:
             channels = {one.name: _channel(one, self._config) for one in self._config.listeners}
-            self.store = await asyncio.to_thread(SqliteStore, self._config.store.path)
+            self.store = await asyncio.to_thread(open_store, self._config.store.place)
             stack.push_async_callback(self._close_store)
             self._start_worker(stack)
             self.intake = Intake(self.store, channels)

@@ -88,7 +88,7 @@ def _queue(args: argparse.Namespace) -> int:
         from ketafhir.config import find, load
 
         file = find(args.config)
-        args.store = str(load(file).store.path) if file else None
+        args.store = load(file).store.place if file else None
     return command.run(args)
 
 

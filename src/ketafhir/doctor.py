@@ -61,7 +61,7 @@ def examine(file: str | None = None) -> Iterator[Finding]:
     yield from _programs(needed=server.state == "wrong")
     for listener in config.listeners:
         yield from _listener(listener)
-    yield _store(config.store.path)
+    yield _store(config.store.place)
     for site in dict.fromkeys(one.site for one in config.listeners):
         yield _tables(site)
 
@@ -151,20 +151,20 @@ def _port(listener: ListenerSettings) -> Finding:
     return Finding("ok", what, f"{listener.host}:{listener.port} is free")
 
 
-def _store(path: Path) -> Finding:
-    from ketafhir.store.sqlite import SqliteStore
+def _store(place: str) -> Finding:
+    from ketafhir.store.opening import is_url, open_store, shown
 
-    what = f"store {path}"
-    if not path.exists():
-        return _room_for(path, what)
+    what = f"store {shown(place)}"
+    if not is_url(place) and not Path(place).exists():
+        return _room_for(Path(place), what)
     try:
-        store = SqliteStore(path, create=False)
+        store = open_store(place, create=False)
         try:
             counts = store.counts()
         finally:
             store.close()
     except StoreError as error:
-        return Finding("wrong", what, str(error), "mend it, or name another [store] path")
+        return Finding("wrong", what, str(error), "mend it, or name another [store]")
     stuck = counts.deliveries["parked"] + counts.deliveries["dead"] + counts.outcomes["failed"]
     if stuck:
         return Finding("note", what, f"{stuck} parked, dead or failed", "`ketafhir queue list --state parked`")

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="default: KETAFHIR_CONFIG, else ketafhir.toml")
     parser.add_argument("--listen", metavar="HOST:PORT", help="in place of the first listener's; port 0: any")
     parser.add_argument("--fhir", metavar="URL", help="in place of [fhir] url")
-    parser.add_argument("--store", metavar="PATH", help="in place of [store] path")
+    parser.add_argument("--store", metavar="PATH|URL", help="in place of [store] path or url")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +44,10 @@ def settings(args: argparse.Namespace) -> Config:
     if args.fhir:
         config = replace(config, fhir=replace(config.fhir, url=args.fhir))
     if args.store:
-        config = replace(config, store=replace(config.store, path=Path(args.store)))
+        from ketafhir.config import StoreSettings
+
+        url = "://" in args.store
+        config = replace(config, store=StoreSettings(url=args.store) if url else StoreSettings(Path(args.store)))
     return config
 
 

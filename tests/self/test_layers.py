@@ -54,6 +54,8 @@ OWNERS = {
     "httpx": {"sync", "demo"},  # the demo reads the server by a way of its own
     "sqlite3": {"store", "translate"},  # of translate only the spilled history of a long file
     "matplotlib": {"demo"},
+    "psycopg": {"store"},
+    "cryptography": {"sync"},
 }
 
 HEAVY = {"pydantic", "fhir", "hl7apy", "httpx", "asyncio", "logging", "matplotlib", "tqdm"}

@@ -177,6 +177,55 @@ class StoreContract:
         assert not second.reused
         assert first.message_id != second.message_id
 
+    # --- several in one commit
+
+    def test_a_batch_is_there_when_it_has_ended(self, store: Store, reopen: Callable[[], Store]) -> None:
+        with store.batch():
+            first = store.accept(message("C1", "p1", records=(RecordChange("p1", 0, b"one"),)))
+            assert store.record("p1") == (b"one", 1)
+            second = store.accept(message("C2", "p1", records=(RecordChange("p1", 1, b"two"),)))
+            assert store.accept(message("C1", "p1")).message_id == first.message_id
+        again = reopen()
+        assert again.record("p1") == (b"two", 2)
+        assert claim(again).message_id == first.message_id < second.message_id
+
+    def test_what_fails_in_a_batch_takes_nothing_with_it(self, store: Store) -> None:
+        with store.batch():
+            store.accept(message("C1", "p1", records=(RecordChange("p1", 0, b"one"),)))
+            with pytest.raises(RecordsChanged):
+                store.accept(message("C2", "p1", records=(RecordChange("p1", 0, b"lost"),)))
+            with pytest.raises(Unknown):
+                store.show(99)
+            store.accept(message("C3", "p1"))
+        assert store.counts().deliveries["queued"] == 2
+        assert store.seen("PUMP|WARD", "C2", message("C2").sha256) is None
+        assert store.record("p1") == (b"one", 1)
+
+    def test_a_batch_that_breaks_off_leaves_nothing(self, store: Store) -> None:
+        def broken() -> None:
+            with store.batch():
+                store.accept(message("C1", "p1"))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            broken()
+        assert store.counts().outcomes["translated"] == 0
+        store.accept(message("C2", "p1"))
+        assert store.counts().outcomes["translated"] == 1
+
+    def test_others_see_nothing_of_a_batch_before_its_end(self, store: Store) -> None:
+        got: list[int] = []
+        other = threading.Thread(target=lambda: got.append(store.counts().outcomes["translated"]))
+        with store.batch():
+            store.accept(message("C1", "p1"))
+            other.start()
+            other.join(0.2)
+        other.join()
+        assert got in ([0], [1])  # before it, or after it; SQLite lets nobody in meanwhile
+        with store.batch():
+            store.accept(message("C2", "p1"))
+        assert store.counts().outcomes["translated"] == 2
+
     # --- records and keys
 
     def test_a_record_is_read_as_it_was_written(self, store: Store) -> None:
@@ -477,6 +526,17 @@ class StoreContract:
             store.retry(first.message_id)
         assert store.retry(first.message_id, force=True) == 1
         assert claim(store).message_id == first.message_id
+
+    def test_a_dead_one_is_not_sent_beside_one_that_is_under_way(self, store: Store) -> None:
+        """Two of one patient at once would have no order."""
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        store.settle(send(store), dead("bad"))
+        later = send(store)
+        with pytest.raises(NotAllowed, match="being sent at this moment"):
+            store.retry(first.message_id, force=True)
+        store.settle(later, done())
+        assert store.retry(first.message_id, force=True) == 1
 
     def test_what_is_done_or_under_way_is_not_retried(self, store: Store) -> None:
         accepted = store.accept(message("C1", "p1"))

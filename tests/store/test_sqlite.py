@@ -14,7 +14,7 @@ import pytest
 from contract import Clock, StoreContract, claim, message
 
 from ketafhir.errors import StoreError
-from ketafhir.store import database
+from ketafhir.store import sqlite_file as database
 from ketafhir.store import statements as sql
 from ketafhir.store.protocol import Inbound, Result, Store
 from ketafhir.store.sqlite import SqliteStore
@@ -217,9 +217,9 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.OVERTAKEN_BY, (1,)),
         (sql.PARTITIONS_OF_ALIAS, ("k", "t")),
         (sql.VERSION, ("d", "r")),
-        (sql.LIST, (0, 0, None, 1)),
-        (sql.LIST_DELIVERIES, (0, 0, None, 1, "queued")),
-        (sql.LIST_OUTCOMES, (0, 0, None, 1, "refused")),
+        (sql.LIST, (0, 0, 0, None, None, 1)),
+        (sql.LIST_DELIVERIES, ("queued", 0, 0, 0, None, None, 1)),
+        (sql.LIST_OUTCOMES, ("refused", 0, None, 1)),
         (sql.DELIVERIES, (1,)),
         (sql.ATTEMPTS, (1,)),
     ],

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ketafhir.errors import StoreError
+from ketafhir.store.opening import open_store
 from ketafhir.store.protocol import Store
 from ketafhir.store.rows import DeliveryRow, Detail, Summary
-from ketafhir.store.sqlite import SqliteStore
 from ketafhir.store.states import DEAD, DELIVERY_STATES, OUTCOMES, PARKED
 
 _HEAD = ("ID", "CONTROL ID", "TYPE", "TO", "STATE", "TRIES", "AGE", "NEXT TRY", "REASON")
@@ -40,18 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
     retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
     for command in (listing, showing, retrying):
-        command.add_argument("--store", metavar="FILE", help="the store of the service")
+        command.add_argument("--store", metavar="FILE|URL", help="the store of the service")
         command.add_argument("--config", metavar="FILE", help="its configuration, which names the store")
         command.add_argument("--json", action="store_true", help="JSON in place of a table")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 done, 1 refused or not there, 2 no store named. `args.store` is the path of the file."""
+    """Exit code: 0 done, 1 refused or not there, 2 no store named. `args.store` is a path or URL."""
     if not args.store:
         sys.stderr.write("ketafhir queue: name the store with --store FILE, or with --config FILE\n")
         return 2
     try:
-        store = SqliteStore(args.store, create=False)
+        store = open_store(args.store, create=False)
         try:
             return _COMMANDS[args.queue_command](store, args)
         finally:

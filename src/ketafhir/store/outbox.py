@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 
 from ketafhir.store import statements as sql
 from ketafhir.store import states
+from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement
 
 STOPPED = "the worker stopped in mid-attempt: whether it was done is not known"
 
 
-def claim(cursor: sqlite3.Cursor, worker: str, lease_seconds: float, destination: str, now: float) -> Delivery | None:
+def claim(cursor: Cursor, worker: str, lease_seconds: float, destination: str, now: float) -> Delivery | None:
     """The oldest delivery that may go now, under a new token."""
+    cursor.claiming()
     _free(cursor, cursor.execute(sql.EXPIRED, (now,)).fetchall(), now)
     found = cursor.execute(sql.NEXT_DUE, (destination, now)).fetchone()
     if found is None:
@@ -23,14 +24,14 @@ def claim(cursor: sqlite3.Cursor, worker: str, lease_seconds: float, destination
     return Delivery(delivery_id, message_id, token + 1, *rest)
 
 
-def reclaim(cursor: sqlite3.Cursor, worker: str, now: float) -> int:
+def reclaim(cursor: Cursor, worker: str, now: float) -> int:
     """What a dead process of this name held."""
     held = cursor.execute(sql.HELD_BY, (worker,)).fetchall()
     _free(cursor, held, now)
     return len(held)
 
 
-def _free(cursor: sqlite3.Cursor, held: list[tuple[int, str, float, str]], now: float) -> None:
+def _free(cursor: Cursor, held: list[tuple[int, str, float, str]], now: float) -> None:
     """Claimed: back for nothing. In flight: back with an attempt, since it may have been done."""
     for delivery_id, state, sent_at, worker in held:
         if state == states.CLAIMED:
@@ -41,13 +42,13 @@ def _free(cursor: sqlite3.Cursor, held: list[tuple[int, str, float, str]], now: 
             cursor.execute(sql.REQUEUE_AMBIGUOUS, (STOPPED, delivery_id))
 
 
-def mark_inflight(cursor: sqlite3.Cursor, delivery: Delivery, lease_seconds: float, now: float) -> None:
+def mark_inflight(cursor: Cursor, delivery: Delivery, lease_seconds: float, now: float) -> None:
     """From here on it may have been done."""
     _held(cursor, delivery, states.INFLIGHT)
     cursor.execute(sql.MARK_INFLIGHT, (now, now + lease_seconds, delivery.id))
 
 
-def give_back(cursor: sqlite3.Cursor, delivery: Delivery) -> None:
+def give_back(cursor: Cursor, delivery: Delivery) -> None:
     """Claimed and not sent after all."""
     state, _, _ = _held(cursor, delivery, states.QUEUED)
     if state != states.CLAIMED:
@@ -55,7 +56,7 @@ def give_back(cursor: sqlite3.Cursor, delivery: Delivery) -> None:
     cursor.execute(sql.FREE, (delivery.id,))
 
 
-def settle(cursor: sqlite3.Cursor, delivery: Delivery, settlement: Settlement, now: float) -> None:
+def settle(cursor: Cursor, delivery: Delivery, settlement: Settlement, now: float) -> None:
     """The attempt, the new state and what was learned."""
     _, sent_at, worker = _held(cursor, delivery, settlement.state)
     started_at = now if sent_at is None else sent_at
@@ -65,8 +66,8 @@ def settle(cursor: sqlite3.Cursor, delivery: Delivery, settlement: Settlement, n
     cursor.execute(
         sql.SETTLE,
         (
-            *(settlement.state, settlement.reason, settlement.not_before, settlement.counted),
-            *(settlement.rejected, None if is_open else now, delivery.id),
+            *(settlement.state, settlement.reason, settlement.not_before, int(settlement.counted)),
+            *(int(settlement.rejected), None if is_open else now, delivery.id),
         ),
     )
     if not is_open:
@@ -74,7 +75,7 @@ def settle(cursor: sqlite3.Cursor, delivery: Delivery, settlement: Settlement, n
     learn_versions(cursor, delivery.destination, settlement.versions or {})
 
 
-def _held(cursor: sqlite3.Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:
+def _held(cursor: Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:
     """State, time of sending and worker of a delivery that is still its claimer's, and may become `state`."""
     found: tuple[str, float | None, str] | None = cursor.execute(sql.HELD, (delivery.id, delivery.token)).fetchone()
     if found is None or found[0] not in (states.CLAIMED, states.INFLIGHT):
@@ -84,16 +85,16 @@ def _held(cursor: sqlite3.Cursor, delivery: Delivery, state: str) -> tuple[str, 
     return found
 
 
-def learn_versions(cursor: sqlite3.Cursor, destination: str, versions: Mapping[str, str | None]) -> None:
+def learn_versions(cursor: Cursor, destination: str, versions: Mapping[str, str | None]) -> None:
     """The ETag of each reference; None forgets it."""
-    for reference, etag in versions.items():
+    for reference, etag in sorted(versions.items()):
         if etag is None:
             cursor.execute(sql.FORGET_VERSION, (destination, reference))
         else:
             cursor.execute(sql.LEARN_VERSION, (destination, reference, etag))
 
 
-def versions_of(cursor: sqlite3.Cursor, destination: str, references: Iterable[str]) -> dict[str, str]:
+def versions_of(cursor: Cursor, destination: str, references: Iterable[str]) -> dict[str, str]:
     """The ETags known for these references."""
     known: dict[str, str] = {}
     for reference in references:

@@ -10,6 +10,7 @@ threads. No payload, record or partition stands in a `repr`, since a `repr` ends
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -187,6 +188,12 @@ class Unfinished:
 class Store(Protocol):
     """The durable inbox and outbox. Every call may raise StoreError (full, locked, read-only, damaged)."""
 
+    def batch(self) -> AbstractContextManager[None]:
+        """What this thread does in the block is committed once, when it ends; each call is all or nothing by itself.
+
+        Raises StoreError at its end where it could not be committed: then nothing of it was done.
+        """
+
     # Inbox.
     def seen(self, sender: str, control_id: str, sha256: bytes) -> Accepted | None:
         """What `accept` would say of a duplicate or a reused MSH-10; None for a message that is new."""
@@ -240,7 +247,8 @@ class Store(Protocol):
 
         A message without deliveries goes back to `unfinished`, for a new translation, and counts as 1. A dead
         one that a later delivery of its partition has overtaken is refused with NotAllowed unless `force` is
-        set, since it would write an older state over a newer one. Raises Unknown.
+        set, since it would write an older state over a newer one; even then while that other one is under way.
+        Raises Unknown.
         """
 
     def release(self, partition: str) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from ketafhir.store import inbox, states
 from ketafhir.store import statements as sql
+from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed, Unknown
 from ketafhir.store.rows import AttemptRow, Counts, DeliveryRow, Detail, Summary
 
 
-def retry(cursor: sqlite3.Cursor, message_id: int, force: bool) -> int:
+def retry(cursor: Cursor, message_id: int, force: bool) -> int:
     """Queues again what is waiting, parked or dead; what has no delivery is translated again."""
+    cursor.reordering()
     deliveries = cursor.execute(sql.DELIVERY_STATES, (message_id,)).fetchall()
     if not deliveries:
         inbox.translate_again(cursor, message_id)
@@ -21,28 +22,34 @@ def retry(cursor: sqlite3.Cursor, message_id: int, force: bool) -> int:
     if not stuck:
         raise NotAllowed(f"message {message_id} has nothing to retry: " + ", ".join(s for _, s in deliveries))
     for delivery_id, state in stuck:
-        if state == states.DEAD and not force:
-            _refuse_overtaken(cursor, message_id, delivery_id)
+        if state == states.DEAD:
+            _refuse_overtaken(cursor, message_id, delivery_id, force)
         _requeue(cursor, delivery_id)
     return len(stuck)
 
 
-def _refuse_overtaken(cursor: sqlite3.Cursor, message_id: int, delivery_id: int) -> None:
-    (later,) = cursor.execute(sql.OVERTAKEN_BY, (delivery_id,)).fetchone()
-    if later is not None:
+def _refuse_overtaken(cursor: Cursor, message_id: int, delivery_id: int, force: bool) -> None:
+    later, at_work = cursor.execute(sql.OVERTAKEN_BY, (delivery_id,)).fetchone()
+    if at_work is not None and (force or at_work == later):
+        raise NotAllowed(
+            f"message {message_id} was overtaken by message {at_work} of the same patient, which is being sent at this "
+            "moment: try again when it has ended"
+        )
+    if later is not None and not force:
         raise NotAllowed(
             f"message {message_id} was overtaken by message {later} of the same patient: "
             "sent now, it would write an older state over a newer one"
         )
 
 
-def _requeue(cursor: sqlite3.Cursor, delivery_id: int) -> None:
+def _requeue(cursor: Cursor, delivery_id: int) -> None:
     cursor.execute(sql.REQUEUE, (delivery_id,))
     cursor.execute(sql.OPEN_PARTITIONS, (delivery_id,))
 
 
-def release(cursor: sqlite3.Cursor, partition: str) -> int:
+def release(cursor: Cursor, partition: str) -> int:
     """Queues again all that is parked in a partition."""
+    cursor.reordering()
     parked = cursor.execute(sql.PARKED_IN, (partition,)).fetchall()
     for (delivery_id,) in parked:
         _requeue(cursor, delivery_id)
@@ -50,21 +57,21 @@ def release(cursor: sqlite3.Cursor, partition: str) -> int:
 
 
 def page(
-    cursor: sqlite3.Cursor, state: str | None, destination: str | None, after: tuple[int, int], limit: int
+    cursor: Cursor, state: str | None, destination: str | None, after: tuple[int, int], limit: int
 ) -> list[Summary]:
     """One page of the queue, by key and never by offset."""
     if state is None:
-        rows = cursor.execute(sql.LIST, (*after, destination, limit))
+        rows = cursor.execute(sql.LIST, (after[0], *after, destination, destination, limit))
     elif state in states.DELIVERY_STATES:
-        rows = cursor.execute(sql.LIST_DELIVERIES, (*after, destination, limit, state))
+        rows = cursor.execute(sql.LIST_DELIVERIES, (state, after[0], *after, destination, destination, limit))
     elif state in states.OUTCOMES:
-        rows = cursor.execute(sql.LIST_OUTCOMES, (*after, destination, limit, state))
+        rows = cursor.execute(sql.LIST_OUTCOMES, (state, after[0], destination, limit))
     else:
         raise ValueError(f"{state!r} is no state")
     return [Summary(*row) for row in rows]
 
 
-def show(cursor: sqlite3.Cursor, message_id: int) -> Detail:
+def show(cursor: Cursor, message_id: int) -> Detail:
     """All that is kept of a message."""
     found = cursor.execute(sql.MESSAGE, (message_id,)).fetchone()
     if found is None:
@@ -74,7 +81,7 @@ def show(cursor: sqlite3.Cursor, message_id: int) -> Detail:
     return Detail(*fields)
 
 
-def _delivery(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> DeliveryRow:
+def _delivery(cursor: Cursor, row: tuple[Any, ...]) -> DeliveryRow:
     delivery_id, destination, *rest = row
     partitions = tuple(found[0] for found in cursor.execute(sql.PARTITIONS, (delivery_id,)))
     attempts = cursor.execute(sql.ATTEMPTS, (delivery_id,)).fetchall()
@@ -83,10 +90,10 @@ def _delivery(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> DeliveryRow:
     return DeliveryRow(*fields)
 
 
-def counts(cursor: sqlite3.Cursor, destination: str | None) -> Counts:
+def counts(cursor: Cursor, destination: str | None) -> Counts:
     """How many there are in each state."""
     outcomes = dict.fromkeys(states.OUTCOMES, 0) | dict(cursor.execute(sql.COUNT_OUTCOMES).fetchall())
     deliveries = dict.fromkeys(states.DELIVERY_STATES, 0)
-    deliveries.update(cursor.execute(sql.COUNT_STATES, (destination,)).fetchall())
-    (oldest,) = cursor.execute(sql.OLDEST_OPEN, (destination,)).fetchone()
+    deliveries.update(cursor.execute(sql.COUNT_STATES, (destination, destination)).fetchall())
+    (oldest,) = cursor.execute(sql.OLDEST_OPEN, (destination, destination)).fetchone()
     return Counts(outcomes, deliveries, oldest)

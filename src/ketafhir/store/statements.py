@@ -1,4 +1,5 @@
-"""Every SQL statement of the store. Tests pin the query plan of those that run often."""
+"""Every SQL statement of the store, for SQLite and PostgreSQL alike: parameters are `?`, and row locks are taken out
+where the database has none. Tests pin the query plan of those that run often."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ COUNT_RESEND = "UPDATE message SET resends = resends + 1 WHERE id = ?"
 INSERT_MESSAGE = """
 INSERT INTO message (listener, peer, sender, control_id, message_type, media_type, received_at, raw, sha256,
                      outcome, issues, ack, ack_state, answer, answer_state, reused)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 
 UNFINISHED = """
@@ -23,13 +24,13 @@ SELECT id, raw, listener, peer, sender, control_id, message_type, media_type, re
 WHERE outcome = 'received' ORDER BY id LIMIT ?
 """
 
-MESSAGE_OUTCOME = "SELECT outcome FROM message WHERE id = ?"
+MESSAGE_OUTCOME = "SELECT outcome FROM message WHERE id = ? FOR UPDATE"
 SET_OUTCOME = "UPDATE message SET outcome = ? WHERE id = ?"
 SET_RESULT = "UPDATE message SET outcome = ?, issues = ?, answer = ?, answer_state = ? WHERE id = ?"
 
 INSERT_DELIVERY = """
 INSERT INTO delivery (message_id, destination, payload, state, not_before, created_at)
-VALUES (?, ?, ?, 'queued', 0, ?)
+VALUES (?, ?, ?, 'queued', 0, ?) RETURNING id
 """
 INSERT_PARTITION = "INSERT INTO delivery_partition (part_key, destination, delivery_id) VALUES (?, ?, ?)"
 
@@ -41,15 +42,15 @@ RECORD = "SELECT body, version FROM record WHERE part_key = ?"
 INSERT_ALIAS = "INSERT INTO alias (kind, text, part_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 PARTITIONS_OF_ALIAS = "SELECT part_key FROM alias WHERE kind = ? AND text = ? ORDER BY part_key"
 
-ACK_STATE = "SELECT ack_state FROM message WHERE id = ?"
+ACK_STATE = "SELECT ack_state FROM message WHERE id = ? FOR UPDATE"
 SET_ACK_STATE = "UPDATE message SET ack_state = ? WHERE id = ?"
-ANSWER_STATE = "SELECT answer_state FROM message WHERE id = ?"
+ANSWER_STATE = "SELECT answer_state FROM message WHERE id = ? FOR UPDATE"
 SET_ANSWER_STATE = "UPDATE message SET answer_state = ? WHERE id = ?"
 
 # --- outbox ---
 
 # The oldest that is due and stands first in each partition it holds. One that waits or is parked blocks the
-# younger ones of its partition, being itself an earlier open delivery.
+# younger ones of its partition, being itself an earlier open delivery. OFFSET keeps PostgreSQL from joining whole tables.
 NEXT_DUE = """
 SELECT d.id, d.message_id, d.token, d.destination, d.payload, d.attempts, d.rejections FROM delivery d
 WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= ?
@@ -57,15 +58,15 @@ WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= 
     SELECT 1 FROM delivery_partition mine
     JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
       AND earlier.destination = d.destination AND earlier.open = 1 AND earlier.delivery_id < d.id
-    WHERE mine.delivery_id = d.id)
-ORDER BY d.id LIMIT 1
+    WHERE mine.delivery_id = d.id LIMIT 1 OFFSET 0)
+ORDER BY d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED
 """
 
 CLAIM = """
 UPDATE delivery SET state = 'claimed', worker = ?, lease_until = ?, token = token + 1, sent_at = NULL
 WHERE id = ?
 """
-HELD = "SELECT state, sent_at, worker FROM delivery WHERE id = ? AND token = ?"
+HELD = "SELECT state, sent_at, worker FROM delivery WHERE id = ? AND token = ? FOR UPDATE"
 MARK_INFLIGHT = """
 UPDATE delivery SET state = 'inflight', sent_at = COALESCE(sent_at, ?), lease_until = ? WHERE id = ?
 """
@@ -73,11 +74,11 @@ FREE = "UPDATE delivery SET state = 'queued', lease_until = NULL WHERE id = ?"
 
 EXPIRED = """
 SELECT id, state, sent_at, worker FROM delivery
-WHERE state IN ('claimed', 'inflight') AND lease_until < ? ORDER BY lease_until
+WHERE state IN ('claimed', 'inflight') AND lease_until < ? ORDER BY lease_until FOR UPDATE SKIP LOCKED
 """
 HELD_BY = """
 SELECT id, state, sent_at, worker FROM delivery
-WHERE state IN ('claimed', 'inflight') AND lease_until > 0 AND worker = ? ORDER BY lease_until
+WHERE state IN ('claimed', 'inflight') AND lease_until > 0 AND worker = ? ORDER BY lease_until FOR UPDATE
 """
 # The token moves on, so that a claimer that comes back too late cannot write.
 REQUEUE_AMBIGUOUS = """
@@ -107,10 +108,10 @@ VERSION = "SELECT etag FROM resource_version WHERE destination = ? AND reference
 
 # --- the operator ---
 
-DELIVERY_STATES = "SELECT id, state FROM delivery WHERE message_id = ? ORDER BY id"
-# A later delivery of one of its partitions that has been written, or may be at this moment.
+DELIVERY_STATES = "SELECT id, state FROM delivery WHERE message_id = ? ORDER BY id FOR UPDATE"
+# A later delivery of one of its partitions that has been written, and one that may be at this moment.
 OVERTAKEN_BY = """
-SELECT MIN(later.message_id) FROM delivery_partition mine
+SELECT MIN(later.message_id), MIN(CASE WHEN later.state <> 'done' THEN later.message_id END) FROM delivery_partition mine
 JOIN delivery_partition theirs ON theirs.part_key = mine.part_key AND theirs.destination = mine.destination
   AND theirs.delivery_id > mine.delivery_id
 JOIN delivery later ON later.id = theirs.delivery_id AND later.state IN ('done', 'claimed', 'inflight')
@@ -122,8 +123,9 @@ WHERE id = ?
 """
 OPEN_PARTITIONS = "UPDATE delivery_partition SET open = 1 WHERE delivery_id = ?"
 PARKED_IN = """
-SELECT DISTINCT d.id FROM delivery_partition p JOIN delivery d ON d.id = p.delivery_id
-WHERE p.part_key = ? AND p.open = 1 AND d.state = 'parked' ORDER BY d.id
+SELECT d.id FROM delivery d
+WHERE d.id IN (SELECT delivery_id FROM delivery_partition WHERE part_key = ? AND open = 1) AND d.state = 'parked'
+ORDER BY d.id FOR UPDATE
 """
 
 _SUMMARY = """
@@ -139,17 +141,17 @@ SELECT m.id, COALESCE(d.id, 0), m.control_id, m.message_type, m.sender, COALESCE
 """
 # A row value compares in order: behind this message, or in it and behind this delivery.
 LIST = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.message_id = m.id
-WHERE m.id >= ?1 AND (m.id, COALESCE(d.id, 0)) > (?1, ?2) AND (?3 IS NULL OR d.destination = ?3)
-ORDER BY m.id, d.id LIMIT ?4
+WHERE m.id >= ? AND (m.id, COALESCE(d.id, 0)) > (?, ?) AND (CAST(? AS TEXT) IS NULL OR d.destination = ?)
+ORDER BY m.id, d.id LIMIT ?
 """
 LIST_DELIVERIES = f"""{_SUMMARY} FROM delivery d JOIN message m ON m.id = d.message_id
-WHERE d.state = ?5 AND d.message_id >= ?1 AND (d.message_id, d.id) > (?1, ?2)
-  AND (?3 IS NULL OR d.destination = ?3)
-ORDER BY d.message_id, d.id LIMIT ?4
+WHERE d.state = ? AND d.message_id >= ? AND (d.message_id, d.id) > (?, ?)
+  AND (CAST(? AS TEXT) IS NULL OR d.destination = ?)
+ORDER BY d.message_id, d.id LIMIT ?
 """
 LIST_OUTCOMES = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.message_id = m.id
-WHERE m.outcome = ?5 AND m.id > ?1 AND d.id IS NULL AND ?2 >= 0 AND (?3 IS NULL OR d.destination = ?3)
-ORDER BY m.id LIMIT ?4
+WHERE m.outcome = ? AND m.id > ? AND d.id IS NULL AND CAST(? AS TEXT) IS NULL
+ORDER BY m.id LIMIT ?
 """
 
 MESSAGE = """
@@ -168,9 +170,9 @@ SELECT worker, started_at, ended_at, kind, status, detail FROM attempt WHERE del
 
 COUNT_OUTCOMES = "SELECT outcome, COUNT(*) FROM message GROUP BY outcome"
 COUNT_STATES = """
-SELECT state, COUNT(*) FROM delivery WHERE ?1 IS NULL OR destination = ?1 GROUP BY state
+SELECT state, COUNT(*) FROM delivery WHERE CAST(? AS TEXT) IS NULL OR destination = ? GROUP BY state
 """
 OLDEST_OPEN = """
 SELECT MIN(created_at) FROM delivery
-WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (?1 IS NULL OR destination = ?1)
+WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (CAST(? AS TEXT) IS NULL OR destination = ?)
 """

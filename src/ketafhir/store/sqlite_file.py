@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ketafhir.errors import StoreError
+from ketafhir.store.cursor import Cursor, without_row_locks
 
-_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _OTHERS = 0o077
 _BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
 
@@ -42,12 +44,26 @@ _SPOKEN = {
 }
 
 
-class Database:
+class SqliteCursor(sqlite3.Cursor):
+    """A `cursor.Cursor`. A writing transaction has the whole file to itself: no lock is needed beside it."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> SqliteCursor:  # type: ignore[override]
+        super().execute(without_row_locks(statement), parameters)
+        return self
+
+    def alone(self, *names: str) -> None:
+        pass
+
+    claiming = reordering = alone
+
+
+class SqliteDatabase:
     """One open SQLite file. Raises StoreError where it cannot be opened, is readable by others or too new."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._batching = False  # and so by the thread that has the lock
         self._connection: sqlite3.Connection | None = None
         _make_private(path, create)
         with self._spoken():
@@ -65,16 +81,28 @@ class Database:
             raise
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Cursor]:
+    def transaction(self) -> Iterator[Cursor]:
         """All or nothing, and on disk when the block has ended."""
         with self._in("BEGIN IMMEDIATE") as cursor:
             yield cursor
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Cursor]:
+    def reading(self) -> Iterator[Cursor]:
         """One consistent view."""
         with self._in("BEGIN") as cursor:
             yield cursor
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """One commit for all transactions of this thread in the block, each a savepoint."""
+        with self._in("BEGIN IMMEDIATE") as cursor:
+            self._batching = True
+            try:
+                yield
+            finally:
+                self._batching = False
+            if not cursor.connection.in_transaction:  # a disk that is full rolls back by itself
+                raise StoreError(f"the store {self.path} has given up a batch of messages")
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -84,19 +112,25 @@ class Database:
                 self._connection = None
 
     @contextmanager
-    def _in(self, begin: str) -> Iterator[sqlite3.Cursor]:
+    def _in(self, begin: str) -> Iterator[SqliteCursor]:
         with self._lock, self._spoken():
             if self._connection is None:
                 raise StoreError(f"the store {self.path} is closed")
             connection = self._connection
+            commit, back = "COMMIT", ["ROLLBACK"]
+            if self._batching:
+                begin, commit, back = "SAVEPOINT one", "RELEASE one", ["ROLLBACK TO one", "RELEASE one"]
+            ended = False
             try:
                 connection.execute(begin)
-                yield connection.cursor()
-                connection.execute("COMMIT")
+                yield connection.cursor(SqliteCursor)
+                connection.execute(commit)
+                ended = True
             finally:
                 # Also after a COMMIT that failed; a full disk has rolled back by itself.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                if not ended and connection.in_transaction:
+                    for statement in back:
+                        connection.execute(statement)
 
     @contextmanager
     def _spoken(self) -> Iterator[None]:
@@ -125,7 +159,7 @@ def _make_private(path: Path, create: bool) -> None:
         raise StoreError(f"the store {path} is open to other users: chmod 600 {path}")
 
 
-def _migrate(cursor: sqlite3.Cursor, path: Path) -> None:
+def _migrate(cursor: Cursor, path: Path) -> None:
     """Runs the migrations that the file has not seen, forward only. Its number is kept in user_version."""
     (current,) = cursor.execute("PRAGMA user_version").fetchone()
     scripts = sorted(_MIGRATIONS.glob("[0-9]*.sql"))

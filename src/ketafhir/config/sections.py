@@ -1,0 +1,82 @@
+"""The settings, section by section, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True, frozen=True)
+class ListenerSettings:
+    """One MLLP port. `sending` holds the (MSH-3.1, MSH-4.1) that are accepted; empty: all."""
+
+    name: str = ""
+    host: str = "127.0.0.1"
+    port: int = 2575
+    site: str = ""
+    timezone: str = ""
+    charset: str = ""
+    sending: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class FhirSettings:
+    """The FHIR server. `parallel`: how many patients are written at a time."""
+
+    url: str = "http://127.0.0.1:8090/fhir"
+    token_file: Path | None = None
+    parallel: int = 4
+
+
+@dataclass(slots=True, frozen=True)
+class StoreSettings:
+    """Where messages are kept: in a file, or in a PostgreSQL database where `url` is set."""
+
+    path: Path = Path("ketafhir.sqlite")
+    url: str = ""
+
+    @property
+    def place(self) -> str:
+        """What `store.opening` opens."""
+        return self.url or str(self.path)
+
+
+@dataclass(slots=True, frozen=True)
+class PolicySettings:
+    """What is taken: MSH-11.1, and whether a message type that is not translated is accepted or rejected."""
+
+    processing_ids: tuple[str, ...] = ("P",)
+    unsupported: str = "accept"
+
+
+@dataclass(slots=True, frozen=True)
+class LimitSettings:
+    """Bytes, connections of one listener, and seconds; `idle_timeout` 0 is never."""
+
+    max_message_bytes: int = 16 * 1024 * 1024
+    max_connections: int = 256
+    idle_timeout: float = 0.0
+    frame_timeout: float = 30.0
+
+
+@dataclass(slots=True, frozen=True)
+class Config:
+    """All settings. `authorities`: name of an assigning authority -> FHIR system."""
+
+    listeners: tuple[ListenerSettings, ...] = (ListenerSettings(name="127.0.0.1:2575"),)
+    authorities: Mapping[str, str] = field(default_factory=dict)
+    default_authority: str = ""
+    fhir: FhirSettings = FhirSettings()
+    store: StoreSettings = StoreSettings()
+    policy: PolicySettings = PolicySettings()
+    limits: LimitSettings = LimitSettings()
+
+
+SECTIONS: dict[str, Any] = {
+    "fhir": FhirSettings,
+    "store": StoreSettings,
+    "policy": PolicySettings,
+    "limits": LimitSettings,
+}

@@ -1,0 +1,117 @@
+"""The store in the tables of a database, whichever it is.
+
+All calls may come from any thread. From asyncio they are made with `asyncio.to_thread`, so that the fsync of a
+commit does not stop the event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+
+from ketafhir.store import inbox, outbox, review, states
+from ketafhir.store.cursor import Database
+from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
+from ketafhir.store.rows import Counts, Detail, Summary
+
+
+class TableStore:
+    """`protocol.Store` in a database, which it closes with itself."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def batch(self) -> AbstractContextManager[None]:
+        return self._database.batch()
+
+    def seen(self, sender: str, control_id: str, sha256: bytes) -> Accepted | None:
+        with self._database.reading() as cursor:
+            return inbox.seen(cursor, sender, control_id, sha256)
+
+    def accept(self, message: Inbound) -> Accepted:
+        with self._database.transaction() as cursor:
+            return inbox.accept(cursor, message, self._clock())
+
+    def unfinished(self, limit: int = 100) -> list[Unfinished]:
+        with self._database.reading() as cursor:
+            return inbox.unfinished(cursor, limit)
+
+    def complete(self, message_id: int, result: Result) -> None:
+        with self._database.transaction() as cursor:
+            inbox.complete(cursor, message_id, result, self._clock())
+
+    def record(self, partition: str) -> tuple[bytes | None, int]:
+        with self._database.reading() as cursor:
+            return inbox.record(cursor, partition)
+
+    def lookup(self, kind: str, text: str) -> list[str]:
+        with self._database.reading() as cursor:
+            return inbox.lookup(cursor, kind, text)
+
+    def ack_delivered(self, message_id: int, leg: Leg = "ack") -> None:
+        with self._database.transaction() as cursor:
+            inbox.set_owed(cursor, message_id, leg, states.DELIVERED)
+
+    def ack_undelivered(self, message_id: int, leg: Leg = "ack") -> None:
+        with self._database.transaction() as cursor:
+            inbox.set_owed(cursor, message_id, leg, states.UNDELIVERED)
+
+    def claim(self, worker: str, lease_seconds: float, destination: str) -> Delivery | None:
+        with self._database.transaction() as cursor:
+            return outbox.claim(cursor, worker, lease_seconds, destination, self._clock())
+
+    def mark_inflight(self, delivery: Delivery, lease_seconds: float) -> None:
+        with self._database.transaction() as cursor:
+            outbox.mark_inflight(cursor, delivery, lease_seconds, self._clock())
+
+    def give_back(self, delivery: Delivery) -> None:
+        with self._database.transaction() as cursor:
+            outbox.give_back(cursor, delivery)
+
+    def settle(self, delivery: Delivery, settlement: Settlement) -> None:
+        with self._database.transaction() as cursor:
+            outbox.settle(cursor, delivery, settlement, self._clock())
+
+    def reclaim(self, worker: str) -> int:
+        with self._database.transaction() as cursor:
+            return outbox.reclaim(cursor, worker, self._clock())
+
+    def learn_versions(self, destination: str, versions: Mapping[str, str | None]) -> None:
+        with self._database.transaction() as cursor:
+            outbox.learn_versions(cursor, destination, versions)
+
+    def versions_of(self, destination: str, references: Iterable[str]) -> dict[str, str]:
+        with self._database.reading() as cursor:
+            return outbox.versions_of(cursor, destination, references)
+
+    def retry(self, message_id: int, *, force: bool = False) -> int:
+        with self._database.transaction() as cursor:
+            return review.retry(cursor, message_id, force)
+
+    def release(self, partition: str) -> int:
+        with self._database.transaction() as cursor:
+            return review.release(cursor, partition)
+
+    def page(
+        self,
+        *,
+        state: str | None = None,
+        destination: str | None = None,
+        after: tuple[int, int] = (0, 0),
+        limit: int = 50,
+    ) -> list[Summary]:
+        with self._database.reading() as cursor:
+            return review.page(cursor, state, destination, after, limit)
+
+    def show(self, message_id: int) -> Detail:
+        with self._database.reading() as cursor:
+            return review.show(cursor, message_id)
+
+    def counts(self, destination: str | None = None) -> Counts:
+        with self._database.reading() as cursor:
+            return review.counts(cursor, destination)
+
+    def close(self) -> None:
+        self._database.close()
