@@ -53,8 +53,8 @@ check: setup ## format, lint, types
 bench: setup ## speed beside the peers, as CPU ratios from one run
 	@$(BIN)/python -m benchmarks
 
-profiles: setup java node ## compile profiles/fsh into profiles/definitions
-	@scripts/profiles.sh $(BIN) profiles/definitions
+profiles: setup java node ## compile profiles/fsh into profiles/definitions and checks.json
+	@scripts/profiles.sh $(BIN) profiles
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compile profiles/fsh into the folder $2 with the commands of $1. What is made from the mapping tables is read, not written.
+# Compile profiles/fsh into definitions/ and checks.json of the folder $2 with the commands of $1. What is made from the mapping tables is read, not written.
 set -euo pipefail
 bin=$1 out=$2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ketafhir
@@ -36,6 +36,6 @@ if ! grep -qE '[^0-9]0 Errors' "$work/sushi.log"; then
   grep -E -A2 '^error' "$work/sushi.log" >&2 || tail -5 "$work/sushi.log" >&2
   exit 1
 fi
-rm -rf "$out" && mkdir -p "$out"
-cp "$work"/fsh/fsh-generated/resources/*.json "$out/"
-echo "$(ls "$out" | wc -l) definitions in $out" >&2
+rm -rf "$out/definitions" && mkdir -p "$out/definitions"
+cp "$work"/fsh/fsh-generated/resources/*.json "$out/definitions/"
+"$bin/ketafhir" profiles checks --core "$core/$package" --definitions "$out/definitions" --out "$out/checks.json" >&2

@@ -33,7 +33,10 @@ def test_in_a_wheel(tmp_path: Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found = {module.path(name) for name in ("mappings", "profiles/definitions", "docker/hapi", "stories")}
+    found = {
+        module.path(name)
+        for name in ("mappings", "profiles/definitions", "profiles/checks.json", "docker/hapi", "stories")
+    }
     assert found == {tmp_path / place for place in included.values()}
 
 

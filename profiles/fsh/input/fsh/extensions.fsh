@@ -5,11 +5,11 @@ Id: preserved-field
 Title: "Preserved field"
 Description: "A field of an HL7v2 segment that no row of the mapping tables maps: its place and its text as sent. It goes back to that place."
 Context: Element
-* extension contains place 1..1 and value 1..1
+* extension contains place 1..1 and value 0..1
 * extension[place].value[x] only string
 * extension[place] ^short = "Segment and field, such as RXA-23 or OBX-5.10"
 * extension[value].value[x] only string
-* extension[value] ^short = "The text as sent, escapes and all"
+* extension[value] ^short = "The text as sent, escapes and all; absent where only the place was told"
 
 Extension: V2Dtm
 Id: v2-dtm
