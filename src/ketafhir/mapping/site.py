@@ -17,7 +17,7 @@ from ketafhir.plain import Plain, names
 FILE = "settings.csv"
 _DEFAULTS = ["setting", "value", "values", "comment"]
 _OWN = ["setting", "value", "comment"]
-_PARTS = ("segments", "codesystems", FILE)
+_PARTS = ("segments", "codesystems", FILE, "limits.csv")
 
 
 class SiteSettings(Plain):
@@ -34,7 +34,9 @@ def folder(site: str) -> Path:
     for found in (Path(site), data.path("mappings/sites") / site):
         if any((found / part).exists() for part in _PARTS):
             return found.resolve()
-    raise ConfigError(f"there is no site overlay {site}: name a folder that holds segments/, codesystems/ or {FILE}")
+    raise ConfigError(
+        f"there is no site overlay {site}: name a folder that holds segments/, codesystems/, {FILE} or limits.csv"
+    )
 
 
 def load(folder: str, site: Path | None) -> SiteSettings:

@@ -26,6 +26,7 @@ from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy.asjson import dump_history, load_history
 from ketafhir.therapy.fold import History, waste_group
 from ketafhir.therapy.records import KINDS, Observation, Records
+from ketafhir.translate.checking import infusions, is_drawn
 
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
@@ -89,7 +90,7 @@ class Histories:
 
     def complete(self, known: Known, told: Records) -> None:
         """Load the rows that these records of the patient meet."""
-        for infusion in _infusions(known.history, told):
+        for infusion in infusions(known.history, told):
             self._load(known, known.infusion_row(infusion))
         for heading in _headings(told):
             self._load(known, known.heading_row(heading))
@@ -154,11 +155,19 @@ class KnownHistory(History):
             if len(self._known) > 1:
                 ready, numbers, _ = known.history.prepare(own)
                 known.history.add(ready, numbers)
+                self._share_at_hand(known)
             for row, part in _rows(known, own):
                 body = orjson.dumps(dump_history(part))
                 changed.append(RecordChange(row, known.versions.get(row, 0), body))
                 known.versions[row] = known.versions.get(row, 0) + 1
         return changed
+
+    def _share_at_hand(self, known: Known) -> None:
+        """What the session noted of one of several patients."""
+        if known.patient in self.charts:
+            known.history.charts[known.patient] = self.charts[known.patient]
+        own = known.history.infusions
+        known.history.counters.update({key: one for key, one in self.counters.items() if key in own})
 
     def stored(self) -> None:
         """The store has taken the changes."""
@@ -180,11 +189,15 @@ def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
     """The rows that hold what was told, as they are now."""
     history = known.history
     others = Records(observations=_for_orders(history))
-    yield known.patient, replace(history, administrations={}, others=others, groups={})
+    yield known.patient, replace(history, administrations={}, others=others, groups={}, counters={})
     for infusion in _infusions_of(told):
+        if infusion not in history.infusions:
+            continue
         acts = {key: history.administrations[key] for key in history.infusions.get(infusion, ())}
         wastes = {key: one for key, one in history.others.wastes.items() if one.infusion == infusion}
-        yield known.infusion_row(infusion), History(administrations=acts, others=Records(wastes=wastes))
+        counters = {key: one for key, one in history.counters.items() if key == infusion}
+        row = History(administrations=acts, others=Records(wastes=wastes), counters=counters)
+        yield known.infusion_row(infusion), row
     for heading in _headings(told, around=False):
         yield known.heading_row(heading), History(others=_under(heading, history.others))
 
@@ -216,14 +229,16 @@ def _under(heading: str, others: Records) -> Records:
 
 
 def _for_orders(history: History) -> dict[str, Observation]:
-    """What was observed for an order, such as the dosing weight: its infusions are judged by it."""
-    return {key: one for key, one in history.others.observations.items() if one.order}
+    """What was observed for an order, such as the dosing weight, and the drug drawn: infusions are judged by these."""
+    return {key: one for key, one in history.others.observations.items() if one.order or is_drawn(one)}
 
 
 def _index(history: History) -> None:
     """The groups of observations and wastes, which follow from them."""
     told = [
-        (name, one.key) for one in history.others.observations.values() for name in (one.report, one.panel, one.order)
+        (name, one.key)
+        for one in history.others.observations.values()
+        for name in (one.report, one.panel, one.order, one.part_of)
     ]
     told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
     for name, key in told:
@@ -232,17 +247,10 @@ def _index(history: History) -> None:
 
 
 def _infusions_of(told: Records) -> list[str]:
-    """The infusions that records tell of, by what was given or wasted."""
+    """The infusions that records tell of, by what was given, wasted or counted."""
     given = [act.infusion for act in told.administrations.values()]
-    return list(dict.fromkeys(given + [waste.infusion for waste in told.wastes.values()]))
-
-
-def _infusions(history: History, told: Records) -> list[str]:
-    """The infusions that records tell of, and those of the orders that they tell of."""
-    found = dict.fromkeys(_infusions_of(told))
-    for order in told.orders.values():
-        found.update(dict.fromkeys(history.courses.get(order.key.rpartition("|")[0], ())))
-    return list(found)
+    seen = [one.part_of for one in told.observations.values() if one.part_of]
+    return list(dict.fromkeys([*given, *(waste.infusion for waste in told.wastes.values()), *seen]))
 
 
 def _join(into: History, other: History) -> None:

@@ -120,10 +120,10 @@ def order(
 
     `per` is the concentration. An order with a `highest` rate is titrated: what is needed may lie between the two.
     """
-    told, needed, unit = _rates(rate, dose, over, weight, per)
+    told, needed, unit = rates(rate, dose, over, weight, per)
     if told is None or not needed:
         return None
-    top = _rates(highest, dose, over, weight, per)[0]
+    top = rates(highest, dose, over, weight, per)[0]
     if top is not None and told < needed <= top * (1 + Fraction(limits.order_ok) / 100):
         return None
     dosed = f"{dose.value} {dose.unit}" if dose else ""
@@ -131,14 +131,14 @@ def order(
     return _graded("C2", "order-inconsistent", told, needed, limits.order_ok, limits.order_stop, text)
 
 
-def _rates(
+def rates(
     rate: Rate | Quantity | None,
     dose: Quantity | None,
     over: Quantity | None,
     weight: Quantity | None,
     per: Quantity | None,
 ) -> tuple[Fraction | None, Fraction | None, str]:
-    """The rate told and the rate needed, in mL/h, else in mg/h, with that unit."""
+    """The rate told and the rate that a dose over a time needs, in mL/h, else in mg/h, with that unit."""
     for unit, of_rate, of_amount in (
         ("mL/h", measures.millilitres_per_hour, measures.millilitres),
         ("mg/h", measures.milligrams_per_hour, measures.milligrams),
@@ -361,11 +361,11 @@ def highest_rate(
 
 
 def clock(device: Time, receipt: Time, limits: Limits) -> Mismatch | None:
-    """C13: the clock of a device against the time of receipt."""
+    """C13: the clock of a device against the time of receipt, or an event against the message that tells it."""
     skew = Fraction(device.at - receipt.at)
     if abs(skew) <= Fraction(limits.clock_skew) * 60:
         return None
-    text = f"the device says {device.iso}, received {receipt.iso}: {rounded(abs(skew) / 60)} min apart"
+    text = f"the sender says {device.iso}, told at {receipt.iso}: {rounded(abs(skew) / 60)} min apart"
     return Mismatch("C13", "clock-skew", "warning", text)
 
 

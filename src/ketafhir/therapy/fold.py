@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
 from ketafhir.plain import Plain, field, names, replace
+from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
 from ketafhir.therapy.values import Identifier
 
@@ -33,7 +34,8 @@ class History(Plain):
     `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`
     holds the keys of the acts of an infusion, `courses` the infusions of an order, `groups` the keys of the observations
     of a report, form, decision, blood pressure or order, and of the wastes of an order (`waste_group`). All is found by
-    key, so that a message costs the same however much was told before it.
+    key, so that a message costs the same however much was told before it. `charts` (by patient) and `counters` (by infusion)
+    follow from the records.
     """
 
     patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class History(Plain):
     infusions: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     courses: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
+    charts: MutableMapping[str, Chart] = field(default_factory=dict)
+    counters: MutableMapping[str, Counters] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
@@ -72,7 +76,9 @@ class History(Plain):
         _list(self.infusions, [(act.infusion, act.key) for act in acts])
         _list(self.courses, [(act.order, act.infusion) for act in acts])
         seen = new.observations.values()
-        _list(self.groups, [(group, one.key) for one in seen for group in (one.report, one.panel, one.order)])
+        _list(
+            self.groups, [(group, one.key) for one in seen for group in (one.report, one.panel, one.order, one.part_of)]
+        )
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
         for kind in WHOLE:
             known = getattr(self.others, kind)

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rejects", metavar="FILE", help="write the messages that are refused (HL7v2)")
     parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
     parser.add_argument(
-        "--site", metavar="DIR", help="site overlay: a folder with segments/, codesystems/ or settings.csv, or its name"
+        "--site",
+        metavar="DIR",
+        help="site overlay: a folder with segments/, codesystems/, settings.csv or limits.csv, or its name",
     )
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
+from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded, Coding
 
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
@@ -56,3 +57,12 @@ def _kinds() -> dict[str, Kind]:
         profile = _PROFILE + row["profile"] if row["profile"] else ""
         found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))
     return found
+
+
+_WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
+
+
+def is_weight(one: Observation) -> bool:
+    """Whether an observation is a body weight."""
+    kind = kind_of(one.code)
+    return kind is not None and kind.name in _WEIGHTS

@@ -6,25 +6,24 @@ from typing import TYPE_CHECKING
 
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
-from ketafhir.mapping import codes
 from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
 from ketafhir.therapy.fold import WHOLE, History, completed, waste_group
 from ketafhir.therapy.fold import act as settled_act
-from ketafhir.therapy.records import Observation, Order, Records, Source
-from ketafhir.therapy.values import Quantity
+from ketafhir.therapy.records import Order, Records, Source
 from ketafhir.translate import incoming, patients, provenance
+from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
 
 if TYPE_CHECKING:
     from ketafhir.therapy.infusion import Act, Course
+    from ketafhir.translate.checking import Checking
     from ketafhir.translate.spill import Spill
 
 _IN_MEMORY = 1000  # messages: most files are shorter, and never see a database
-_WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
 
 
 class Step(Plain):
@@ -86,11 +85,14 @@ class Session:
         source: Source | None,
     ) -> tuple[Json, dict[str, Course]]:
         """Add prepared records and render what they changed; gives the Bundle and the infusions they touched."""
-        affected = _affected(self.history, new)
+        checking = _checking(self.history, new, self.settings)
+        affected = checking.infusions if checking else []
         before = {key: self._course(key) for key in affected if key in self.history.infusions}
         identities = {act.order for found in before.values() for act in (found.first,)}
         known = {identity: bool(self._orders(identity)) for identity in identities}
         orders_told = self._orders_to_write(new)
+        if checking:
+            checking.before(before)
         self.history.add(new, numbers)
         after = {key: self._course(key) for key in affected}
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
@@ -98,12 +100,11 @@ class Session:
         self._render(writing, new, before, after, relinked, orders_told)
         if source is not None:
             provenance.render(writing, source, self.settings)
+            c.issues += _clock(new, source, self.settings)
         for found in after.values():
-            _findings(c, found)
-        if after and new.observations:
-            from ketafhir.translate import volumes
-
-            c.issues += volumes.check(new, after, self.settings.tables.limits)
+            _findings(c, found, before.get(found.key))
+        if checking:
+            c.issues += checking.after(after)
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
         return writing.entries.transaction(), after
 
@@ -127,20 +128,12 @@ class Session:
 
     def _course(self, infusion: str) -> Course:
         from ketafhir.therapy.infusion import course
+        from ketafhir.translate.checking import dosing_weight
 
         told = [settled_act(self.history.administrations[key]) for key in self.history.infusions[infusion]]
         found = self._orders(told[0].order)
         order = found[0] if found else None
-        return course(infusion, told, order, self._weight(found))
-
-    def _weight(self, found: list[Order]) -> Quantity | None:
-        """The dosing weight told with the order, the newest."""
-        keys = [order.key for order in found]
-        history = self.history
-        told = [history.others.observations[one] for key in keys for one in history.groups.get(key, ())]
-        told = [one for one in told if one.order in keys and _is_weight(one)]
-        newest = max(told, key=lambda one: one.told, default=None)
-        return newest.value if newest and isinstance(newest.value, Quantity) else None
+        return course(infusion, told, order, dosing_weight(self.history, [one.key for one in found]))
 
     def _render(
         self,
@@ -237,18 +230,31 @@ class Session:
             out.observations.update({key: known.observations[key] for key in self.history.groups.get(panel, ())})
 
 
-def _is_weight(observation: Observation) -> bool:
-    told = observation.code
-    return told is not None and any(told.has(one.system, one.code) for one in map(codes.code, _WEIGHTS))
+def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:
+    """C13: what a message tells cannot have happened after it was sent (MSH-7). An MSH-7 without minutes says too little."""
+    sent = source.sent
+    if sent is None or not sent.has_clock or 0 < len(sent.sent.partition("+")[0].partition("-")[0]) < 12:
+        return []
+    times = [one.effective for one in new.observations.values() if not one.response]
+    for act in new.administrations.values():
+        times += [act.start, act.end]
+    last = max((one for one in times if one is not None), key=lambda one: one.at, default=None)
+    if last is None or last.at <= sent.at:
+        return []
+    from ketafhir.therapy import checks
+
+    skew = checks.clock(last, sent, settings.tables.limits)
+    return [skew.issue("MSH-7", last.iso)] if skew else []
 
 
-def _affected(history: History, new: Records) -> list[str]:
-    """The infusions whose course this message may change: those it tells of, and those of the orders it tells."""
-    found = dict.fromkeys(act.infusion for act in new.administrations.values())
-    for order in new.orders.values():
-        identity = order.key.rpartition("|")[0]
-        found.update(dict.fromkeys(history.courses.get(identity, ())))
-    return list(found)
+def _checking(history: History, new: Records, settings: Settings) -> Checking | None:
+    """The checks that new records call for: what tells only of a patient, or vital signs, has none."""
+    told = new.orders or new.administrations or new.wastes
+    if not told and not any(one.part_of or is_weight(one) for one in new.observations.values()):
+        return None
+    from ketafhir.translate.checking import Checking
+
+    return Checking(history, new, settings.tables.limits)
 
 
 def _changed(act: Act, before: Course | None) -> bool:
@@ -261,8 +267,11 @@ def _summary(found: Course) -> tuple[object, ...]:
     return found.status, found.start, found.end, found.total, keys, found.first.route
 
 
-def _findings(c: Context, found: Course) -> None:
+def _findings(c: Context, found: Course, before: Course | None) -> None:
+    """What this message has brought about in the course of an infusion."""
     for finding in found.findings:
+        if before is not None and finding in before.findings:
+            continue
         issue = Issue("warning", finding.code, finding.text, where="RXA-20", value=finding.act)
         if issue not in c.issues:
             c.issues.append(issue)

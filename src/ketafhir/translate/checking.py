@@ -1,0 +1,351 @@
+"""Where the consistency checks run: on an order as it is told, on an infusion as it is folded (docs/errors.md).
+
+A finding is told with the message that brings it about, and not again with later ones that change nothing about it. What
+already happened is a warning; a program for a pump is refused by who writes it (`Mismatch.issue(to_pump=True)`).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ketafhir.errors import Issue
+from ketafhir.mapping import codes
+from ketafhir.plain import replace
+from ketafhir.therapy import checks, measures, volumes
+from ketafhir.therapy.charts import Chart, Span, Weight
+from ketafhir.therapy.checks import Limits, Mismatch
+from ketafhir.therapy.fold import History, completed, waste_group
+from ketafhir.therapy.infusion import GIVEN, Act, Course
+from ketafhir.therapy.records import Observation, Order, Records
+from ketafhir.therapy.values import Coded, Quantity
+from ketafhir.therapy.volumes import Reading, Segment
+from ketafhir.translate.kinds import is_weight
+
+_COUNTER, _SEGMENT, _DRAWN = "mdc.vol-fluid-deliv-total", "keta.segment-volume", "keta.drawn-amount"
+_WITHDRAWN = ("entered-in-error", "deleted")
+_FIELDS = {"C1": (25, 25), "C2": (23, 21), "C3": (23, 21), "C11": (25, 25), "C12": (23, 21)}
+"""The field of RXE, and of RXO, that a finding about an order is told at."""
+
+
+def _weights(new: Records) -> list[Observation]:
+    """The body weights measured, and not told for an order."""
+    return [one for one in new.observations.values() if not (one.order or one.part_of) and is_weight(one)]
+
+
+def infusions(history: History, new: Records) -> list[str]:
+    """The infusions that records may change or say something about, of those known and those told."""
+    found = dict.fromkeys(act.infusion for act in new.administrations.values())
+    found |= dict.fromkeys(one.infusion for one in new.wastes.values() if one.infusion in history.infusions)
+    for order in new.orders.values():
+        found.update(dict.fromkeys(history.courses.get(order.key.rpartition("|")[0], ())))
+    for one in new.observations.values():
+        if one.part_of and one.part_of in history.infusions:
+            found[one.part_of] = None
+        if one.part_of and one.part_of in history.administrations:
+            found[history.administrations[one.part_of][-1].infusion] = None
+    for patient in {one.patient for one in _weights(new)} & history.charts.keys():
+        found.update(dict.fromkeys(history.charts[patient].spans))
+    return list(found)
+
+
+def _identities(history: History, new: Records) -> list[str]:
+    """The orders that records tell, and all of a patient who was weighed."""
+    found = dict.fromkeys(key.rpartition("|")[0] for key, one in new.orders.items() if one.owned)
+    for patient in {one.patient for one in _weights(new)} & history.charts.keys():
+        found.update(dict.fromkeys(history.charts[patient].orders))
+    return list(found)
+
+
+def note(history: History, new: Records, after: dict[str, Course]) -> None:
+    """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps."""
+    for order in new.orders.values():
+        chart = history.charts.get(order.patient, Chart())
+        identity = order.key.rpartition("|")[0]
+        if identity not in chart.orders:
+            history.charts[order.patient] = replace(chart, orders=(*chart.orders, identity))
+    for one in _weights(new):
+        _note_weight(history, history.others.observations[one.key])
+    for found in after.values():
+        _note_span(history, found)
+    for key, one in new.observations.items():
+        if one.part_of and _is(one, _COUNTER):
+            _note_counter(history, history.others.observations[key])
+
+
+def _note_weight(history: History, one: Observation) -> None:
+    chart = history.charts.get(one.patient, Chart())
+    weights = {key: weight for key, weight in chart.weights.items() if key != one.key}
+    time = one.effective or one.group_time
+    if time is not None and isinstance(one.value, Quantity) and one.status not in _WITHDRAWN:
+        weights[one.key] = Weight(time.at, one.value)
+    history.charts[one.patient] = replace(chart, weights=weights)
+
+
+def _note_span(history: History, found: Course) -> None:
+    patient, span = found.first.patient, span_of(found)
+    chart = history.charts.get(patient, Chart())
+    if chart.spans.get(found.key) == span:
+        return
+    spans = {key: one for key, one in chart.spans.items() if key != found.key}
+    if span is not None:
+        spans[found.key] = span
+    history.charts[patient] = replace(chart, spans=spans)
+
+
+def span_of(found: Course) -> Span | None:
+    """When an infusion ran; None where it gave nothing at a rate, or its end is not known."""
+    if found.start is None or not any(act.told.rate is not None and act.state in GIVEN for act in found.acts):
+        return None
+    if found.end is None and found.status not in ("running", "held"):
+        return None
+    return Span(found.key, found.first.visit, found.start.at, found.end.at if found.end else None)
+
+
+def _note_counter(history: History, one: Observation) -> None:
+    told = {key: reading for key, reading in history.counters.get(one.part_of, {}).items() if key != one.key}
+    volume = measures.millilitres(one.value) if isinstance(one.value, Quantity) else None
+    if volume is not None and one.effective is not None and one.status not in _WITHDRAWN:
+        assert isinstance(one.value, Quantity)
+        told[one.key] = (one.effective.at, one.value.value if one.value.unit == "mL" else measures.rounded(volume))
+    history.counters[one.part_of] = told
+
+
+class Checking:
+    """The checks around one message: `before` and `after` it is folded in."""
+
+    def __init__(self, history: History, new: Records, limits: Limits) -> None:
+        self.history, self.new, self.limits = history, new, limits
+        self.infusions = infusions(history, new)
+        self.identities = _identities(history, new)
+        self.earlier: list[Issue] = []
+
+    def before(self, courses: dict[str, Course]) -> None:
+        """Remember what was wrong already."""
+        if courses or self.identities:
+            self.earlier = self._all(courses)
+
+    def after(self, courses: dict[str, Course]) -> list[Issue]:
+        """What is wrong now and was not. What is at hand of a patient follows the records from here on."""
+        note(self.history, self.new, courses)
+        found = self._all(courses) if courses or self.identities else []
+        found += self._segment_volumes(courses)
+        return [one for one in dict.fromkeys(found) if one not in self.earlier]
+
+    def _all(self, courses: dict[str, Course]) -> list[Issue]:
+        found = [one for identity in self.identities for one in self._of_order(identity)]
+        for course in courses.values():
+            found += self._of_infusion(course)
+        return found
+
+    def _orders(self, identity: str) -> list[Order]:
+        keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
+        return [completed(self.history.orders[key]) for key in keys if key in self.history.orders]
+
+    def _of_order(self, identity: str) -> list[Issue]:
+        orders = self._orders(identity)
+        if not orders:
+            return []
+        dosing = dosing_weight(self.history, [order.key for order in orders])
+        chart = self.history.charts.get(orders[0].patient)
+        last = chart.weight(orders[0].told[0]) if chart else None
+        number = orders[0].filler or orders[0].placer
+        at = 0 if orders[0].intent == "filler" else 1
+        found = []
+        for one in order_mismatches(orders[0], self.limits, dosing, last):
+            where = f"{('RXE', 'RXO')[at]}-{_FIELDS[one.check][at]}" if one.check in _FIELDS else "OBX-5"
+            found.append(one.issue(where, number.value if number else ""))
+        return found
+
+    def _of_infusion(self, course: Course) -> list[Issue]:
+        orders = self._orders(course.first.order)
+        found = [
+            one.issue(where, act.told.key)
+            for act in course.acts
+            if act.told.rate is not None and act.state in GIVEN
+            for where, one in self._of_act(course, act, orders)
+        ]
+        ends = [
+            (act.told.start, act.told.end) for act in course.acts if act.told.rate is not None and act.state in GIVEN
+        ]
+        crossed = volumes.overlap([(start, end) for start, end in ends if start is not None])
+        if crossed:
+            found.append(crossed.issue("RXA-4", course.key))
+        chart = self.history.charts.get(course.first.patient)
+        if chart and course.start and course.weight:
+            wrong = checks.weight(course.weight, chart.weight(course.start.at), self.limits)
+            found += [wrong.issue("OBX-5", course.key)] if wrong else []
+        found += self._balance(course, orders)
+        return found + self._counter(course)
+
+    def _of_act(self, course: Course, act: Act, orders: list[Order]) -> list[tuple[str, Mismatch]]:
+        per = act.told.concentration or course.concentration
+        top = next((order.max_rate for order in orders if order.max_rate), None)
+        one = checks.highest_rate(act.told.rate, top, self.limits, weight=course.weight, per=per)
+        return [("RXA-6", one)] if one else []
+
+    def _balance(self, course: Course, orders: list[Order]) -> list[Issue]:
+        """C9 and C10: what was drawn for an infusion against what was given and wasted of it, once it is over."""
+        if course.total is None:
+            return []
+        known = [
+            self.history.others.wastes[key] for key in self.history.groups.get(waste_group(course.first.order), ())
+        ]
+        wastes = [one for one in known if one.infusion == course.key and not one.deleted and one.amount]
+        if not wastes:
+            return []
+        drawn = self._drawn(course, orders)
+        wasted = [measures.milligrams(one.amount) for one in wastes]
+        if drawn is None or any(one is None for one in wasted):
+            return []
+        out = measures.rounded(sum((one for one in wasted if one is not None), Fraction(0)))
+        given, lost = Quantity(course.total, "mg"), Quantity(out, "mg")
+        held = Quantity(measures.rounded(drawn), "mg")
+        found = [checks.waste(held, given, lost, None, self.limits)]
+        lots = {act.told.lot for act in course.acts if act.told.lot}
+        bag = "/".join(sorted(lots)) or course.first.order
+        found += checks.ledger([checks.Draw(bag, bag, drawn, Fraction(course.total) + Fraction(out))])
+        return [one.issue("OBX-5", course.key) for one in found if one]
+
+    def _drawn(self, course: Course, orders: list[Order]) -> Fraction | None:
+        """The mg drawn: as told for the infusion, else the drug of the order's mixture where one bag was used."""
+        told = [
+            measures.milligrams(one.value)
+            for one in map(self.history.others.observations.get, self.history.groups.get(course.key, ()))
+            if one and is_drawn(one) and one.status not in _WITHDRAWN and isinstance(one.value, Quantity)
+        ]
+        if told:
+            return sum((one for one in told if one is not None), Fraction(0)) if all(told) else None
+        lots = {act.told.lot for act in course.acts if act.told.lot}
+        return _additive(orders[0]) if orders and len(lots) <= 1 else None
+
+    def _counter(self, course: Course) -> list[Issue]:
+        """C6 and C7 over the pump's counter."""
+        told = self.history.counters.get(course.key)
+        if not told:
+            return []
+        readings = sorted((Reading(at, Fraction(volume)) for at, volume in told.values()), key=lambda one: one.at)
+        fallen = volumes.rollback(readings)
+        found = [fallen.issue("OBX-5", course.key)] if fallen else []
+        segments = segments_of(course)
+        if segments is None:
+            return found
+        return found + [
+            one.issue("OBX-5", str(measures.rounded(at))) for at, one in _unreconciled(segments, readings, self.limits)
+        ]
+
+    def _segment_volumes(self, courses: dict[str, Course]) -> list[Issue]:
+        """C6 of the volumes that a message tells of single segments."""
+        found = []
+        for one in self.new.observations.values():
+            if one.part_of and isinstance(one.value, Quantity) and _is(one, _SEGMENT):
+                told = measures.millilitres(one.value)
+                acts = [
+                    (course, act) for course in courses.values() for act in course.acts if act.told.key == one.part_of
+                ]
+                segment = _segment(*acts[0]) if acts else None
+                if told is not None and segment and segment.end is not None:
+                    wrong = volumes.volume([segment], Reading(segment.end, told), self.limits)
+                    found += [wrong.issue("OBX-5", str(one.value.value))] if wrong else []
+        return found
+
+
+def order_mismatches(
+    order: Order, limits: Limits, dosing: Quantity | None, last: Quantity | None = None
+) -> list[Mismatch]:
+    """C1 to C4, C11 and C12 of one order: `dosing` is the weight it was made with, `last` the last one measured."""
+    dose = order.dose if isinstance(order.dose, Quantity) else None
+    per = order.concentration
+    drug = _additive(order)
+    found = [
+        checks.concentration(
+            per, Quantity(measures.rounded(drug), "mg") if drug is not None else None, order.volume, limits
+        ),
+        checks.order(order.rate, dose, order.over, limits, weight=dosing, per=per, highest=order.max_rate),
+        checks.weight(dosing, last, limits),
+        checks.highest_rate(order.rate, order.max_rate, limits, weight=dosing, per=per),
+    ]
+    if is_ketamine(order.drug):
+        found += checks.protocol(order.rate, dose, order.over, limits, weight=dosing, per=per)
+        found.append(checks.base_strength(per, limits)[1])
+    if found[1] is not None and found[1].level == "stop":
+        found.append(_mistaken(order, dose, limits, dosing))
+    return [one for one in found if one is not None]
+
+
+def _mistaken(order: Order, dose: Quantity | None, limits: Limits, dosing: Quantity | None) -> Mismatch | None:
+    """C11: whether a rate that does not fit the dose is one in another unit."""
+    told, needed, _ = checks.rates(order.rate, dose, order.over, dosing, order.concentration)
+    return checks.unit(told, needed, limits, weight=dosing, per=order.concentration)
+
+
+def _additive(order: Order) -> Fraction | None:
+    """The mg of the order's drug in its mixture; None where it is not told."""
+    told = [one for one in order.ingredients if one.kind != "base" and one.amount is not None]
+    same = [one for one in told if one.drug and order.drug and _same(one.drug, order.drug)] or told
+    amounts = [measures.milligrams(one.amount) for one in same]
+    return amounts[0] if len(amounts) == 1 else None
+
+
+def _same(one: Coded, other: Coded) -> bool:
+    return any(other.has(coding.system, coding.code) for coding in one.codings)
+
+
+def is_ketamine(drug: Coded | None) -> bool:
+    """Whether a drug is ketamine, by its code or its name; esketamine is another."""
+    if drug is None:
+        return False
+    for coding in drug.codings:
+        known = codes.find(coding.system, coding.code)
+        if known and known.name.startswith("drug.ketamine"):
+            return True
+    words = " ".join((drug.text, *(coding.display for coding in drug.codings))).lower()
+    return "ketamine" in words.replace("esketamine", "")
+
+
+def dosing_weight(history: History, orders: list[str]) -> Quantity | None:
+    """The weight told with orders (their keys), the newest."""
+    told = [history.others.observations[key] for order in orders for key in history.groups.get(order, ())]
+    weights = [one for one in told if one.order in orders and is_weight(one) and isinstance(one.value, Quantity)]
+    newest = max(weights, key=lambda one: one.told, default=None)
+    return newest.value if newest and isinstance(newest.value, Quantity) else None
+
+
+def segments_of(course: Course) -> list[Segment] | None:
+    """The segments of what was given in mL/h; None where one of them cannot be told so."""
+    acts = [act for act in course.acts if act.told.rate is not None and act.state in GIVEN]
+    segments = [_segment(course, act) for act in acts]
+    return [one for one in segments if one] if all(segments) else None
+
+
+def _segment(course: Course, act: Act) -> Segment | None:
+    told = act.told
+    rate = measures.millilitres_per_hour(told.rate, course.weight, told.concentration or course.concentration)
+    if rate is None or told.start is None or (act.end is None and act.state != "running"):
+        return None
+    return Segment(told.start.at, act.end.at if act.end else None, rate)
+
+
+def _unreconciled(segments: list[Segment], readings: list[Reading], limits: Limits) -> list[tuple[Fraction, Mismatch]]:
+    """C6 of each reading; one that is as far off as the one before says nothing new."""
+    found = []
+    off: Fraction | None = None
+    for at, one in enumerate(readings):
+        wrong = volumes.volume(segments, one, limits, earlier=readings[:at])
+        if wrong is None:
+            off = None
+            continue
+        now = volumes.delivered(segments, one.at) - one.volume
+        if off is None or abs(now - off) > Fraction(limits.volume_least):
+            found.append((one.volume, wrong))
+        off = now
+    return found
+
+
+def is_drawn(one: Observation) -> bool:
+    """Whether an observation is the drug drawn up for an infusion."""
+    return bool(one.part_of) and _is(one, _DRAWN)
+
+
+def _is(one: Observation, name: str) -> bool:
+    code = codes.code(name)
+    return one.code is not None and one.code.has(code.system, code.code)
