@@ -96,7 +96,7 @@ def test_an_end_that_nobody_told_is_not_invented() -> None:
 
 
 def test_a_segment_that_was_over_when_the_next_began_is_completed_and_comes_back_as_told() -> None:
-    held = Held(ras(rxa(end="1030"), rxa("2", start="1030", end="1100", amount="30"), status="CM"))
+    held = Held(ras(rxa(end="1030"), rxa("2", start="1030", end="1100", amount="30"), sent="1101", status="CM"))
     assert [one["status"] for one in held.segments] == ["completed", "completed"]
     assert held.codes == []
     text = to_hl7v2(held.bundle).text

@@ -145,7 +145,7 @@ def test_the_amount_of_a_segment_that_is_rate_times_time_is_derived(tmp_path: Pa
 @pytest.mark.parametrize("rxa12", DIALECTS[1:])
 def test_another_amount_is_told_beside_the_rate_and_in_no_sum(tmp_path: Path, rxa12: str) -> None:
     folder = site(tmp_path, rxa12)
-    told = ras(rxa("1", "1000", "1030", {**rate(rxa12, "20"), 6: "9.5", 7: "mL"}, "CP"), status="CM")
+    told = ras(rxa("1", "1000", "1030", {**rate(rxa12, "20"), 6: "9.5", 7: "mL"}, "CP"), sent="1030", status="CM")
     (result,) = iter_fhir([told], site=folder)
     assert not isinstance(result, Refused)
     assert [issue.code for issue in result.issues] == ["dose-rate-mismatch"]
