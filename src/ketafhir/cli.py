@@ -18,6 +18,7 @@ from ketafhir.errors import KetafhirError
 
 COMMANDS = {
     "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
+    "explain": ("ketafhir.explain.command", "show what becomes of each field of a message, or what a feed needs"),
     "tables": ("ketafhir.mapping.command", "check, show or export the mapping tables"),
     "profiles": ("ketafhir.profiles.command", "write what the FHIR package takes from the mapping tables"),
     "serve": ("ketafhir.serve_command", "take HL7v2 over MLLP and carry it to a FHIR server"),

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "mapping": {"therapy", "hl7v2", "fhir"},
     "translate": {"therapy", "hl7v2", "fhir", "mapping"},
     "profiles": {"fhir", "mapping", "translate", "__init__"},
+    "explain": {"therapy", "hl7v2", "fhir", "mapping", "translate"},
     "sync": {"store", "fhir"},
     "config": {"hl7v2"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},

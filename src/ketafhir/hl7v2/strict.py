@@ -62,6 +62,13 @@ def segment_types(version: str, name: str) -> list[tuple[int, str, int, int]]:
     return [_field_type(child) for child in reference[1]] if reference else []
 
 
+def field_names(version: str, name: str) -> dict[int, str]:
+    """The name of each field of a segment, such as `administered code`; none where hl7apy does not know the version or segment."""
+    reference = _reference(name, "Segment", version) if _library(version) else None
+    named = [(child[0], child[1][3]) for child in reference[1]] if reference else []
+    return {int(field.rsplit("_", 1)[1]): str(long or "").replace("_", " ").lower() for field, long in named}
+
+
 def _field_type(child: Any) -> tuple[int, str, int, int]:
     name, reference, (least, most), *_ = child
     return int(name.rsplit("_", 1)[1]), str(reference[2]), least, most

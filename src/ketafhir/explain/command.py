@@ -1,0 +1,132 @@
+"""`ketafhir explain`: what becomes of a message field by field, or of a feed in sums."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ketafhir.errors import ConfigError, Issue, Refused, TableError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from ketafhir.explain.account import Told
+    from ketafhir.explain.sums import Sums
+    from ketafhir.translate.settings import Settings
+
+_EPILOG = """\
+One message is shown field by field: its text, and the FHIR element, value, row and codec it went by; or that it is preserved,
+or dropped and why. Of several messages the sums are shown: refusals, unknown codes, preserved and dropped fields, rows, each
+with its count and first place; sums hold codes and places, and nothing that is of a patient. --number shows one of them.
+Exit code: 0 explained; 1 something is refused, or there is no message; 2 usage.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.epilog = _EPILOG
+    parser.add_argument("file", metavar="FILE", help="a file of HL7v2 messages, or - for standard input")
+    parser.add_argument(
+        "--number", metavar="N", type=int, help="of several messages show this one, read after those before it"
+    )
+    parser.add_argument("--html", metavar="FILE", help="write a page that needs nothing else, instead of text")
+    parser.add_argument("--site", metavar="DIR", help="site overlay, as in translate")
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain a file; gives the exit code."""
+    from ketafhir.translate.settings import default
+
+    try:
+        settings = default(args.timezone, args.site)
+        file = sys.stdin.buffer if args.file == "-" else open(args.file, "rb")  # noqa: SIM115  # closed at the end of the process
+        page = open(args.html, "wb") if args.html else None  # noqa: SIM115  # closed below
+    except (ConfigError, TableError, OSError) as error:
+        print(f"ketafhir explain: {error}", file=sys.stderr)
+        return 2
+    try:
+        told, sums = explained(iter(lambda: file.read(1 << 16), b""), settings, args.number)
+    except Refused as refusal:
+        for issue in refusal.issues:
+            print(f"ketafhir explain: {issue.line()}", file=sys.stderr)
+        return 1
+    if page is not None:
+        from ketafhir.explain.page import page_of
+
+        with page:
+            page.write(page_of(told, sums).encode("utf-8"))
+    else:
+        _print(told, sums)
+    return 1 if (told.refused if told else sums.refused) else 0
+
+
+def explained(source: Iterator[bytes], settings: Settings, number: int | None = None) -> tuple[Told | None, Sums]:
+    """The account of the only message, or of that number; else None; and the sums of all messages.
+
+    Raises Refused where there is no such message, or the only one cannot be read at all.
+    """
+    from ketafhir.explain import account
+    from ketafhir.explain.sums import Sums
+    from ketafhir.hl7v2.stream import split_messages
+    from ketafhir.translate.incoming import parse
+    from ketafhir.translate.session import Session
+
+    session, sums = Session(settings), Sums()
+    told: Told | None = None
+    unread: Refused | None = None
+    count = 0
+    for count, data in enumerate(split_messages(_hl7v2(source)), 1):
+        wanted = count == (number or 1)
+        message = None
+        try:
+            message = parse(data)
+            step = session.take(message)
+        except Refused as refusal:
+            sums.refuse(count, message, refusal.issues)
+            if wanted and message is not None:
+                told = account.of_refused(message, refusal.issues)
+            elif wanted:
+                unread = refusal
+            continue
+        sums.take(count, message, step)
+        if wanted:
+            told = account.of_step(message, step, settings)
+        if count == number:
+            break
+    if number is None and count > 1:
+        return None, sums
+    if unread is not None:
+        raise unread
+    if told is None:
+        text = f"there is no message {number}: there are {count}" if count else "there is no HL7v2 message in the input"
+        raise Refused(Issue("error", "input-unknown", text, hl7="100"))
+    return told, sums
+
+
+def _hl7v2(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The input, if it is not FHIR. Raises Refused."""
+    begun = False
+    for chunk in source:
+        if not begun and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+            text = "FHIR is not explained: `ketafhir translate --to hl7v2 --report FILE` accounts for each element"
+            raise Refused(Issue("error", "input-unknown", text, hl7="100"))
+        begun = True
+        yield chunk
+
+
+def _print(told: Told | None, sums: Sums) -> None:
+    import shutil
+
+    from ketafhir.explain.terminal import Terminal
+
+    on_terminal = sys.stdout.isatty()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter still shows the rest
+    width = max(40, min(shutil.get_terminal_size((120, 24)).columns, 200))
+    terminal = Terminal(width, on_terminal and not os.environ.get("NO_COLOR"))
+    for line in terminal.message(told) if told else terminal.sums(sums):
+        print(line)

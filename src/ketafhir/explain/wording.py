@@ -1,0 +1,44 @@
+"""What terminal and page say alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ketafhir.explain.account import Line
+
+SIGNS = {"mapped": "=", "preserved": "~", "dropped": "x"}
+"""One sign for each fate, for those who see no colours."""
+
+MEANINGS = {
+    "mapped": "mapped: an element of FHIR that comes back by the same row",
+    "preserved": "preserved: no row maps it; it stands in an extension and comes back",
+    "dropped": "dropped: it does not come back, for the reason given",
+}
+HEADINGS = {
+    "refusals": "Refused: nothing of these messages is written",
+    "codes": "Codes that no map has, and units and types that are not understood",
+    "warnings": "Other warnings",
+    "notes": "Notes",
+    "preserved": "Preserved fields: no row maps them",
+    "dropped": "Dropped fields, and why",
+    "rows": "Rows that read",
+}
+
+
+def target_lines(line: Line) -> Iterator[tuple[str, bool]]:
+    """What became of a field, line by line, and whether the line is of less weight (row, codec, reason)."""
+    for target in line.targets:
+        if target.element:
+            yield f"{target.element}: {target.value}" if line.fate == "mapped" else target.element, False
+        by = ", ".join(
+            filter(None, (target.row, target.codec and f"codec {target.codec}", ", ".join(target.resources)))
+        )
+        if by:
+            yield by, True
+    if line.why:
+        yield line.why, bool(line.targets)
+    elif not line.targets and line.fate:
+        yield line.fate, True
