@@ -45,6 +45,7 @@ FACTS: list[tuple[str, str, set[str]]] = [
     ("ORC-9", "20260309090400-0500", {R + "authoredOn"}),
     ("ORC-10", "CL-1^Clark^Ada^^^^^^WILLOW", {"Practitioner.name.family", R + "recorder.display"}),
     ("ORC-12", "DR-1^Sample^Rowan^^^Dr^^^WILLOW", {"Practitioner.name.family", R + "requester.display"}),
+    ("ORC-16", "OUT^Bag is out^L", {R + "statusReason.coding.display"}),
     ("ORC-29", "I^Outpatient order^HL70482", {R + "category.coding.code"}),
     ("RXE-2", "6130^ketamine HCl^RXNORM", {M + "code.coding.display", R + "medicationReference.display"}),
     ("RXE-3", "30.0", {DOSAGE + "doseAndRate.doseRange.low.value"}),
@@ -175,10 +176,11 @@ maybe = st.none()
 OVER = st.builds(Quantity, st.integers(1, 999).map(Decimal), st.sampled_from(["s", "min", "h", "d"]))
 doses = quantities("mg", "mg/kg", "mL") | st.builds(Range, quantities("mg") | maybe, quantities("mg"))
 ingredients = st.builds(Ingredient, st.sampled_from(["base", "additive", ""]), concepts, quantities("mg", "mL") | maybe)
+CONTROLS, STATUSES = TABLES.code_map("request-control"), TABLES.code_map("request-status")
 STATES = [
-    OrderState(control, status)
-    for control in TABLES.code_map("request-control").v2_to_domain
-    for status in ("", *TABLES.code_map("request-status").v2_to_domain)
+    OrderState(control, status, CONTROLS.v2_to_domain[control], STATUSES.domain_to_fhir.get(status, ""))
+    for control in CONTROLS.v2_to_domain
+    for status in ("", *STATUSES.v2_to_domain)
 ]
 
 
@@ -198,6 +200,7 @@ def orders_of(draw: st.DrawFn) -> Order:
         filler=filler,
         group=draw(numbered | maybe),
         state=draw(st.sampled_from(STATES)),
+        status_reason=draw(concepts | maybe),
         placed=draw(times | maybe),
         requester=requester,
         enterer=enterer,

@@ -34,7 +34,7 @@ from ketafhir.translate.writing import Writing, resource_id
 CATEGORY = "O^Outpatient order^HL70482"
 FULL_ORC = (
     "ORC|XO|P-2^EHR|F-2^PHARM|G-2^EHR|SC||||20260309080400-0500|CL-1^Clerk^Ada^^^^^^WILLOW"
-    "||DR-1^Example^Rowan^^^Dr^^^WILLOW|||||||||||||||||" + CATEGORY
+    "||DR-1^Example^Rowan^^^Dr^^^WILLOW||||OUT^Bag is empty^L|||||||||||||" + CATEGORY
 )
 FULL_RXE = (
     "RXE||6130^ketamine^RXNORM|30|40.50|mg^^UCUM|^Solution for infusion|^By pump~^Monitor SpO2|||50.0"
@@ -276,7 +276,7 @@ def test_details_inside_an_administration_only_fill() -> None:
     (order,) = reading.records.orders.values()
     assert not order.owned
     assert order.notes == ("Of the order",)
-    assert order.state == OrderState("RE", "CM")
+    assert order.state == OrderState("RE", "CM", "stands", "completed")
     assert [account.segment.name for account in reading.accounts if account.segment.name == "ORC"] == []
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Administration", "Give", "Infusion", "Order", "Patient", "Result", "Walked", "walk"]
 
-_PHARMACY = frozenset(("RAS", "RDE", "RDS", "RGV", "OMP"))
+# Of the general order messages only those of drugs come here.
+_PHARMACY = frozenset(("RAS", "RDE", "RDS", "RGV", "OMP", "ORM", "ORR", "ORP", "RRE", "RRG"))
 # What each order of a message must have for its data to have an owner.
 _REQUIRED: dict[str, tuple[str, Callable[[Order], object]]] = {
     "RAS": ("RXA", lambda order: order.administrations),
@@ -38,8 +39,11 @@ _REQUIRED: dict[str, tuple[str, Callable[[Order], object]]] = {
     "RDS": ("RXD", lambda order: order.rxd),
     "RGV": ("RXG", lambda order: order.gives),
     "OMP": ("RXO", lambda order: order.rxo),
+    "ORM": ("RXO", lambda order: order.rxo or order.rxe),
     "ORU": ("OBR", lambda order: order.obr),
 }
+# Here an ORC alone tells the status of an order that was told before.
+_STATUS_ALONE = frozenset(("RDE", "OMP", "ORM", "RGV"))
 # How far an order has come: each of its segments may only follow an earlier one.
 _ORDER, _DETAIL, _ENCODING, _INFUSION, _DISPENSE, _GIVE, _ADMINISTRATION = range(7)
 # Segments of the order as a whole, also when they follow an OBX or an RXR.
@@ -98,7 +102,10 @@ class _Walker:
             return
         name, found = _REQUIRED[self.code]
         orders = [order for patient in walked.patients for order in patient.orders]
-        missing = [message.where(order.head) for order in orders if not found(order)]
+        alone = self.code in _STATUS_ALONE
+        missing = [
+            message.where(order.head) for order in orders if not found(order) and not (alone and _is_bare(order))
+        ]
         if not orders:
             missing = [name]
         if missing:
@@ -335,6 +342,13 @@ class _Walker:
         """Into the innermost open group."""
         home = self.result or self.group or self.order or self.patient or self.walked
         self._other(segment, home.others)
+
+
+def _is_bare(order: Order) -> bool:
+    """Whether an order is its ORC, with nothing below it but notes and timing."""
+    return not (
+        order.rxo or order.rxe or order.rxd or order.gives or order.administrations or order.results or order.obr
+    )
 
 
 def _naming(notes: list[Note], segment: Segment) -> Callable[[Segment], None]:

@@ -26,8 +26,8 @@ class Policy:
 
 
 def supported(message: Message) -> bool:
-    """Whether its type is one that is translated."""
-    return (message.code, message.event) in incoming.READERS
+    """Whether it is one that is translated."""
+    return incoming.supported(message)
 
 
 def admit(message: Message, policy: Policy) -> None:

@@ -45,7 +45,9 @@ def translated(message: Message, settings: Settings, histories: Histories, noted
     result = Result(
         states.TRANSLATED,
         issues_json(issues),
-        deliveries=(NewDelivery(FHIR, history.patients_known, json.dumps(step.bundle)),),
+        deliveries=(NewDelivery(FHIR, history.patients_known, json.dumps(step.bundle)),)
+        if step.bundle.get("entry")
+        else (),
         records=history.changes(step.told),
         keys=history.keys(),
     )

@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ketafhir.therapy import records, values
 from ketafhir.therapy.fold import History
+from ketafhir.therapy.lifecycle import order_of
 
 _EMPTY: tuple[Any, ...] = (None, "", (), [], {}, False)
 
@@ -119,4 +120,7 @@ def dump_history(history: History) -> Any:
 def load_history(json: Any) -> History:
     """A history from the store."""
     found: History = load(History, json)
+    for key in found.orders:  # of a store that was written before this index was
+        if key not in found.ordered.get(order_of(key), ()):
+            found.ordered[order_of(key)] = (*found.ordered.get(order_of(key), ()), key)
     return found

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from ketafhir.errors import Issue, refused
 from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy.charts import Chart, Counters
+from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
 from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
-from ketafhir.therapy.values import Identifier
 
 _VERSIONED = ("patients", "visits", "orders", "administrations")
 WHOLE = tuple(kind for kind in KINDS if kind not in _VERSIONED)
@@ -26,16 +26,19 @@ _RANK = {
     "entered-in-error": 5, "deleted": 5,
 }  # fmt: skip
 T = TypeVar("T")
+__all__ = [
+    "WHOLE", "History", "act", "completed", "fold", "order_identity", "order_of", "orders_by_number", "settle", "waste_group",
+]  # fmt: skip
 
 
 class History(Plain):
     """Everything told so far: versions by kind and key.
 
     `numbers` finds the identity of an order, and its patient, by any of its numbers (P: placer, F: filler); `infusions`
-    holds the keys of the acts of an infusion, `courses` the infusions of an order, `groups` the keys of the observations
-    of a report, form, decision, blood pressure or order, and of the wastes of an order (`waste_group`). All is found by
-    key, so that a message costs the same however much was told before it. `charts` (by patient) and `counters` (by infusion)
-    follow from the records.
+    holds the keys of the acts of an infusion, `courses` the infusions of an order, `ordered` the keys of all that was told of
+    an order, `groups` the keys of the observations of a report, form, decision, blood pressure or order, and of the wastes
+    of an order (`waste_group`). All is found by key, so that a message costs the same however much was told before it.
+    `charts` (by patient) and `counters` (by infusion) follow from the records.
     """
 
     patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class History(Plain):
     numbers: MutableMapping[str, tuple[str, str]] = field(default_factory=dict)
     infusions: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     courses: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ordered: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     charts: MutableMapping[str, Chart] = field(default_factory=dict)
     counters: MutableMapping[str, Counters] = field(default_factory=dict)
@@ -60,7 +64,8 @@ class History(Plain):
         new = _rekeyed(self, numbers, new)
         for kind in ("observations", "reports", "responses", "decisions"):
             _check_owner(getattr(self.others, kind), getattr(new, kind))
-        issues: list[Issue] = []
+        new.orders = owned_by(new.orders, numbers)
+        issues = check(new.orders, self.parts)
         for key, act in new.administrations.items():
             issues += _check(act, self.administrations.get(key, ()))
         return new, numbers, issues
@@ -75,6 +80,7 @@ class History(Plain):
         acts = new.administrations.values()
         _list(self.infusions, [(act.infusion, act.key) for act in acts])
         _list(self.courses, [(act.order, act.infusion) for act in acts])
+        _list(self.ordered, [(order_of(key), key) for key in new.orders])
         seen = new.observations.values()
         _list(
             self.groups, [(group, one.key) for one in seen for group in (one.report, one.panel, one.order, one.part_of)]
@@ -85,6 +91,15 @@ class History(Plain):
             for key, record in getattr(new, kind).items():
                 if key not in known or _weight(record) > _weight(known[key]):
                     known[key] = record
+
+    def parts(self, identity: str) -> list[str]:
+        """The keys of what is known of an order: as encoded, as placed, as it is to be given; none that only tells its status."""
+        return [key for key in self.ordered.get(identity, ()) if not key.endswith(f"|{STATUS}")]
+
+    def order(self, key: str) -> Order:
+        """One order as all that was told of it makes it."""
+        told = [one for part in self.ordered[order_of(key)] for one in self.orders[part]]
+        return settled(self.orders[key], told, completed)
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
@@ -206,12 +221,6 @@ def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records
     return _rename(new, {**{f"{old}|": f"{name}|" for old, name in renamed.items()}, **joined})
 
 
-def order_identity(placer: Identifier | None, filler: Identifier | None) -> str:
-    """The identity of an order: its placer number if valued, else its filler number."""
-    number = placer or filler
-    return number.key if number else ""
-
-
 def _identify(told: Mapping[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any) -> str:
     roles = [("P:", record.placer), ("F:", record.filler)]
     names = [role + number.key for role, number in roles if number]
@@ -291,7 +300,7 @@ def settle(history: History) -> Records:
     out = Records(**{kind: dict(getattr(history.others, kind)) for kind in KINDS})
     out.patients = {key: completed(versions) for key, versions in history.patients.items()}
     out.visits = {key: completed(versions) for key, versions in history.visits.items()}
-    out.orders = {key: completed(versions) for key, versions in history.orders.items()}
+    out.orders = {key: history.order(key) for key in history.orders if not key.endswith(f"|{STATUS}")}
     out.administrations = {key: act(versions) for key, versions in history.administrations.items()}
     return out
 

@@ -104,8 +104,9 @@ class Order(Plain):
     `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
     `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` what is
     dispensed (of a mixture its final volume). `duration` is that of the whole service, `occurrence_duration` that of one
-    infusion. `observations` are the keys of those told with it. `owned` is False for the order details inside an
-    administration message, which only fill what is missing.
+    infusion. `observations` are the keys of those told with it. `status_reason` is why it stands as it does. `owned` is False
+    for the order details inside an administration message, which only fill what is missing. Of the `intent` status it tells
+    how an order stands and nothing else (`therapy.lifecycle`).
     """
 
     key: str = ""
@@ -116,6 +117,7 @@ class Order(Plain):
     filler: Identifier | None = None
     group: Identifier | None = None
     state: OrderState | None = None
+    status_reason: Coded | None = None
     placed: Time | None = None
     requester: Practitioner | None = None
     enterer: Practitioner | None = None

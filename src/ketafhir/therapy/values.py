@@ -208,10 +208,17 @@ class Device(Plain):
 
 
 class OrderState(Plain):
-    """How an order stands: the codes of its order control (HL7 table 0119) and order status (table 0038, may be empty)."""
+    """How an order stands: the codes of its order control (HL7 table 0119) and order status (table 0038, may be empty).
+
+    `effect` is what the control does (`therapy.lifecycle`), `says` the state that the order status names; `standing` the state
+    that follows from all that was told of the order ("" until the fold has worked it out).
+    """
 
     control: str
     status: str = ""
+    effect: str = ""
+    says: str = ""
+    standing: str = ""
 
 
 Value = Quantity | Coded | Ratio | Range | Period | Time | str

@@ -14,7 +14,7 @@ from ketafhir.plain import replace
 from ketafhir.therapy import checks, measures, volumes
 from ketafhir.therapy.charts import Chart, Span, Weight
 from ketafhir.therapy.checks import Limits, Mismatch
-from ketafhir.therapy.fold import History, completed, waste_group
+from ketafhir.therapy.fold import History, waste_group
 from ketafhir.therapy.infusion import GIVEN, Act, Course
 from ketafhir.therapy.records import Observation, Order, Records
 from ketafhir.therapy.values import Coded, Quantity
@@ -139,7 +139,7 @@ class Checking:
 
     def _orders(self, identity: str) -> list[Order]:
         keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
-        return [completed(self.history.orders[key]) for key in keys if key in self.history.orders]
+        return [self.history.order(key) for key in keys if key in self.history.orders]
 
     def _of_order(self, identity: str) -> list[Issue]:
         orders = self._orders(identity)

@@ -24,6 +24,10 @@ def _orders(reading: Reading, group: PatientGroup) -> None:
     from ketafhir.translate import order_segments
 
     order_segments.read(reading, group)
+    if any(not (order.rxo or order.rxe) for order in group.orders):
+        from ketafhir.translate import order_status
+
+        order_status.read(reading, group)
 
 
 def _observations(reading: Reading, group: PatientGroup) -> None:
@@ -36,7 +40,9 @@ def _administrations(reading: Reading, group: PatientGroup) -> None:
     from ketafhir.translate import administrations
 
     if any(order.rxo or order.rxe for order in group.orders):
-        _orders(reading, group)
+        from ketafhir.translate import order_segments
+
+        order_segments.read(reading, group)
     administrations.read(reading, group)
 
 
@@ -49,16 +55,27 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
     ("ADT", "A04"): _patient_only,
     ("ADT", "A08"): _patient_only,
     ("RDE", "O11"): _orders,
+    ("RDE", "O25"): _orders,
     ("RDE", "O01"): _orders,
     ("OMP", "O09"): _orders,
+    ("ORM", "O01"): _orders,
+    ("ORR", "O02"): _orders,
+    ("ORP", "O10"): _orders,
+    ("RRE", "O12"): _orders,
+    ("RRE", "O26"): _orders,
+    ("RRE", "O02"): _orders,
+    ("RRG", "O16"): _orders,
+    ("RRG", "O02"): _orders,
     ("RAS", "O17"): _administrations,
     ("RAS", "O01"): _administrations,
     ("ORU", "R01"): _observations,
 }
 """The messages that are translated: message code and trigger event, and the module that reads their groups.
 
-2.3 and 2.3.1 have the pharmacy messages under O01 only.
+2.3 and 2.3.1 have the pharmacy messages under O01 only, and their answers under O02.
 """
+_ANSWERS = frozenset(("ORR", "ORP", "RRE", "RRG"))
+_OTHER_ORDERS = frozenset(("OBR", "RQD", "RQ1", "ODS", "ODT"))
 
 
 def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
@@ -91,8 +108,28 @@ def _standard_separators(message: er7.Message) -> er7.Message:
     return er7.Message(segments, std)
 
 
+def supported(message: er7.Message) -> bool:
+    """Whether a message is translated, by its type; of the general order messages (ORM, ORR) only those of drugs are."""
+    return (message.code, message.event) in READERS and not _of_other_orders(message)
+
+
+def _of_other_orders(message: er7.Message) -> bool:
+    """Whether an ORM or ORR is about a laboratory test, a diet, supplies ..., and about no drug."""
+    if message.code not in ("ORM", "ORR"):
+        return False
+    names = {segment.name for segment in message.segments}
+    return bool(names & _OTHER_ORDERS) and not any(name[:2] == "RX" for name in names)
+
+
 def unsupported(message: er7.Message) -> Refused:
     """The refusal of a message type that no module reads."""
+    if _of_other_orders(message):
+        return Refused(
+            Issue(
+                "error", "unsupported-message", f"{message.code}^{message.event} of what is no drug is not translated",
+                where="MSH-9", value=message.msh.get(9), hint="pharmacy orders have an RXO or RXE", hl7="200",
+            )
+        )  # fmt: skip
     known = ", ".join(sorted({f"{code}^{event}" for code, event in READERS}))
     other_event = any(code == message.code for code, _ in READERS)
     return Refused(
@@ -105,9 +142,9 @@ def unsupported(message: er7.Message) -> Refused:
 
 def read(message: er7.Message, settings: Settings) -> Reading:
     """The records of one message. Raises Refused: all of it or nothing."""
-    reader = READERS.get((message.code, message.event))
-    if reader is None:
+    if not supported(message):
         raise unsupported(message)
+    reader = READERS[message.code, message.event]
     if message.version not in VERSIONS:
         raise Refused(
             Issue("error", "version-unknown", "not a version of HL7 v2 that is read", where="MSH-12",
@@ -115,9 +152,10 @@ def read(message: er7.Message, settings: Settings) -> Reading:
         )  # fmt: skip
     reading = _start(message, walk(message), settings)
     for group in reading.walked.patients:
-        patients.read(reading, group, owned=message.code == "ADT")
+        if group.pid is not None or message.code not in _ANSWERS:
+            patients.read(reading, group, owned=message.code == "ADT")
         reader(reading, group)
-    if not reading.walked.patients:
+    if not reading.walked.patients and message.code not in _ANSWERS:
         raise Refused(Issue("error", "patient-missing", "there is no PID segment", where="PID", hl7="100"))
     return reading
 

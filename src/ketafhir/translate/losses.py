@@ -47,7 +47,7 @@ def _best(fates: list[Loss]) -> Loss:
 def _fate(where: str, field: int, account: Account) -> Loss:
     if account.segment.fields[field] == NULL and not _says_null(account, field):
         return Loss(where, "", "dropped", "a null says that there is no value: it comes back empty")
-    if account.mapping is None or account.why:
+    if account.mapping is None or (account.why and not account.only):
         return Loss(where, "", "dropped" if account.why else "preserved", account.why)
     rows = _rows(account.mapping, field)
     active = [row for row in rows if row.when is None or row.when.holds(account.segment.fields)]
@@ -55,6 +55,8 @@ def _fate(where: str, field: int, account: Account) -> Loss:
     if kept or not active:
         return Loss(where, rows[0].place if rows else "", "preserved", "")
     row = next((row for row in active if row.codec), active[0])
+    if account.only and row.domain not in account.only:
+        return Loss(where, row.place, "dropped", account.why)
     if row.codec is None and row.loss.startswith("by code"):
         return Loss(where, row.place, "mapped", row.loss)
     return Loss(where, row.place, "mapped" if row.codec else "dropped", row.loss)

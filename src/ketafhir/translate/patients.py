@@ -11,7 +11,7 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Patient, Visit
+from ketafhir.therapy.records import Patient, Records, Visit
 from ketafhir.therapy.values import Identifier
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading, note_texts
@@ -156,6 +156,18 @@ def render(writing: Writing, patient: Patient, visit: Visit | None) -> None:
     _put(writing, resource, patient.identifier, owned=patient.owned)
     if visit is not None and visit.number is not None:
         _render_visit(writing, visit)
+
+
+def render_mentioned(writing: Writing, told: Records) -> None:
+    """Patients and visits that this message does not name, and that what it changes refers to: made where missing."""
+    known = writing.records
+    for key, patient in known.patients.items():
+        if key not in told.patients and patient.identifier is not None:
+            render(writing, Patient(key=key, identifier=patient.identifier, identifiers=(patient.identifier,)), None)
+    for key, visit in known.visits.items():
+        if key not in told.visits and visit.number is not None:
+            mention = Visit(key=key, patient=visit.patient, number=visit.number, patient_class=visit.patient_class)
+            _render_visit(writing, mention)
 
 
 def _note(text: str) -> Json:

@@ -17,7 +17,7 @@ class Account(NamedTuple):
     """What became of one segment, for the loss report: read by `mapping`, or as a whole preserved or dropped (`why`).
 
     `kept` are the places (`RXA-13`) that were preserved, and `told` the values that were read then: a field that a row reads
-    and that told nothing was preserved only.
+    and that told nothing was preserved only. `only` are the values that were taken, where the others were left out (`why`).
     """
 
     segment: Segment
@@ -25,6 +25,7 @@ class Account(NamedTuple):
     why: str = ""
     kept: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
 
 
 class Reading:

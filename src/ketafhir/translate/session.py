@@ -9,8 +9,9 @@ from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
-from ketafhir.therapy.fold import WHOLE, History, completed, waste_group
+from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
+from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Order, Records, Source
 from ketafhir.translate import incoming, patients, provenance
 from ketafhir.translate.kinds import is_weight
@@ -90,10 +91,11 @@ class Session:
         before = {key: self._course(key) for key in affected if key in self.history.infusions}
         identities = {act.order for found in before.values() for act in (found.first,)}
         known = {identity: bool(self._orders(identity)) for identity in identities}
-        orders_told = self._orders_to_write(new)
+        stood = self._standings(new)
         if checking:
             checking.before(before)
         self.history.add(new, numbers)
+        orders_told = self._orders_to_write(new, stood)
         after = {key: self._course(key) for key in affected}
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
         writing = Writing(self._neighbourhood(new, after, orders_told), self.settings.tables, c, sender)
@@ -101,6 +103,7 @@ class Session:
         if source is not None:
             provenance.render(writing, source, self.settings)
             c.issues += _clock(new, source, self.settings)
+        self._ended(c, new)
         for found in after.values():
             _findings(c, found, before.get(found.key))
         if checking:
@@ -108,23 +111,42 @@ class Session:
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
         return writing.entries.transaction(), after
 
-    def _orders_to_write(self, new: Records) -> list[str]:
-        """The orders this message writes: those it owns, those nobody told before, and a filler order whose original it tells.
+    def _standings(self, new: Records) -> dict[str, Order]:
+        """The orders that this message tells of, in all their parts, as they stand."""
+        keys = dict.fromkeys(part for key in new.orders for part in self.history.parts(order_of(key)))
+        return {key: self.history.order(key) for key in keys}
+
+    def _ended(self, c: Context, new: Records) -> None:
+        """Warn of what would have begun an order again that has ended."""
+        for key, order in new.orders.items():
+            told = [one for part in self.history.ordered[order_of(key)] for one in self.history.orders[part]]
+            found = standing(one for one in told if one.owned)
+            if order.state and any(one == order for one in found.idle):
+                text = f"the order is {found.state}: {order.state.control} does not begin it again"
+                issue = Issue("warning", "order-ended", text, where="ORC-1", value=order.state.control)
+                c.issues += [] if issue in c.issues else [issue]
+
+    def _orders_to_write(self, new: Records, before: dict[str, Order]) -> list[str]:
+        """The orders this message writes: those it owns, those nobody told before, a filler order whose original it tells, and
+        parts of an order whose standing it changes.
 
         A RAS may repeat an order; once the order feed has told it, that repetition writes nothing.
         """
-        found = [key for key, order in new.orders.items() if order.owned or key not in self.history.orders]
-        for key in new.orders:
+        after = self._standings(new)
+        found = [key for key in after if key in new.orders and (new.orders[key].owned or key not in before)]
+        for key in after:
             identity, _, intent = key.rpartition("|")
             filler = f"{identity}|filler"
-            if intent == "original" and key not in self.history.orders and filler in self.history.orders:
+            if intent == "original" and key not in before and filler in before:
                 found.append(filler)
+            if key in before and after[key] != before[key] and key not in new.orders:
+                found.append(key)
         return list(dict.fromkeys(found))
 
     def _orders(self, identity: str) -> list[Order]:
         """The orders known under an identity."""
         keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
-        return [completed(self.history.orders[key]) for key in keys if key in self.history.orders]
+        return [self.history.order(key) for key in keys if key in self.history.orders]
 
     def _course(self, infusion: str) -> Course:
         from ketafhir.therapy.infusion import course
@@ -162,6 +184,7 @@ class Session:
         for patient in new.patients:
             own = [records.visits[key] for key in new.visits if records.visits[key].patient == patient]
             patients.render(writing, records.patients[patient], own[0] if own else None)
+        patients.render_mentioned(writing, new)
         # As with reading: what a message does not tell is not loaded for it.
         if orders_told:
             from ketafhir.translate import orders
@@ -198,7 +221,12 @@ class Session:
                 wanted["visits"].add(act.told.visit)
             wanted["orders"].update(order.key for order in self._orders(found.first.order))
         for key in orders_told:
-            wanted["orders"].update(order.key for order in self._orders(key.rpartition("|")[0]))
+            wanted["orders"].update(order.key for order in self._orders(order_of(key)))
+        for key in wanted.pop("orders"):
+            out.orders[key] = order = history.order(key)
+            if key in orders_told:
+                wanted["patients"].add(order.patient)
+                wanted["visits"].add(order.visit)
         for kind, keys in wanted.items():
             versions = getattr(history, kind)
             told = getattr(new, kind)
@@ -206,7 +234,7 @@ class Session:
                 if key in versions:
                     # A message that only mentions a patient speaks for itself: it never writes what others told.
                     mention = told.get(key)
-                    alone = kind != "orders" and mention is not None and not getattr(mention, "owned", True)
+                    alone = mention is not None and not getattr(mention, "owned", True)
                     getattr(out, kind)[key] = mention if alone else completed(versions[key])
         for kind in WHOLE:
             told = getattr(new, kind)

@@ -39,9 +39,10 @@ def keep_cell(c: Context, number: int, text: str) -> None:
 class RequestStatus(Codec):
     """ORC-1 and ORC-5 <-> MedicationRequest.status; the codes stand beside it where it does not say them.
 
-    `vocab` names two code maps: of the control (table 0119, whose fhir column counts while ORC-5 is empty)
-    and of the status (table 0038, which goes before it). The codes beside the status count on the way back as
-    long as they mean that status: who changes the status changes ORC-1 and ORC-5.
+    `vocab` names two code maps: of the control (table 0119: what it does, and the status that this leads to) and
+    of the status (table 0038, which goes before it). What was told before is folded in by `therapy.lifecycle`;
+    where the two codes do not say how the order stands, ORC-5 does. The codes beside the status count on the way
+    back as long as they mean that status: who changes the status changes ORC-1 and ORC-5.
     """
 
     cells = 2
@@ -60,15 +61,16 @@ class RequestStatus(Codec):
             keep_cell(c, 1, cells[1])
             c.warn("code-unmapped", f"not a code of {self.statuses.file}: preserved", cells[1])
             status = ""
-        told = self.controls.domain_to_fhir[control]
-        if status and told not in ("active", self.statuses.domain_to_fhir[status]):
+        value = self._state(control, status)
+        leads = self.controls.domain_to_fhir[value.effect]
+        if value.says and leads not in ("active", value.says):
             c.warn(
                 "status-contradiction",
                 f"order control {control} and order status {status} disagree: the status counts",
                 cells[1],
                 "send the order status that the control leads to",
             )
-        return OrderState(control, status)
+        return value
 
     def _known(self, control: str) -> None:
         if control not in self.controls.v2_to_domain:
@@ -78,25 +80,43 @@ class RequestStatus(Codec):
                 f"expected one of {known}", "103" if control else "101",
             )  # fmt: skip
 
+    def _state(self, control: str, status: str) -> OrderState:
+        says = self.statuses.domain_to_fhir[self.statuses.v2_to_domain[status]] if status else ""
+        return OrderState(control, status, self.controls.v2_to_domain[control], says)
+
     def to_v2(self, c: Context, value: OrderState) -> tuple[str, ...]:
-        return value.control, value.status
+        shown = self._shown(value)
+        return shown.control, shown.status
 
     def to_fhir(self, c: Context, value: OrderState) -> str:
-        return self._status(value)
+        return value.standing or self._alone(value)
 
-    def _status(self, value: OrderState) -> str:
-        return self.statuses.domain_to_fhir.get(value.status) or self.controls.domain_to_fhir[value.control]
+    def _alone(self, value: OrderState) -> str:
+        """The status that the two codes say without what was told before."""
+        return value.says or self.controls.domain_to_fhir[value.effect]
+
+    def _shown(self, value: OrderState) -> OrderState:
+        """The two codes, with the ORC-5 that says how the order stands where they do not."""
+        if not value.standing or value.standing == self._alone(value):
+            return value
+        return self._state(value.control, self._status_code(value.standing))
+
+    def _status_code(self, status: str) -> str:
+        return self.statuses.domain_to_v2.get(self.statuses.fhir_to_domain.get(status, ""), "")
 
     def beside(self, value: OrderState) -> dict[str, Any] | None:
         """The two codes, where the status would come back as others."""
-        if value == self._usual(self._status(value)):
+        shown = self._shown(value)
+        usual = self._usual(value.standing or self._alone(value))
+        if (shown.control, shown.status) == (usual.control, usual.status):
             return None
-        codes = [(_CONTROL, value.control), (_STATUS, value.status)]
+        codes = [(_CONTROL, shown.control), (_STATUS, shown.status)]
         return {"extension": [{"url": url, "valueCode": code} for url, code in codes if code]}
 
     def _usual(self, status: str) -> OrderState:
         """What is sent for a status that came without codes: SC (status changed) where no control says it."""
-        return OrderState(self.controls.fhir_to_domain.get(status, "SC"), self.statuses.fhir_to_domain.get(status, ""))
+        effect = self.controls.fhir_to_domain.get(status, "")
+        return self._state(self.controls.domain_to_v2.get(effect, "SC"), self._status_code(status))
 
     def from_fhir(self, c: Context, json: Any) -> OrderState:
         status, beside = json
@@ -110,9 +130,10 @@ class RequestStatus(Codec):
             for one in (beside.get("extension", ()) if isinstance(beside, dict) else ())
         }
         if told.get(_CONTROL):
-            value = OrderState(told[_CONTROL], told.get(_STATUS, ""))
-            self._known(value.control)
-            if self._status(value) == status:
+            self._known(told[_CONTROL])
+            code = told.get(_STATUS, "")
+            value = self._state(told[_CONTROL], code if code in self.statuses.v2_to_domain else "")
+            if self._alone(value) == status:
                 return value
         return self._usual(status)
 
