@@ -300,7 +300,7 @@ class TestPatient:
         ("PID", RAS, ["RXA"]),
         ("PID ORC ORC RXA ORC", RAS, ["ORC[1]", "ORC[3]"]),
         ("PID ORC RXO", RDE, ["ORC"]),
-        ("PID ORC", OMP, ["ORC"]),
+        ("PID ORC OBX", OMP, ["ORC"]),
         ("PID", ORU, ["OBR"]),
         ("PID ORC", ORU, ["ORC"]),
         ("PID ORC RXE", "RGV^O15", ["ORC"]),
