@@ -101,6 +101,9 @@ def fragments() -> Callable[[Any], orjson.Fragment]:
     from orjson import Fragment
 
     def fragment(value: Any) -> orjson.Fragment:
+        if type(value) is Decimal:
+            text = str(value)
+            return Fragment(text if text.isdigit() else decimal_text(value))
         if isinstance(value, Decimal):
             return Fragment(decimal_text(value))
         raise TypeError(f"{type(value).__name__} is no JSON value")

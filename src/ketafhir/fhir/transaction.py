@@ -36,17 +36,18 @@ class Entries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, resource: dict[str, Any], *, version: str = "", full_url: str = "") -> str:
-        """Write the resource to its own id (If-Match `version` where that is known); gives its fullUrl.
-
-        `full_url` spares the look at an id that is known to be a UUID: it is `urn(id)`.
-        """
+    def put(self, resource: dict[str, Any], *, version: str = "") -> str:
+        """Write the resource to its own id (If-Match `version` where that is known); gives its fullUrl."""
         own = resource["id"]
         place = f"{resource['resourceType']}/{own}"
         request = {"method": "PUT", "url": place}
         if version:
             request["ifMatch"] = f'W/"{version}"'
-        full_url = full_url or urn(own if _is_uuid(own) else uuid5(place))
+        return self._add(urn(own if _is_uuid(own) else uuid5(place)), resource, request)
+
+    def put_ours(self, resource: dict[str, Any], full_url: str) -> str:
+        """`put` of a resource whose id is known to be a UUID, and its fullUrl `urn(id)`."""
+        request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
         entry = {"fullUrl": full_url, "resource": resource, "request": request}
         if self._entries.setdefault(full_url, entry) is not entry:
             self._compare(entry)

@@ -74,21 +74,25 @@ class History(Plain):
         """Take in what `prepare` made ready."""
         self.numbers.update(numbers)
         for kind in _VERSIONED:
-            known = getattr(self, kind)
-            for key, record in getattr(new, kind).items():
-                known[key] = _union(known.get(key, ()), record)
+            told = getattr(new, kind)
+            if told:
+                known = getattr(self, kind)
+                for key, record in told.items():
+                    known[key] = _union(known.get(key, ()), record)
         acts = new.administrations.values()
         _list(self.infusions, [(act.infusion, act.key) for act in acts])
         _list(self.courses, [(act.order, act.infusion) for act in acts])
         _list(self.ordered, [(order_of(key), key) for key in new.orders])
         seen = new.observations.values()
-        _list(
-            self.groups, [(group, one.key) for one in seen for group in (one.report, one.panel, one.order, one.part_of)]
-        )
+        held = [(one.key, (one.report, one.panel, one.order, one.part_of)) for one in seen]
+        _list(self.groups, [(group, key) for key, groups in held for group in groups if group])
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
         for kind in WHOLE:
+            told = getattr(new, kind)
+            if not told:
+                continue
             known = getattr(self.others, kind)
-            for key, record in getattr(new, kind).items():
+            for key, record in told.items():
                 if key not in known or _weight(record) > _weight(known[key]):
                     known[key] = record
 
@@ -126,6 +130,8 @@ def waste_group(order: str) -> str:
 
 def _list(index: MutableMapping[str, tuple[str, ...]], told: list[tuple[str, str]]) -> None:
     """Add values to what an index lists under a name, each once; nothing stands under no name."""
+    if not told:
+        return
     found: dict[str, dict[str, None]] = {}
     for name, value in told:
         if name:

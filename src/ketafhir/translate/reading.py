@@ -53,7 +53,7 @@ class Reading:
         mapping = self.tables.mapping(*tables)
         self.accounts.append(Account(segment, mapping))
         c = self.c
-        values = mapping.from_v2(segment, c)
+        values: dict[str, Any] = mapping.from_v2(segment, c)
         if c.preserved:
             kept = frozenset(place for place, _ in c.preserved)
             self.accounts[-1] = Account(segment, mapping, "", kept, frozenset(values))
@@ -63,6 +63,8 @@ class Reading:
 
     def nulls(self) -> tuple[str, ...]:
         """The fields told to be deleted (`""`) since the last call."""
+        if not self.c.nulls:
+            return ()
         found = tuple(self.c.nulls)
         self.c.nulls.clear()
         return found

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from ketafhir.mapping.codecs.numbers import quantity_json
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Quantity
+from ketafhir.translate.instruments import of_result
 from ketafhir.translate.observed import COMPONENT, OBX, resource_of
+from ketafhir.translate.scores import interpret
 from ketafhir.translate.writing import Writing
 
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
@@ -37,15 +38,20 @@ class Repeats:
         self._usable = writing.tables.mapping(OBX).domains <= _DOMAINS
         self._usable_parts = self._usable and writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
 
-    def resource(self, record: Observation, key: str) -> Json:
-        """As `observed.resource_of`."""
-        writing = self._writing
+    def resource(self, record: Observation) -> Json:
+        """As `observed.resource_of`, with what follows from a score."""
+        writing, key = self._writing, record.key
         if not (self._usable and _is_plain(record)):
-            return resource_of(writing, record, key)
+            return interpret(writing, record, resource_of(writing, record, key))
         objects = _OBJECTS(record)
         has_visit = writing.visit(record.visit) is not None
         alike = (OBX, writing.source, has_visit, *map(id, objects), *_TEXTS(record))
-        return writing.repeated(alike, objects, lambda: resource_of(writing, record, key), _again, record, key)
+        known = writing.again(alike, _again, record, key)
+        if known is not None:
+            return known
+        if of_result(record.code) is not None:  # what follows from it depends on the number
+            return interpret(writing, record, resource_of(writing, record, key))
+        return writing.learn(alike, objects, lambda: resource_of(writing, record, key), _again, record, key)
 
     def panel(self, parts: list[Observation], make: Callable[[], Json]) -> Json:
         """What `make` makes of the blood pressure of these parts, which stand in the order of its components."""
@@ -72,28 +78,28 @@ def _is_plain(record: Observation) -> bool:
 
 def _again(writing: Writing, json: Json, record: Observation, key: str) -> Json:
     """A resource with the id, number, time, patient and visit of this record."""
-    again = _with_own(writing, json, record, key)
-    again["valueQuantity"] = quantity_json(record.value)  # type: ignore[arg-type]  # `_is_plain`
+    again = json.copy()
+    again["id"] = writing.id_of("Observation", key)
+    again["valueQuantity"] = {**json["valueQuantity"], "value": record.value.value}  # type: ignore[union-attr]  # `_is_plain`
+    again["effectiveDateTime"] = record.effective.iso  # type: ignore[union-attr]
+    again["subject"] = writing.patient(record.patient)
+    if "encounter" in json:
+        again["encounter"] = writing.visit(record.visit)
     return again
 
 
 def _panel_again(writing: Writing, json: Json, parts: list[Observation], key: str) -> Json:
     """A blood pressure with the id, time, patient and visit of these parts, and their numbers."""
-    again = _with_own(writing, json, parts[0], key)
-    components = json["component"]
+    lead, components = parts[0], json["component"]
+    again = json.copy()
+    again["id"] = writing.id_of("Observation", key)
+    again["effectiveDateTime"] = lead.effective.iso  # type: ignore[union-attr]  # `_is_plain`
+    again["subject"] = writing.patient(lead.patient)
+    if "encounter" in json:
+        again["encounter"] = writing.visit(lead.visit)
     again["component"] = [
-        {**component, "valueQuantity": quantity_json(part.value)}  # type: ignore[arg-type]  # `_is_plain`
+        {**component, "valueQuantity": {**component["valueQuantity"], "value": part.value.value}}  # type: ignore[union-attr]
         for component, part in zip(components, parts, strict=False)
     ]
     again["component"] += components[len(parts) :]  # the half that was not told
-    return again
-
-
-def _with_own(writing: Writing, json: Json, record: Observation, key: str) -> Json:
-    again = json.copy()
-    again["id"] = writing.id_of("Observation", key)
-    again["effectiveDateTime"] = record.effective.iso  # type: ignore[union-attr]  # `_is_plain`
-    again["subject"] = writing.patient(record.patient)
-    if "encounter" in json:
-        again["encounter"] = writing.visit(record.visit)
     return again

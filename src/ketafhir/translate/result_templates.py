@@ -9,6 +9,7 @@ stands in tells one record from the other.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -52,65 +53,67 @@ class Group(NamedTuple):
     identity: str
 
 
-class Templates:
-    """The OBX of one group of one message."""
+def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observation, str] | None]:
+    """What reads an OBX of one group that is like one known: its record, with identity and place, and its role in a blood
+    pressure. It gives None for any other.
+    """
+    mapping = reading.tables.mapping(OBX)
+    if not is_usable(mapping):
+        return lambda result: None
+    c, known_before = reading.c, reading.c.read
+    patient, visit, told = reading.patient, reading.visit, reading.told
+    report, order, part_of, start, begin = group
+    moments: dict[str, str] = {}
 
-    __slots__ = ("_group", "_mapping", "_moment", "_reading", "_time", "_usable")
-
-    def __init__(self, reading: Reading, group: Group) -> None:
-        self._reading, self._group = reading, group
-        self._mapping = reading.tables.mapping(OBX)
-        self._usable = is_usable(self._mapping)
-        self._time: Time | None = None
-        self._moment = ""
-
-    def read(self, result: Result) -> tuple[Observation, str] | None:
-        """The record of an OBX like one known, with its identity and place, and its role in a blood pressure; else None."""
+    def read(result: Result) -> tuple[Observation, str] | None:
         segment = result.obx
         fields = segment.fields
-        if result.notes or result.others or len(fields) <= _TIME or not self._usable:
+        if result.notes or result.others or len(fields) <= _TIME:
             return None
-        reading = self._reading
-        found: Template | None = reading.c.read.get((OBX, _common(fields)))
-        if found is None or not _plain_number(fields[_VALUE]):
+        found: Template | None = known_before.get((OBX, _common(fields)))
+        number = fields[_VALUE]
+        if found is None or not _plain_number(number):
             return None
         time = usual_time(fields[_TIME])
         if time is None:
             return None
-        known, unit, display, identity, role = found
-        reading.accounts.append(Account(segment, self._mapping))
-        reading.c.segment = segment
-        if time is not self._time:
-            self._time, self._moment = time, moment(time)
-        report, order, part_of, start, begin = self._group
-        return (
-            _copy(
-                known, begin + identity + self._moment, reading.patient, reading.visit, report, order, part_of, "", "",
-                Quantity(Decimal(fields[_VALUE]), unit, display), time, start, segment.occurrence, reading.told,
-            ),
-            role,
+        at = moments.get(time.iso)
+        if at is None:
+            at = moments[time.iso] = moment(time)
+        like, unit, display, identity, role = found
+        reading.accounts.append(Account(segment, mapping))
+        c.segment = segment
+        value = Quantity(Decimal(number), unit, display)
+        key = f"{begin}{identity}{at}"
+        one = _copy(
+            like, key, patient, visit, report, order, part_of, "", "", value, time, start, segment.occurrence, told
         )  # fmt: skip
+        return one, role
 
-    def learn(self, result: Result, record: Observation, warned: int) -> None:
-        """Keep a record just read, before it is changed, for those like it. `warned` is `Context.warned` before it was read."""
-        fields, value = result.obx.fields, record.value
-        if not (
-            self._usable and len(fields) > _TIME and fields[_TYPE] == "NM"
-            and self._reading.c.warned == warned
-            and isinstance(value, Quantity) and not value.comparator and _plain_number(fields[_VALUE])
-            and record.effective is not None and usual_time(fields[_TIME]) is not None
-            and not (record.preserved or record.notes or result.notes or result.others or record.identifier)
-        ):  # fmt: skip
-            return
+    return read
+
+
+def learn(reading: Reading, result: Result, record: Observation, warned: int) -> None:
+    """Keep a record just read, before it is changed, for those like it. `warned` is `Context.warned` before it was read."""
+    fields, value = result.obx.fields, record.value
+    if (
+        len(fields) > _TIME and fields[_TYPE] == "NM" and reading.c.warned == warned
+        and isinstance(value, Quantity) and not value.comparator and _plain_number(fields[_VALUE])
+        and record.effective is not None and usual_time(fields[_TIME]) is not None
+        and not (record.preserved or record.notes or result.notes or result.others or record.identifier)
+        and is_usable(reading.tables.mapping(OBX))
+    ):  # fmt: skip
         bare = _copy(record, "", "", "", "", "", "", "", "", None, None, None, 0, (Decimal(0), ""))
         identity = f"{code_key(record.code)}|{record.sub_id}|"
         template = Template(bare, value.unit, value.display, identity, role_of(record.code))
-        self._reading.c.remember((OBX, _common(fields)), template)
+        reading.c.remember((OBX, _common(fields)), template)
 
 
 def _common(fields: list[str]) -> str:
     """All fields but set id, value and time, as one text: no field holds the separator."""
-    return "|".join(fields[_TYPE:_VALUE] + fields[_UNIT:_TIME] + fields[_TIME + 1 :])
+    rest = fields[_TYPE:]
+    rest[_VALUE - _TYPE] = rest[_TIME - _TYPE] = ""
+    return "|".join(rest)
 
 
 @lru_cache(maxsize=64)

@@ -11,13 +11,12 @@ from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
-from ketafhir.translate import blood_pressure
+from ketafhir.translate import blood_pressure, result_templates
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.observed import cells_of, code_key, is_derived, key_of, read_one, take_values
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.repeats import Repeats
-from ketafhir.translate.result_templates import Group, Templates
-from ketafhir.translate.scores import interpret
+from ketafhir.translate.result_templates import Group
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
@@ -41,16 +40,17 @@ def read_results(
     """
     scope = scope_key or order or part_of or reading.patient
     known = reading.records.observations
-    templates = Templates(reading, Group(report, order, part_of, start, f"{scope}|{code_key(heading)}|"))
-    found, pressures = [], []
+    read_again = result_templates.reader(reading, Group(report, order, part_of, start, f"{scope}|{code_key(heading)}|"))
+    found: list[Observation] = []
+    pressures = []
     for result in results:
-        like = templates.read(result)
+        like = read_again(result)
         if like is not None:
             one, role = like
         else:
             warned = reading.c.warned
             one = read_one(reading, result)
-            templates.learn(result, one, warned)
+            result_templates.learn(reading, result, one, warned)
             one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
             one.place = result.obx.occurrence
             one.key = _identity(one, scope, heading)
@@ -67,12 +67,12 @@ def read_results(
             )
             one.key = _numbered(one.key, known)
         known[one.key] = one
-        found.append((one, result))
+        found.append(one)
         if role:
             pressures.append(one)
 
     def ambiguous(one: Observation) -> None:
-        segment = next(result.obx for record, result in found if record is one)
+        segment = next(result.obx for record, result in zip(found, results, strict=True) if record is one)
         reading.warn(
             "bp-ambiguous",
             "several blood pressures could be paired here: each value stays alone",
@@ -83,7 +83,7 @@ def read_results(
 
     if pressures:
         blood_pressure.pair(pressures, scope, heading, reading.panels, ambiguous)
-    return tuple([one.key for one, _ in found])
+    return tuple([one.key for one in found])
 
 
 def _check_patient(reading: Reading, one: Observation, result: Result) -> None:
@@ -117,7 +117,7 @@ def references(writing: Writing, keys: Iterable[str]) -> list[Json]:
     """References to the resources that hold these observations, a panel once."""
     known = writing.records.observations
     held = dict.fromkeys([(known[key].panel or key) if key in known else key for key in keys])
-    return [writing.to("Observation", key) for key in held]
+    return writing.all_to("Observation", held)
 
 
 _told_at: Callable[[Observation], Any] = attrgetter("told", "place")
@@ -143,7 +143,7 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
             panels.setdefault(one.panel, []).append(one)
     for one in listed:
         if not one.panel:
-            writing.put(interpret(writing, one, repeats.resource(one, one.key)), one.preserved)
+            writing.put(repeats.resource(one), one.preserved)
         elif one.panel in panels:
             writing.put(blood_pressure.render(writing, repeats, panels.pop(one.panel)))
 

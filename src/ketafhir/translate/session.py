@@ -247,15 +247,19 @@ class Session:
     def _add_siblings(self, out: Records) -> None:
         """What other messages told under the same headings, of the same pressures and from the same forms."""
         known = self.history.others
-        for one in list(out.observations.values()):
-            if one.response in known.responses:
-                out.responses[one.response] = known.responses[one.response]
+        if known.responses:
+            for one in out.observations.values():
+                if one.response in known.responses:
+                    out.responses[one.response] = known.responses[one.response]
         headings = [*out.reports, *out.responses, *out.decisions]
         groups = dict.fromkeys([*headings, *[one.panel for one in out.observations.values() if one.panel]])
+        told = len(out.observations)
         for name in groups:
-            out.observations.update({key: known.observations[key] for key in self.history.groups.get(name, ())})
+            out.observations.update([(key, known.observations[key]) for key in self.history.groups.get(name, ())])
+        if len(out.observations) == told:
+            return
         for panel in {one.panel for one in out.observations.values() if one.panel} - groups.keys():
-            out.observations.update({key: known.observations[key] for key in self.history.groups.get(panel, ())})
+            out.observations.update([(key, known.observations[key]) for key in self.history.groups.get(panel, ())])
 
 
 def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -83,15 +83,20 @@ class Writing:
         `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them. `again` takes this, what
         was made, and `own` and `key`: that which is not alike.
         """
+        known = self.again(alike, again, own, key)
+        return self.learn(alike, objects, make, again, own, key) if known is None else known
+
+    def again(self, alike: tuple[Any, ...], again: Again, own: Any, key: str) -> Json | None:
+        """What was learned under `alike`, changed by `again`; else None."""
         known: tuple[Json, list[tuple[str, Any]], Any] | None = self.c.read.get(alike)
         if known is None:
-            return self._learn(alike, objects, make, again, own, key)
+            return None
         for kind, value in known[1]:
             if id(value) not in self._linked:
                 self.link(kind, value)
         return again(self, known[0], own, key)
 
-    def _learn(
+    def learn(
         self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any, key: str
     ) -> Json:
         c, links, before = self.c, [], self.c.remarks()
@@ -106,7 +111,10 @@ class Writing:
         finally:
             c.link = self.link
         # Whatever the tables of a site do: only what is repeated truly is kept.
-        repeated = again(self, json, own, key)
+        try:
+            repeated = again(self, json, own, key)
+        except KeyError:
+            return json
         if c.remarks() == before and list(repeated.items()) == list(json.items()):
             c.remember(alike, (repeated, links, objects))
         return json
@@ -116,7 +124,7 @@ class Writing:
         if preserved:
             put_preserved(resource, preserved)
         own = resource["id"]
-        full_url = self.entries.put(resource, full_url="urn:uuid:" + own)
+        full_url = self.entries.put_ours(resource, "urn:uuid:" + own)
         self.included.add(own)
         self.targets[full_url] = None
         return full_url
@@ -125,6 +133,12 @@ class Writing:
         """A Reference to a resource of ours: in this Bundle, or on the server."""
         found = self.id_of(resource_type, key)
         return {"reference": urn(found) if found in self.included else f"{resource_type}/{found}"}
+
+    def all_to(self, resource_type: str, keys: Iterable[str]) -> list[Json]:
+        """References as `to` makes them."""
+        found = [self.id_of(resource_type, key) for key in keys]
+        included = self.included
+        return [{"reference": "urn:uuid:" + one if one in included else f"{resource_type}/{one}"} for one in found]
 
     def patient(self, key: str) -> Json:
         """The Reference to a patient of the records (always in the Bundle)."""

@@ -31,14 +31,12 @@ def usual_time(text: str) -> Time | None:
     """The time of a text to the second with offset, as most are; None for any other and for what is wrong with it."""
     if len(text) != 19 or not (text[:14].isdigit() and text[15:].isdigit() and text.isascii()):
         return None
-    iso = f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}{text[14:17]}:{text[17:]}"
-    if text[14] not in "+-" or text[15:17] > "14" or text[17:] > "59":
+    if text[14] not in "+-" or text[15:] > "1459" or text[14:] == "-0000":
         return None
     try:
-        dt.datetime.fromisoformat(iso)
+        return Time(dt.datetime.fromisoformat(f"{text[:8]}T{text[8:]}").isoformat())
     except ValueError:
         return None
-    return Time(iso)
 
 
 def _read_dtm(text: str, c: Context) -> Time:
