@@ -68,7 +68,7 @@ def test_a_setting_stands_once(tmp_path: Path) -> None:
 
 def test_the_settings_at_work_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", "--site", site(tmp_path, "rxa12,rxa11-12,"), "show"]) == 0
-    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    told = dict((*line.split(maxsplit=1), "")[:2] for line in capsys.readouterr().out.splitlines())
     assert (told["rxa12"], told["rxa2"]) == ("rxa11-12", "unique")
 
 

@@ -26,6 +26,8 @@ class SiteSettings(Plain):
     rxa12: str
     rxa_repeat: str
     rxa2: str
+    mar_action: str
+    mar_action_code: str
     match_seconds: int
 
 

@@ -20,8 +20,11 @@ from ketafhir.therapy.values import Quantity, Time
 GIVEN = frozenset({"completed", "stopped", "superseded", "running", "unknown"})
 """The states of an act in which drug was given."""
 _NOTGIVEN = {"refused", "not-given"}
-_HOLDING = {"HD", "OH", "HR"}
+HOLDING = {"HD", "OH", "HR"}
 """Table 0119: hold, held, on hold as requested."""
+OPENING = frozenset({"new-bag", "rate-change", "restarted"})
+"""What an eMAR calls the events that open a segment."""
+_ENDING = frozenset({"paused", "stopped"})
 
 
 class Act(Plain):
@@ -64,23 +67,65 @@ class Course(Plain):
 
 
 def is_closer(act: Administration) -> bool:
-    """Whether an act only ends what runs: rate 0 under counters of its own."""
-    return act.rate is not None and not act.rate.amount.value
+    """Whether an act only ends what runs: rate 0 under counters of its own, or an event that is called so and has no end."""
+    if act.rate is not None and not act.rate.amount.value:
+        return True
+    return act.event is not None and act.event.action in _ENDING and act.end is None
+
+
+def is_event(act: Administration) -> bool:
+    """Whether an act is no child: it only ends what runs, or somebody only looked at the rate."""
+    return is_closer(act) or _is_check(act)
+
+
+def _is_check(act: Administration) -> bool:
+    return act.event is not None and act.event.action == "rate-verify"
+
+
+def _steers(act: Administration) -> bool:
+    """Whether an act opens or ends a segment."""
+    return (act.rate is not None or is_closer(act)) and not _is_check(act)
 
 
 def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
     """The course of one infusion from everything told of it, in any order."""
     acts = sorted(_numbered(list(told), order), key=_place)
-    found = Course(key, acts[0])
-    found.closers = [act for act in acts if is_closer(act)]
+    found = Course(key, next((act for act in acts if not is_event(act)), acts[0]))
+    found.closers = [act for act in acts if is_event(act)]
     found.weight, found.concentration = weight, _concentration(acts, order)
     ends, followed = _ends(acts)
     last = last_event(acts)
     for act in acts:
-        if not is_closer(act):
+        if not is_event(act):
             found.acts.append(_act(act, ends.get(act.key), act.key in followed, found))
     _parent(found, last, order, weight)
+    for act in found.closers:
+        if _is_check(act) and act.rate is not None and act.start is not None:
+            _check_rate(found, act, act.start)
     return found
+
+
+def _check_rate(found: Course, check: Administration, at: Time) -> None:
+    """What was looked at must be what runs."""
+    running = [act.told for act in found.acts if act.told.rate is not None and act.state in GIVEN and _runs(act, at)]
+    if not running:
+        found.findings.append(
+            Finding("rate-verify-differs", "a rate was verified where none is known to run", check.key)
+        )
+        return
+    for per_hour, unit in ((measures.millilitres_per_hour, "mL/h"), (measures.milligrams_per_hour, "mg/h")):
+        seen, *told = (per_hour(act.rate, found.weight, act.concentration or found.concentration)
+                       for act in (check, *running))  # fmt: skip
+        if seen is not None and None not in told:
+            if seen not in told:
+                text = f"{measures.rounded(seen)} {unit} was verified, and {measures.rounded(told[0] or seen)} {unit} is what runs"
+                found.findings.append(Finding("rate-verify-differs", text, check.key))
+            return
+
+
+def _runs(act: Act, at: Time) -> bool:
+    start = act.told.start
+    return start is not None and start.at <= at.at and (act.end is None or at.at <= act.end.at)
 
 
 def _numbered(acts: list[Administration], order: Order | None) -> list[Administration]:
@@ -107,15 +152,16 @@ def _alive(acts: Iterable[Administration]) -> list[Administration]:
     return [act for act in acts if act.state not in ("deleted", *_NOTGIVEN)]
 
 
-def _ends(acts: list[Administration]) -> tuple[dict[str, Time], set[str]]:
-    """Derived ends: of each open segment, the start of the next event; and the segments that were over when one came."""
-    events = [act for act in _alive(acts) if act.rate is not None and act.start is not None]
-    found, followed = {}, set()
+def _ends(acts: list[Administration]) -> tuple[dict[str, Administration], set[str]]:
+    """What ends each open segment: the next event; and the segments that were over when one came."""
+    events = [act for act in _alive(acts) if _steers(act) and act.start is not None]
+    found: dict[str, Administration] = {}
+    followed = set()
     for act, later in pairwise(events):
         if is_closer(act) or later.start is None:
             continue
         if act.end is None:
-            found[act.key] = later.start
+            found[act.key] = later
         elif act.end.at <= later.start.at:
             followed.add(act.key)
     return found, followed
@@ -127,17 +173,27 @@ def _at(time: Time | None) -> Decimal:
 
 def last_event(acts: list[Administration]) -> Administration | None:
     """The event that says how the infusion stands: of the segments and closers the last, else the last of the boluses."""
-    alive = _alive(acts)
-    segments = [act for act in alive if act.rate is not None]
+    alive = [act for act in _alive(acts) if not _is_check(act)]
+    segments = [act for act in alive if _steers(act)]
     return max(segments or alive, key=_place, default=None)
 
 
-def _act(act: Administration, derived: Time | None, followed: bool, found: Course) -> Act:
+def _act(act: Administration, ended_by: Administration | None, followed: bool, found: Course) -> Act:
+    derived = ended_by.start if ended_by is not None else None
     end = act.end or derived
     state = act.state
     if not state:
-        if followed or (derived is not None and act.end is None):
+        if (
+            ended_by is not None
+            and ended_by.event is not None
+            and is_closer(ended_by)
+            and ended_by.state != "completed"
+        ):
+            state = "stopped"  # as where its own RXA says PA
+        elif followed or (derived is not None and act.end is None):
             state = "superseded"
+        elif act.event is not None and act.event.action in ("bolus", "given"):
+            state = "completed"
         elif act.order_status == "running" and act.end is None:
             state = "running"
         elif act.order_status == "completed":
@@ -154,8 +210,10 @@ def _parent(found: Course, last: Administration | None, order: Order | None, wei
     alive = [act for act in found.acts if act.state != "deleted"]
     given = [act for act in alive if act.state in GIVEN]
     starts = [act.told.start for act in (given or alive or found.acts) if act.told.start]
-    found.start = min(starts, key=lambda time: time.at, default=None)
-    if not alive:
+    found.start = min(starts, key=lambda time: time.at, default=found.first.start)
+    if not found.acts:
+        found.status = "unknown"  # what ended has not been told yet
+    elif not alive:
         found.status = "deleted"
     elif not given or last is None:
         found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
@@ -174,7 +232,7 @@ def _status(found: Course, last: Administration, given: list[Act], short: bool) 
     closer = is_closer(last)
     state = last.state if closer else next(act.state for act in given if act.told is last)
     over = last.order_status in ("discontinued", "completed")
-    held = last.order_status == "held" or (last.order_control in _HOLDING and not over)
+    held = last.order_status == "held" or (last.order_control in HOLDING and not over)
     if closer and (held or last.order_status == "discontinued"):
         return "held" if held else "stopped"
     if state == "running":

@@ -15,6 +15,7 @@ from ketafhir.therapy.values import (
     Coded,
     Contact,
     Device,
+    Event,
     Identifier,
     Name,
     OrderState,
@@ -156,7 +157,8 @@ class Administration(Plain):
     `rate` opens a segment, rate 0 ends one; an `amount` without rate is a bolus. `end` is only what was told, never derived.
     `counters` are the give and administration sub-IDs (RXA-1, RXA-2). `state` is the outcome as told: completed, stopped,
     refused, not-given, deleted, or empty while it runs; `therapy.infusion` derives running, superseded and unknown.
-    `order_status` is what the order said beside it: running, held, discontinued, completed, or empty.
+    `order_status` is what the order said beside it: running, held, discontinued, completed, or empty. `event` is what the
+    eMAR called it.
     """
 
     key: str = ""
@@ -185,6 +187,7 @@ class Administration(Plain):
     action: str = ""
     order_control: str = ""
     order_status: str = ""
+    event: Event | None = None
     recorded: Time | None = None
     route: Coded | None = None
     site: Coded | None = None

@@ -57,6 +57,14 @@ class Rate(Plain):
     per: Quantity | None = None
 
 
+class Event(Plain):
+    """What an eMAR says was done: `action` is our word (new-bag, rate-change, rate-verify, paused, restarted, stopped, bolus,
+    given, held), `told` the word of the eMAR."""
+
+    action: str
+    told: Coded | None = None
+
+
 class Range(Plain):
     """From `low` to `high`; either may be open."""
 

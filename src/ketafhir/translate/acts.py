@@ -6,9 +6,9 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, write_unit
 from ketafhir.mapping.codecs.people import write_xcn
-from ketafhir.mapping.engine import NULL, put_back
+from ketafhir.mapping.engine import NULL
 from ketafhir.plain import replace
-from ketafhir.therapy.infusion import Course, last_event
+from ketafhir.therapy.infusion import Course, is_event, last_event
 from ketafhir.therapy.records import Administration, Observation, Waste
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.composing import Composing
@@ -28,6 +28,9 @@ def compose(composing: Composing, courses: list[Course]) -> None:
 def _compose_order(composing: Composing, courses: list[Course]) -> None:
     acts = [one for course in courses for one in (*(act.told for act in course.acts), *course.closers)]
     acts.sort(key=lambda act: (act.start.at if act.start else 0, act.counters))
+    if len({act.counters for act in acts}) < len(acts) and composing.tables.settings.rxa2 == "unique":
+        text = "administrations of one order have the same RXA-1 and -2, and the receiver takes these as unique"
+        composing.c.warn("counters-repeat", text, acts[0].order, "write for a site whose setting rxa2 is not-unique")
     last = acts[-1]
     head = replace(
         last,
@@ -59,30 +62,32 @@ def _last_of(course: Course, acts: list[Administration]) -> Administration:
 
 def _compose_act(composing: Composing, act: Administration, course: Course, *, is_last: bool) -> None:
     """RXA, RXR and OBX of one act; what is of the whole infusion follows its last act, or the event told at the same time."""
-    closes = act in course.closers
-    composing.add("RXA", _back(act, "RXA") if closes else _rxa_cells(composing, act))
+    composing.add("RXA", _rxa_cells(composing, act))
     # Each act has its own RXR, null where no route was told: without one it would share that of the next RXA.
-    composing.add("RXR", {1: NULL, **(_back(act, "RXR") if closes else composing.cells(act, RXR))})
-    composing.notes(act.notes)
-    if closes:
-        composing.add_preserved("NTE", act.preserved)
-    else:
-        for name in dict.fromkeys(place[:3] for place, _ in act.preserved):
-            if name not in ("ORC", "RXA"):
-                composing.add_preserved(name, act.preserved, 2 if name == "RXR" else 1)
+    composing.add("RXR", {1: NULL, **composing.cells(act, RXR)})
+    composing.notes((*_action_note(composing, act), *act.notes))
+    for name in dict.fromkeys(place[:3] for place, _ in act.preserved):
+        if name not in ("ORC", "RXA"):
+            composing.add_preserved(name, act.preserved, 2 if name == "RXR" else 1)
+    number = 1
+    if act.event is not None:
+        from ketafhir.translate import mar_actions
+
+        number = mar_actions.compose(composing, act)
     results = [one for one in composing.records.observations.values() if _is_told_with(one, act, course, is_last)]
-    number = compose_results(composing, _in_order(results))
+    number = compose_results(composing, _in_order(results), number)
     if is_last:
         for waste in composing.records.wastes.values():
             if waste.infusion == course.key:
                 number = _compose_waste(composing, waste, number)
 
 
-def _back(act: Administration, name: str) -> dict[int, str]:
-    """A segment of an event that only ended what ran, as it was preserved."""
-    cells: dict[int, str] = {}
-    put_back(cells, name, act.preserved)
-    return cells
+def _action_note(composing: Composing, act: Administration) -> tuple[str, ...]:
+    if act.event is None:
+        return ()
+    from ketafhir.translate import mar_actions
+
+    return mar_actions.note(composing, act.event)
 
 
 def _is_told_with(one: Observation, act: Administration, course: Course, is_last: bool) -> bool:
@@ -101,8 +106,12 @@ def _rxa_cells(composing: Composing, act: Administration) -> dict[int, str]:
     cells = composing.cells(shown, RXA, MEDICATION)
     if act.end is None:
         cells[4] = NULL  # chapter 4A, RXA-4: required, and null means RXA-3
+    if act.event is not None:
+        from ketafhir.translate import mar_actions
+
+        mar_actions.put_cell(composing, act.event, cells)
     if act.amount is None and act.rate is None:
-        cells.setdefault(6, UNKNOWN_AMOUNT)
+        cells.setdefault(6, NULL if is_event(act) else UNKNOWN_AMOUNT)
     elif act.rate is not None and composing.tables.settings.rxa12 != "standard":
         from ketafhir.translate import given_amounts
 

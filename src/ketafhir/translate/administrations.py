@@ -15,16 +15,16 @@ from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
-from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.fold import act as settled
 from ketafhir.therapy.fold import order_identity
-from ketafhir.therapy.infusion import is_closer
+from ketafhir.therapy.infusion import is_event
 from ketafhir.therapy.records import Administration, Waste
-from ketafhir.therapy.values import Quantity
+from ketafhir.therapy.values import Event, Quantity
 from ketafhir.translate.observations import read_results
+from ketafhir.translate.observed import moment
 from ketafhir.translate.reading import Reading, note_texts
 
 RXA, MEDICATION = "RXA_to_MedicationAdministration", "RXA_to_Medication"
@@ -47,41 +47,49 @@ def _read_order(reading: Reading, order: OrderGroup) -> None:
     if not identity:
         raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)
     kept = orc.pop("preserved", ())
-    control = orc.pop("order_control", "")
-    status = orc.pop("order_status", "")
+    standing = {name: orc.pop(name, "") for name in ("order_control", "order_status")}
     acts: list[Administration] = []
     for group in order.administrations:
-        acts += _read_group(reading, group, identity, orc)
+        # ORC-5 and ORC-1 speak of the last administration of the order.
+        acts += _read_group(reading, group, identity, orc, standing if group is order.administrations[-1] else {})
     last = acts[-1]
-    last.order_status, last.order_control, last.preserved = status, control, (*last.preserved, *kept)
+    last.preserved = (*last.preserved, *kept)
     last.preserved += _keep(reading, order.others, {})
     notes = note_texts([nte for name, nte in order.notes if name == "ORC"], reading)
     last.notes = (*notes, *last.notes)
 
 
 def _read_group(
-    reading: Reading, group: AdministrationGroup, identity: str, orc: dict[str, Any]
+    reading: Reading, group: AdministrationGroup, identity: str, orc: dict[str, Any], standing: dict[str, str]
 ) -> list[Administration]:
     """The acts of one ADMINISTRATION group, with what follows them."""
+    event, results, notes = None, group.results, [nte for _, nte in group.notes]
+    if results or notes:
+        from ketafhir.translate import mar_actions
+
+        event, results, notes = mar_actions.of_group(reading, group)
     route: dict[str, Any] = {}
     rest: tuple[tuple[str, str], ...] = ()
     if group.rxrs:
         route = reading.read(group.rxrs[0], RXR)
         rest = route.pop("preserved", ())
-    acts = [_read_act(reading, rxa, identity, orc, route) for rxa in group.rxas]
-    notes = note_texts([nte for _, nte in group.notes], reading)
-    if notes:
-        acts[-1].notes = notes
-    given = [act for act in acts if not is_closer(act)]
+    acts = [
+        _read_act(reading, rxa, identity, {**orc, **route, **(standing if rxa is group.rxas[-1] else {})}, event)
+        for rxa in group.rxas
+    ]
+    texts = note_texts(notes, reading)
+    if texts:
+        acts[-1].notes = texts
+    given = [act for act in acts if not is_event(act)]
     beside = [*group.rxrs[1:], *(prt for _, prt in group.participations), *group.others]
     if given:
         rest += _keep(reading, beside, {"RXR": len(group.rxrs[:1])})
     else:
         for segment in beside:
-            reading.drop(segment, "an event that only ends what runs has no place for it")
+            reading.drop(segment, "an event that makes no administration has no place for it")
     for act in acts:
-        act.preserved += _of_closer(act, group.rxrs) if is_closer(act) else rest
-    _read_results(reading, group.results, acts[-1], identity)
+        act.preserved += rest
+    _read_results(reading, results, acts[-1], identity)
     return acts
 
 
@@ -94,34 +102,33 @@ def _keep(reading: Reading, segments: list[Segment], seen: dict[str, int]) -> tu
     return kept
 
 
-def _of_closer(act: Administration, rxrs: list[Segment]) -> tuple[tuple[str, str], ...]:
-    """What stands beside an RXA that only ends what runs: it makes no resource that could tell its route and notes."""
-    route = rxrs[0].fields if rxrs else []
-    kept = tuple((f"RXR-{at}", text) for at, text in enumerate(route) if at and text)
-    notes = "~".join(escape(text) for text in act.notes)
-    act.notes = ()
-    return (*kept, ("NTE-3", notes)) if notes else kept
-
-
 def _read_act(
     reading: Reading,
     rxa: Segment,
     identity: str,
-    orc: dict[str, Any],
-    route: dict[str, Any],
+    shared: dict[str, Any],
+    event: Event | None,
 ) -> Administration:
+    sent = rxa
+    if rxa.get(9) and reading.tables.settings.mar_action == "RXA-9":
+        from ketafhir.translate import mar_actions
+
+        event, rxa = mar_actions.of_rxa(reading, rxa)
     values = reading.read(rxa, RXA, MEDICATION)
+    reading.accounts[-1] = reading.accounts[-1]._replace(segment=sent)
     reading.c.nulls.clear()
     for name, field in (("start", 3), ("drug", 5), ("action", 21)):
         if name not in values and not (name == "action" and not rxa.get(21)):
             raise _missing(reading, f"{name}-missing", "a required field is empty", rxa, field)
-    act = Administration(**orc, **route, **values)
+    act = Administration(**shared, **values, event=event)
     act.action = act.action or "add"
     if act.end is not None and act.start is not None and act.end.at == act.start.at:
         act.end = None  # chapter 4A, RXA-4: a rate setting or a point in time
     _check_times(reading, act, rxa)
     give, number = act.counters
     act.order, act.key = identity, f"{identity}|{give or '0'}|{number}"
+    if reading.tables.settings.rxa2 == "not-unique":
+        act.key += f"@{moment(act.start)}{event.action if event and is_event(act) else ''}"
     act.infusion = f"{identity}|{give or '0'}|@{reading.visit}"
     act.patient, act.visit = reading.patient, reading.visit
     act.told = _told(reading, act)
@@ -134,8 +141,10 @@ def _read_act(
     if rxa.get(18) not in ("", NULL) and act.state not in ("refused", "not-given", "deleted"):
         # Chapter 4A, RXA-18: the patient did not take it; beside a given dose that is a contradiction.
         reading.warn("refusal-without-status", "a refusal reason beside a given dose: preserved", rxa, 18, rxa.get(18))
-    if is_closer(act):
-        act.preserved = reading.keep(rxa)
+    if event is not None:
+        from ketafhir.translate import mar_actions
+
+        mar_actions.settle(reading, act, rxa)
     known = reading.records.administrations
     known[act.key] = _merged(reading, act, known[act.key], rxa) if act.key in known else act
     return known[act.key]
@@ -198,7 +207,7 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
     of_segment = [result for result in results if _is(result, OF_SEGMENT)]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
-    if is_closer(act):  # which segment it ended may not have been told yet
+    if is_event(act):  # which segment it ended may not have been told yet
         read_results(reading, of_segment, part_of=act.infusion, scope_key=act.key, start=act.start)
     else:
         read_results(reading, of_segment, part_of=act.key, scope_key=act.key)

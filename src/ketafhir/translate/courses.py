@@ -15,7 +15,9 @@ from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.infusion import Act, Course, view
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.values import Identifier, Quantity, Time
+from ketafhir.translate import events
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
+from ketafhir.translate.events import OBX
 from ketafhir.translate.orders import request_reference
 from ketafhir.translate.writing import Writing
 
@@ -50,8 +52,8 @@ def render_parent(writing: Writing, course: Course) -> Json:
             writing.tables.mapping(RXR).to_fhir(Administration(route=first.route), writing.c, RXR, resource)
             dosage = {**resource.pop("dosage"), **dosage}
         resource["dosage"] = dosage
-    for number, closer in enumerate(course.closers, 1):
-        put_preserved(resource, _numbered(closer.preserved, number))
+    for number, event in enumerate(course.closers, 1):
+        put_preserved(resource, events.kept(event, writing.c, number))
     return resource
 
 
@@ -69,11 +71,16 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     if told.refusal and act.state not in ("refused", "not-given"):
         shown.refusal = ()
     writing.fill(resource, shown, RXA)
+    if told.event is not None:
+        writing.fill(resource, told, OBX)
     writing.tables.mapping(ORC).to_fhir(told, writing.c, ORC, resource)
     writing.tables.mapping(RXR).to_fhir(told, writing.c, RXR, resource)
     for one in resource["identifier"]:
         if one["value"] == "-".join(told.counters) and "system" not in one:
             one["system"] = _number_system(told)
+            one["value"] += "".join(
+                told.key.rpartition("|")[2].partition("@")[1:]
+            )  # where only the start tells two apart
     resource["identifier"].insert(1, _infusion_number(course.key, told))
     resource["partOf"] = [writing.to(TYPE, course.key)]
     _medication(writing, resource, told, with_batch=True)
@@ -183,13 +190,6 @@ def _order_numbers(told: Administration) -> list[Json]:
             name = coding_json(of_name(f"v2-0203.{kind}"))
             numbers.append({"type": {"coding": [name]}, **identifier_json(number)})
     return numbers
-
-
-def _numbered(preserved: tuple[tuple[str, str], ...], number: int) -> tuple[tuple[str, str], ...]:
-    """Fields of the RXA that ended something, as those of the `number`-th such RXA."""
-    if number == 1:
-        return preserved
-    return tuple((f"{place[:3]}[{number}]{place[3:]}", text) for place, text in preserved)
 
 
 def render_waste(writing: Writing, waste: Waste) -> None:

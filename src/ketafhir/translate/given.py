@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
-from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping import codes
-from ketafhir.mapping.engine import get_preserved, put_back
+from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course, last_event
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Coded
-from ketafhir.translate import amounts, orders
+from ketafhir.translate import amounts, events, orders
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.courses import DERIVED_END, ORDER_STATUS, STANDING, TYPE
+from ketafhir.translate.events import OBX
 from ketafhir.translate.numbering import Numbered, number, order_numbers
-from ketafhir.translate.observed import is_derived
+from ketafhir.translate.observed import is_derived, moment
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.wasted import take_waste
 
@@ -47,7 +47,7 @@ def take(taking: Taking) -> None:
     for one in acts:
         _add(taking, one)
     for resource in wholes:
-        _take_closers(taking, resource)
+        _take_events(taking, resource)
         _tell_whole(taking, resource)
 
 
@@ -74,11 +74,13 @@ def _whole(taking: Taking, resource: Json) -> Json | None:
 def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administration:
     values = taking.take(resource, RXA, seen=_as_period(resource))
     preserved = list(values.pop("preserved", ()))
-    values.update(taking.take(resource, RXR, ORC))
+    values.update(taking.take(resource, RXR, ORC, OBX))
     values.pop("preserved", None)
     preserved += _take_medication(taking, resource, values)
     values["placer"], values["filler"] = order_numbers(taking, resource, whole, values)
     act = Administration(**values)
+    give, number = act.counters
+    act.counters = (give, number.partition("@")[0])
     _check(taking, resource, act)
     _restate(resource, act)
     if whole is None and not resource.get("partOf"):
@@ -175,7 +177,7 @@ def _restate(resource: Json, act: Administration) -> None:
     beside = resource.get("effectivePeriod", {}).get("_end", {})
     if any(one.get("url") == DERIVED_END for one in beside.get("extension", ())):
         act.end = None
-        if act.state == "completed":
+        if act.state in ("completed", "stopped"):
             act.state = ""
     if act.state == "completed" and is_derived(resource.get("_status")):
         act.state = ""
@@ -198,11 +200,23 @@ def _restate(resource: Json, act: Administration) -> None:
     act.reasons, act.refusal = ((), tuple(reasons)) if not_done else (tuple(reasons), ())
 
 
+def _counted_by_start(resource: Json) -> bool:
+    """Whether the number of an administration names its start too: at its site RXA-1 and -2 are not unique."""
+    number = codes.code("keta.administration-number").code
+    return any(
+        coding.get("code") == number and "@" in str(one.get("value", ""))
+        for one in resource.get("identifier", ())
+        for coding in one.get("type", {}).get("coding", ())
+    )
+
+
 def _add(taking: Taking, one: Numbered) -> None:
     """The act under its key, with what it gave beside a rate. Raises Refused where two have one key."""
     act, resource = one.act, one.resource
     give = act.counters[0] or "0"
     act.key = f"{act.order}|{give}|{act.counters[1]}"
+    if _counted_by_start(resource):
+        act.key += f"@{moment(act.start)}"
     act.infusion = f"{act.order}|{give}|@{act.visit}"
     if taking.records.administrations.setdefault(act.key, act) is not act:
         raise refusal(
@@ -217,31 +231,21 @@ def _add(taking: Taking, one: Numbered) -> None:
         amounts.notes(taking, act, _notes(resource), act.key, act.key)
 
 
-def _take_closers(taking: Taking, whole: Json) -> None:
-    """The RXA that ended something, preserved on the whole infusion as they came."""
+def _take_events(taking: Taking, whole: Json) -> None:
+    """The events that make no child, preserved on the whole infusion."""
     preserved = get_preserved(whole)
     place = 1
-    while True:
-        cells: dict[int, str] = {}
-        put_back(cells, "RXA", preserved, place)
-        if not cells:
-            return
-        fields = ["RXA", *(cells.get(at, "") for at in range(1, max(cells) + 1))]
-        values = taking.tables.mapping(RXA, MEDICATION).from_v2(Segment("RXA", fields, 0, place), taking.c)
-        taking.c.preserved.clear()
-        taking.c.segment = None
-        values["placer"], values["filler"] = order_numbers(taking, whole, None, taking.take(whole, ORC))
-        act = Administration(**values)
-        act.preserved = tuple((f"RXA-{field}", text) for field, text in sorted(cells.items()))
-        for name in ("RXR", "NTE"):
-            beside: dict[int, str] = {}
-            put_back(beside, name, preserved, place)
-            act.preserved += tuple((f"{name}-{field}", text) for field, text in sorted(beside.items()))
+    while (act := events.take(preserved, taking.c, place)) is not None:
+        act.placer, act.filler = order_numbers(taking, whole, None, taking.take(whole, ORC))
         act.patient, act.visit = taking.patient(whole), taking.visit(whole, "context")
         act.order = order_identity(act.placer, act.filler)
         act.action = act.action or "add"
         give = act.counters[0] or "0"
         act.key = f"{act.order}|{give}|{act.counters[1]}"
+        if act.key in taking.records.administrations or any(
+            one.counters == act.counters and one.order == act.order for one in taking.records.administrations.values()
+        ):
+            act.key += f"@{moment(act.start)}{act.event.action if act.event else ''}"
         act.infusion = taking.infusions.get(id(whole), f"{act.order}|{give}|@{act.visit}")
         taking.records.administrations[act.key] = act
         place += 1

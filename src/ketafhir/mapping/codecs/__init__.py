@@ -34,6 +34,7 @@ CODECS: dict[str, tuple[str, str]] = {
     "interval": ("numbers", "Interval"),
     "location": ("people", "Location"),
     "logical": ("identifiers", "Logical"),
+    "mar-word": ("mar", "MarAction"),
     "name": ("people", "PersonName"),
     "observation-value": ("values", "ObservationValue"),
     "part-amount": ("orders", "PartAmount"),
