@@ -1,4 +1,4 @@
-"""The server's jar: built once per content of its sources, into the user's cache, with Maven.
+"""The server's jar (and that of any Maven project alike): built once per content of its sources, into the user's cache.
 
 The sources may lie in a read-only installation, so they are always copied and built elsewhere. A build
 becomes visible by one rename, under a lock, so any number of processes may ask at the same time.
@@ -21,7 +21,7 @@ from ketafhir.errors import FhirServerError
 from ketafhir.hapi.java import find_maven
 from ketafhir.hapi.progress import Progress, quiet
 
-_JAR = "fhir-server.jar"
+_SERVER = "fhir-server"
 _UNRESOLVED = ("Could not resolve", "Could not transfer", "Could not find artifact", "offline mode")
 
 
@@ -31,14 +31,20 @@ def jar(progress: Progress = quiet) -> Path:
     The first call takes the time of a download of some 240 MB. Raises FhirServerError when Maven is missing
     or fails.
     """
-    sources = data.path("docker/hapi")
-    built = cache_dir() / f"hapi-{digest(sources)}"
-    if not (built / _JAR).exists():
+    return project_jar(data.path("docker/hapi"), _SERVER, progress)
+
+
+def project_jar(sources: Path, name: str, progress: Progress = quiet) -> Path:
+    """The jar `name`.jar of a Maven project that copies its libraries into `lib`. Raises FhirServerError as `jar`."""
+    prefix = "hapi" if name == _SERVER else name
+    built = cache_dir() / f"{prefix}-{digest(sources)}"
+    made = built / f"{name}.jar"
+    if not made.exists():
         find_maven()  # a missing Maven is told at once, not after waiting for another process's build
-        with _locked(cache_dir() / "hapi.lock", progress):
-            if not (built / _JAR).exists():
+        with _locked(cache_dir() / f"{prefix}.lock", progress):
+            if not made.exists():
                 _build(sources, built, progress)
-    return built / _JAR
+    return made
 
 
 def cache_dir() -> Path:
