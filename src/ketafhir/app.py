@@ -1,4 +1,7 @@
-"""The service put together, in one place: listeners -> intake -> store -> worker -> FHIR server."""
+"""The service put together, in one place: listeners -> intake -> store -> worker -> FHIR server.
+
+`App` is the process that listens; it delivers too, unless worker processes do (`deliver`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
+import sys
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -16,12 +22,15 @@ from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
 from ketafhir.service.intake import Channel, Intake
 from ketafhir.service.legs import Legs
+from ketafhir.service.processes import Processes
 from ketafhir.service.receiver import Receiver
+from ketafhir.service.together import Together
 from ketafhir.service.translating import FHIR
-from ketafhir.store.opening import open_store
+from ketafhir.store.opening import is_url, open_store
 from ketafhir.store.protocol import Store
 from ketafhir.store.states import RECEIVED
 from ketafhir.sync.client import FhirClient
+from ketafhir.sync.retry import RetryPolicy
 from ketafhir.sync.token import read_token
 from ketafhir.sync.worker import Worker
 from ketafhir.translate import settings as translate_settings
@@ -37,14 +46,15 @@ class App:
     TableError from `start`. A FHIR server that does not answer is no error: messages are kept for it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, processes: Processes | None = None) -> None:
         self._config = config
+        self._processes = processes
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._thread = ThreadPoolExecutor(1, "ketafhir-intake")
         self._stack = contextlib.AsyncExitStack()
         self.store: Store
-        self.worker: Worker
+        self.worker: Worker | None = None
         self.intake: Intake
 
     @property
@@ -56,10 +66,14 @@ class App:
         """Open the store, take up what it holds, and listen."""
         async with contextlib.AsyncExitStack() as stack:
             channels = {one.name: _channel(one, self._config) for one in self._config.listeners}
-            self.store = await asyncio.to_thread(open_store, self._config.store.place)
+            place = self._config.store.place
+            self.store = await asyncio.to_thread(open_store, place)
             stack.push_async_callback(self._close_store)
-            self._start_worker(stack)
-            self.intake = Intake(self.store, channels)
+            if not is_url(place) and not self.store.occupy("service"):
+                raise StoreError(f"the store {place} is served by another process: stop that, or name another store")
+            await self._start_delivering(stack)
+            self.intake = Intake(self.store, channels, self._config.policy.order)
+            self._together = Together(self.intake, self._thread)
             self._legs = Legs(self.store)
             stack.push_async_callback(self._close_intake)
             await self._review()
@@ -86,7 +100,8 @@ class App:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise Transient(f"messages wait for their translation after {timeout:g} s") from None
-        await self.worker.drain(timeout)
+        if self.worker is not None:
+            await self.worker.drain(timeout)
 
     async def __aenter__(self) -> App:
         await self.start()
@@ -97,24 +112,22 @@ class App:
     ) -> None:
         await self.stop()
 
-    def _start_worker(self, stack: contextlib.AsyncExitStack) -> None:
-        fhir = self._config.fhir
-        variable = TOKEN_VARIABLE if os.environ.get(TOKEN_VARIABLE) else None
-        client = FhirClient(fhir.url, token=read_token(variable=variable, file=fhir.token_file))
-        stack.push_async_callback(client.aclose)
-        self.worker = Worker(self.store, client, FHIR, parallel=fhir.parallel)
-        running = asyncio.create_task(self.worker.run(), name="worker")
-        running.add_done_callback(_ended)
+    def _wake(self) -> None:
+        if self.worker is not None:
+            self.worker.wake()
+        elif self._processes is not None:
+            self._processes.wake()
 
-        async def end() -> None:
-            self.worker.stop()
-            await asyncio.wait([running])
-
-        stack.push_async_callback(end)
+    async def _start_delivering(self, stack: contextlib.AsyncExitStack) -> None:
+        if self._processes is not None:
+            self._processes.start()
+            stack.push_async_callback(self._processes.stop)
+        else:
+            self.worker = await stack.enter_async_context(_working(self._config, self.store, 1))
 
     async def _listen(self, listener: ListenerSettings, channel: Channel) -> None:
         limits = self._config.limits
-        receiver = Receiver(channel, self.intake, self._thread, self._legs, self.worker.wake)
+        receiver = Receiver(channel, self.intake, self._together, self._legs, self._wake)
         listening = Listener(
             listener.host,
             listener.port,
@@ -138,7 +151,7 @@ class App:
         loop = asyncio.get_running_loop()
         try:
             if await loop.run_in_executor(self._thread, self.intake.finish):
-                self.worker.wake()
+                self._wake()
             await asyncio.to_thread(self._legs.flush)
         except StoreError as error:
             _log.error("the store does not answer: %s", error)
@@ -152,6 +165,53 @@ class App:
 
     async def _close_store(self) -> None:
         await asyncio.to_thread(self.store.close)
+
+
+@contextlib.asynccontextmanager
+async def _working(config: Config, store: Store, number: int) -> AsyncIterator[Worker]:
+    """A worker that delivers until the block ends, and then ends what is under way."""
+    fhir, delivery = config.fhir, config.delivery
+    variable = TOKEN_VARIABLE if os.environ.get(TOKEN_VARIABLE) else None
+    client = FhirClient(fhir.url, token=read_token(variable=variable, file=fhir.token_file))
+    policy = RetryPolicy(
+        first=delivery.wait,
+        longest=delivery.longest_wait,
+        patience=delivery.attempts,
+        parked=delivery.parked_wait,
+        rejections=delivery.rejections,
+        limit=delivery.limit,
+    )
+    name = f"{socket.gethostname()}/{number}"
+    worker = Worker(store, client, FHIR, name=name, parallel=fhir.parallel, policy=policy)
+    running = asyncio.create_task(worker.run(), name="worker")
+    running.add_done_callback(_ended)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await asyncio.wait([running])
+        await client.aclose()
+
+
+async def deliver(config: Config, number: int, stopping: asyncio.Event) -> None:
+    """Worker process `number`, beside one that listens: standard input wakes it, and its end ends it."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    store = await asyncio.to_thread(open_store, config.store.place)
+    try:
+        async with _working(config, store, number) as worker:
+
+            async def listen() -> None:
+                while await reader.read(1024):
+                    worker.wake()
+                stopping.set()
+
+            listening = asyncio.create_task(listen())
+            await stopping.wait()
+            listening.cancel()
+    finally:
+        await asyncio.to_thread(store.close)
 
 
 def _channel(listener: ListenerSettings, config: Config) -> Channel:

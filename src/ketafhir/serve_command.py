@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="default: KETAFHIR_CONFIG, else ketafhir.toml")
     parser.add_argument("--listen", metavar="HOST:PORT", help="in place of the first listener's; port 0: any")
     parser.add_argument("--fhir", metavar="URL", help="in place of [fhir] url")
+    parser.add_argument("--workers", type=int, metavar="N", help="deliver in N processes beside this one (PostgreSQL)")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # such a process
     parser.add_argument("--store", metavar="PATH|URL", help="in place of [store] path or url")
 
 
@@ -27,7 +29,13 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     _log_to_stderr()
-    asyncio.run(_serve(settings(args)))
+    config = settings(args)
+    if args.worker is not None:
+        asyncio.run(_deliver(config, args.worker))
+        return 0
+    if args.workers is not None and (args.workers < 1 or "://" not in config.store.place):
+        raise ConfigError("--workers is at least 1, and needs a store on PostgreSQL ([store] url)")
+    asyncio.run(_serve(config, args))
     return 0
 
 
@@ -58,15 +66,35 @@ def _address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-async def _serve(config: Config) -> None:
+async def _deliver(config: Config, number: int) -> None:
+    """A worker process. Ctrl-C goes to all processes of a terminal: the one that listens ends this one."""
+    import asyncio
+    import signal
+
+    from ketafhir.app import deliver
+
+    stopping = asyncio.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    await deliver(config, number, stopping)
+
+
+def _for_workers(args: argparse.Namespace) -> list[str]:
+    given = [("--config", args.config), ("--listen", args.listen), ("--fhir", args.fhir), ("--store", args.store)]
+    return ["serve", *(part for name, value in given if value for part in (name, value))]
+
+
+async def _serve(config: Config, args: argparse.Namespace) -> None:
     import asyncio
 
     from ketafhir.app import App
     from ketafhir.mllp.address import Address
+    from ketafhir.service.processes import Processes
 
     stopping = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stopping)
-    async with App(config) as app:
+    processes = Processes(_for_workers(args), args.workers) if args.workers else None
+    async with App(config, processes) as app:
         for listener, port in zip(config.listeners, app.ports, strict=True):
             sys.stdout.write(f"listening on {Address(listener.host, port)}\n")
         sys.stdout.flush()

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},
     "app": {"service", "config", "translate", "mllp", "store", "sync"},
     "config_command": {"config"},
-    "serve_command": {"config", "app", "mllp"},
+    "serve_command": {"config", "app", "mllp", "service"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
     "demo": {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",

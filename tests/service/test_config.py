@@ -98,7 +98,7 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[fihr]\nurl = 'x'", "fihr is no section; known are authorities, fhir, limits"),
+        ("[fihr]\nurl = 'x'", "fihr is no section; known are authorities, delivery, fhir"),
         ("[fhir]\nurk = 'x'", "[fhir] urk is no setting; known are parallel, token_file, url"),
         ("[[listener]]\nprot = 1", "[[listener]] prot is no setting; known are charset, host"),
         ("[[listener]]\nport = '2575'", "[[listener]] port is a whole number, not '2575'"),

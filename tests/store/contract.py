@@ -1,13 +1,14 @@
 """What every store must do, whichever database is below it.
 
 A database takes part by `class TestContract(StoreContract)` beside two fixtures: `store`, an empty store on
-the fixture `clock`, and `reopen`, which closes it and opens it again.
+the fixture `clock`, `reopen`, which closes it and opens it again, and `beside`, which opens it once more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -457,6 +458,17 @@ class StoreContract:
         assert store.reclaim("w1") == 0
         assert [claim(store).attempts for _ in range(2)] == [0, 1]
         assert nothing(store)
+
+    def test_a_name_belongs_to_one_process_until_it_is_gone(self, store: Store, beside: Callable[[], Store]) -> None:
+        other = beside()
+        assert store.occupy("host/1")
+        assert store.occupy("host/1")
+        assert not other.occupy("host/1")
+        assert other.occupy("host/2")
+        store.close()
+        until = time.monotonic() + 5  # PostgreSQL notices in a moment that a connection has ended
+        while not other.occupy("host/1"):
+            assert time.monotonic() < until
 
     # --- settling
 

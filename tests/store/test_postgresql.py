@@ -51,6 +51,19 @@ def reopen(store: PostgresStore, url: str, clock: Clock) -> Iterator[Callable[[]
         one.close()
 
 
+@pytest.fixture
+def beside(store: PostgresStore, url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
+    opened: list[Store] = []
+
+    def again() -> Store:
+        opened.append(type(store)(url, clock=clock))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
 class TestContract(StoreContract):
     pass
 

@@ -66,6 +66,19 @@ def reopen(store: SqliteStore, path: Path, clock: Clock) -> Iterator[Callable[[]
         one.close()
 
 
+@pytest.fixture
+def beside(store: SqliteStore, path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
+    opened: list[Store] = []
+
+    def again() -> Store:
+        opened.append(SqliteStore(path, clock=clock))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
 class TestContract(StoreContract):
     pass
 

@@ -46,10 +46,17 @@ def test_what_may_work_later_waits_longer_each_time(disposition: Disposition) ->
     assert all(after(disposition, attempts=number).counted for number in range(9))
 
 
-def test_patience_ends_in_parking_and_never_in_death() -> None:
-    for attempts in (9, 1000):
+def test_patience_ends_in_parking_and_after_the_limit_in_death() -> None:
+    for attempts in (9, 98):
         ending = after(D.TRANSIENT, attempts=attempts)
         assert (ending.state, ending.not_before, ending.rejected) == ("parked", NOW + 900, False)
+    ending = after(D.TRANSIENT, attempts=99)
+    assert (ending.state, ending.reason) == ("dead", "given up after 100 attempts: why")
+
+
+@pytest.mark.parametrize("disposition", sorted(PAUSES_DESTINATION))
+def test_a_server_that_is_away_for_long_kills_nothing(disposition: Disposition) -> None:
+    assert after(disposition, attempts=1000).state == "queued"
 
 
 @pytest.mark.parametrize("disposition", [D.REJECTED, D.GONE, D.TOO_LARGE])

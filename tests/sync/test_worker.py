@@ -343,7 +343,7 @@ def test_drain_gives_up_with_a_reason(store: SqliteStore, sink: FhirSink) -> Non
     sink.faults.extend([httpx.Response(503)] * 1000)
 
     async def scenario() -> None:
-        async with working(store, sink.transport) as worker:
+        async with working(store, sink.transport, policy=RetryPolicy(first=30)) as worker:
             with pytest.raises(Transient, match=r"not drained within 0.3 s: message 1: 503"):
                 await worker.drain(0.3)
 

@@ -19,6 +19,7 @@ from ketafhir.config.loader import TOKEN_VARIABLE, Loader
 from ketafhir.config.sections import (
     SECTIONS,
     Config,
+    DeliverySettings,
     FhirSettings,
     LimitSettings,
     ListenerSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "SECTIONS",
     "TOKEN_VARIABLE",
     "Config",
+    "DeliverySettings",
     "FhirSettings",
     "LimitSettings",
     "ListenerSettings",

@@ -146,11 +146,19 @@ class Loader:
     def _check(self, config: Config) -> None:
         if config.policy.unsupported not in ("accept", "reject"):
             raise self.error(f'[policy] unsupported is "accept" or "reject", not {config.policy.unsupported!r}')
+        if config.policy.order not in ("patient", "sender", "all"):
+            raise self.error(f'[policy] order is "patient", "sender" or "all", not {config.policy.order!r}')
         if "://" not in config.store.url and config.store.url:
             raise self.error("[store] url is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
-        limits = config.limits
+        limits, delivery = config.limits, config.delivery
         least = (
             ("[fhir] parallel", config.fhir.parallel, 1),
+            ("[delivery] wait", delivery.wait, 0.01),
+            ("[delivery] longest_wait", delivery.longest_wait, delivery.wait),
+            ("[delivery] attempts", delivery.attempts, 1),
+            ("[delivery] parked_wait", delivery.parked_wait, 1),
+            ("[delivery] rejections", delivery.rejections, 1),
+            ("[delivery] limit", delivery.limit, delivery.attempts),
             ("[limits] max_message_bytes", limits.max_message_bytes, 1024),
             ("[limits] max_connections", limits.max_connections, 1),
             ("[limits] idle_timeout", limits.idle_timeout, 0),

@@ -45,10 +45,26 @@ class StoreSettings:
 
 @dataclass(slots=True, frozen=True)
 class PolicySettings:
-    """What is taken: MSH-11.1, and whether a message type that is not translated is accepted or rejected."""
+    """What is taken: MSH-11.1, and whether a message type that is not translated is accepted or rejected.
+
+    `order`: what is delivered in the order of coming: the messages of a patient, also those of a sender, or all.
+    """
 
     processing_ids: tuple[str, ...] = ("P",)
     unsupported: str = "accept"
+    order: str = "patient"
+
+
+@dataclass(slots=True, frozen=True)
+class DeliverySettings:
+    """How often what cannot be delivered is tried (`sync.retry`). Waits in seconds."""
+
+    wait: float = 1.0
+    longest_wait: float = 60.0
+    attempts: int = 10
+    parked_wait: float = 900.0
+    rejections: int = 3
+    limit: int = 100
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,11 +88,13 @@ class Config:
     store: StoreSettings = StoreSettings()
     policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
+    delivery: DeliverySettings = DeliverySettings()
 
 
 SECTIONS: dict[str, Any] = {
     "fhir": FhirSettings,
     "store": StoreSettings,
     "policy": PolicySettings,
+    "delivery": DeliverySettings,
     "limits": LimitSettings,
 }

@@ -88,6 +88,10 @@ class Histories:
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
+    def forget(self) -> None:
+        """What was put is not in the store after all."""
+        self._kept.clear()
+
     def complete(self, known: Known, told: Records) -> None:
         """Load the rows that these records of the patient meet."""
         for infusion in infusions(known.history, told):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -43,6 +43,15 @@ class Channel:
     policy: Policy
     answers: Answers
     charset: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Arrival:
+    """A message as it came through a listener."""
+
+    channel: Channel
+    raw: bytes = field(repr=False)
+    peer: str
 
 
 @dataclass(slots=True)
@@ -99,8 +108,9 @@ class _Arrived:
 class Intake:
     """Takes messages of all listeners; `counts` tells how many came to what."""
 
-    def __init__(self, store: Store, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, store: Store, channels: Mapping[str, Channel], order: str = "patient") -> None:
         self._store = store
+        self._order = order
         self._channels = channels
         self._histories = Histories(store)
         self.counts: Counter[str] = Counter()
@@ -121,6 +131,20 @@ class Intake:
             text, hint = "the message could not be stored", "send it again later"
             issue = Issue("error", "not-stored", text, where="MSH", hint=hint, reject=True)
             return self.rejected(channel, raw, issue)
+
+    def take_together(self, arrivals: Sequence[Arrival]) -> list[Answered]:
+        """As `take` of one after another, but committed once, before any of them is answered."""
+        if len(arrivals) > 1:
+            counted = self.counts.copy()
+            try:
+                with self._store.batch():
+                    return [self.take(one.channel, one.raw, one.peer) for one in arrivals]
+            except StoreError as error:
+                # Nothing of them was done; which of them is to blame shows when each goes by itself.
+                _log.error("%d messages are not stored together: %s", len(arrivals), error)
+                self.counts = counted
+                self._histories.forget()
+        return [self.take(one.channel, one.raw, one.peer) for one in arrivals]
 
     def rejected(self, channel: Channel, head: bytes, issue: Issue) -> Answered:
         """AR, or CE in enhanced mode, to a message that is not stored; `head` holds its MSH."""
@@ -286,7 +310,7 @@ class Intake:
         if not supported(message):
             return translating.kept(message, noted)
         try:
-            return translating.translated(message, arrived.channel.settings, self._histories, noted)
+            return translating.translated(message, arrived.channel.settings, self._histories, noted, self._order)
         except Refused as error:
             return translating.refused(error, _told(error), noted)
         except StoreError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from ketafhir.errors import Issue
 from ketafhir.mllp.handler import Event, Peer, log_event
 from ketafhir.service.intake import Answered, Channel, Intake
 from ketafhir.service.legs import Legs
+from ketafhir.service.together import Together
 
 _log = logging.getLogger("ketafhir.service")
 
@@ -23,23 +23,23 @@ class Receiver:
     """
 
     def __init__(
-        self, channel: Channel, intake: Intake, executor: Executor, legs: Legs, wake: Callable[[], None]
+        self, channel: Channel, intake: Intake, together: Together, legs: Legs, wake: Callable[[], None]
     ) -> None:
         self._channel = channel
         self._intake = intake
-        self._executor = executor
+        self._together = together
         self._legs = legs
         self._wake = wake
         self._leaving: dict[int, Answered] = {}
 
     async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
         """Its acknowledgments, once it is stored."""
-        loop = asyncio.get_running_loop()
-        answered = await loop.run_in_executor(self._executor, self._intake.take, self._channel, payload, str(peer))
+        answered = await self._together.take(self._channel, payload, str(peer))
         if answered.queued:
             self._wake()
         self._leaving[peer.number] = answered
-        loop.call_soon(self._left, peer.number)  # by then the listener has written it, or told that it is lost
+        # By then the listener has written it, or told that it is lost.
+        asyncio.get_running_loop().call_soon(self._left, peer.number)
         return answered.answers
 
     def oversize(self, head: bytes, size: int, peer: Peer) -> list[bytes]:

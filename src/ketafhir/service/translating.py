@@ -37,21 +37,32 @@ class Verdict:
             self.history.stored()
 
 
-def translated(message: Message, settings: Settings, histories: Histories, noted: Sequence[Issue]) -> Verdict:
-    """Fold the message in. `noted` are findings that do not stop it. Raises Refused."""
+def translated(
+    message: Message, settings: Settings, histories: Histories, noted: Sequence[Issue], order: str = "patient"
+) -> Verdict:
+    """Fold the message in. `noted` are findings that do not stop it. Raises Refused.
+
+    Deliveries are kept in order by patient: all whom the message tells of, so that a merge of two is a barrier
+    for both. A wider `order` ("sender", "all") is kept beside that.
+    """
     history = KnownHistory(histories)
     step = Session(settings, history).take(message)
     issues = [*noted, *step.issues]
+    partitions = (*history.patients_known, *_wider(message, order))
     result = Result(
         states.TRANSLATED,
         issues_json(issues),
-        deliveries=(NewDelivery(FHIR, history.patients_known, json.dumps(step.bundle)),)
-        if step.bundle.get("entry")
-        else (),
+        deliveries=(NewDelivery(FHIR, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
         records=history.changes(step.told),
         keys=history.keys(),
     )
     return Verdict("accepted", issues, result, history)
+
+
+def _wider(message: Message, order: str) -> tuple[str, ...]:
+    if order == "sender":
+        return ("sender " + "|".join(message.sender),)
+    return ("all",) if order == "all" else ()
 
 
 def kept(message: Message, noted: Sequence[Issue]) -> Verdict:

@@ -50,6 +50,9 @@ class Database(Protocol):
         Each of them stays all or nothing by itself. Raises StoreError at the end where not all is on disk.
         """
 
+    def occupy(self, name: str) -> bool:
+        """Whether this process alone has `name`, from now on until it closes the database or dies."""
+
     def close(self) -> None:
         """A second call does nothing."""
 

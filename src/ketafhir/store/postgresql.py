@@ -98,6 +98,7 @@ class PostgresDatabase:
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(_CONNECTIONS)
         self._batches = threading.local()
+        self._holder: psycopg.Connection[Any] | None = None  # of the names that this process occupies
         self._closed = False
         try:
             with self.transaction() as cursor:
@@ -129,10 +130,20 @@ class PostgresDatabase:
             finally:
                 del self._batches.cursor
 
+    def occupy(self, name: str) -> bool:
+        """A lock of a connection that is kept for it; PostgreSQL frees it when the process is gone."""
+        with self._spoken(), self._lock:
+            if self._holder is None or self._holder.closed:
+                self._holder = self._connected()
+            row = self._holder.execute(b"SELECT pg_try_advisory_lock(%s)", [_number(f"worker {name}")]).fetchone()
+            return bool(row and row[0])
+
     def close(self) -> None:
         """Closes the connections; a second call does nothing."""
         with self._lock:
             self._closed = True
+            if self._holder is not None:
+                self._holder.close()
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()

@@ -188,6 +188,12 @@ class Unfinished:
 class Store(Protocol):
     """The durable inbox and outbox. Every call may raise StoreError (full, locked, read-only, damaged)."""
 
+    def occupy(self, worker: str) -> bool:
+        """Whether this process alone works under this name, until it closes the store or dies.
+
+        Who does may `reclaim` what was held under it: nobody alive holds it.
+        """
+
     def batch(self) -> AbstractContextManager[None]:
         """What this thread does in the block is committed once, when it ends; each call is all or nothing by itself.
 

@@ -7,7 +7,9 @@ serves all threads.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -63,6 +65,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._occupied: dict[str, int] = {}  # by name, the open file that is locked
         self._batching = False  # and so by the thread that has the lock
         self._connection: sqlite3.Connection | None = None
         _make_private(path, create)
@@ -104,9 +107,26 @@ class SqliteDatabase:
             if not cursor.connection.in_transaction:  # a disk that is full rolls back by itself
                 raise StoreError(f"the store {self.path} has given up a batch of messages")
 
+    def occupy(self, name: str) -> bool:
+        """A lock on a file beside this one, which ends with the process however that ends."""
+        with self._lock:
+            if name in self._occupied:
+                return True
+            safe = re.sub(r"[^A-Za-z0-9.-]", "_", name)
+            lock = os.open(f"{self.path}.{safe}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                return False
+            self._occupied[name] = lock
+            return True
+
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
         with self._lock:
+            while self._occupied:
+                os.close(self._occupied.popitem()[1])
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -119,6 +139,8 @@ class SqliteDatabase:
             connection = self._connection
             commit, back = "COMMIT", ["ROLLBACK"]
             if self._batching:
+                if not connection.in_transaction:  # a full disk has rolled it back
+                    raise StoreError(f"the store {self.path} has given up a batch of messages")
                 begin, commit, back = "SAVEPOINT one", "RELEASE one", ["ROLLBACK TO one", "RELEASE one"]
             ended = False
             try:

@@ -23,6 +23,9 @@ class TableStore:
         self._database = database
         self._clock = clock
 
+    def occupy(self, worker: str) -> bool:
+        return self._database.occupy(worker)
+
     def batch(self) -> AbstractContextManager[None]:
         return self._database.batch()
 

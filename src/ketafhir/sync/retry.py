@@ -2,7 +2,7 @@
 
     done                                  done
     the destination's fault (unsent, 401) waits, not counted; the destination is left alone meanwhile
-    transient, ambiguous, conflict        waits, longer each time; parked after `patience` attempts, tried on
+    transient, ambiguous, conflict        waits, longer each time; parked after `patience` attempts; then dead
     rejected, gone, too large             parked and tried again, since others may mend it; then dead
     two resources match one identity      parked until an operator acts
 
@@ -27,6 +27,7 @@ class RetryPolicy:
     patience: int = 10  # counted attempts before a delivery is shown as parked
     parked: float = 900.0  # between the attempts of a parked one
     rejections: int = 3  # of the same payload before it is dead
+    limit: int = 100  # counted attempts before it is dead, whatever went wrong
 
     def wait(self, attempt: int, chance: float) -> float:
         """The wait after failure `attempt`, from 1; `chance` in [0, 1) spreads what failed together."""
@@ -57,6 +58,8 @@ def settlement(
     if outcome.disposition in PAUSES_DESTINATION:
         wait = max(outcome.after or 0.0, policy.first)
         return retry(now + wait, outcome.text, kind=kind, status=status, counted=False)
+    if attempts + 1 >= policy.limit:
+        return dead(f"given up after {attempts + 1} attempts: {outcome.text}", kind=kind, status=status)
     if attempts + 1 >= policy.patience:
         return park(outcome.text, now + policy.parked, kind=kind, status=status, rejected=False)
     wait = max(outcome.after or 0.0, policy.wait(attempts + 1, chance()))

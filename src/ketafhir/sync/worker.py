@@ -73,7 +73,7 @@ class Worker:
         A store that fails is logged and waited out.
         """
         try:
-            await self._reclaim()
+            await self._begin()
             while not self._stopping:
                 self._wake.clear()
                 await self._start_deliveries()
@@ -121,14 +121,20 @@ class Worker:
 
     # --- taking up work
 
-    async def _reclaim(self) -> None:
+    async def _begin(self) -> None:
+        """Take back what a process of this name held, once it is certain that it is gone."""
+        told = False
         while not self._stopping:
             try:
-                await asyncio.to_thread(self._store.reclaim, self._name)
-                return
+                if await asyncio.to_thread(self._store.occupy, self._name):
+                    await asyncio.to_thread(self._store.reclaim, self._name)
+                    return
+                if not told:
+                    _log.warning("another process works as %s: nothing is delivered before it has ended", self._name)
+                    told = True
             except StoreError as error:
                 _log.error("the store does not answer: %s", error)
-                await self._idle()
+            await self._idle()
 
     async def _idle(self) -> None:
         await _at_most(self._wake, min(self._poll, self._circuit.remaining or self._poll))

@@ -1,0 +1,208 @@
+"""A feed of several senders into `ketafhir serve`, which is killed again and again; and what must then be true."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service_peers import Peer, Reply, Sink, heart_rate
+
+from ketafhir.store.opening import open_store
+
+CONFIG = """
+[[listener]]
+name = "ehr"
+port = 0
+timezone = "America/Chicago"
+
+[authorities]
+default = "WILLOW"
+WILLOW = "https://willow.example/mrn"
+
+[delivery]
+wait = 0.05
+longest_wait = 1
+"""
+
+
+@dataclass
+class Service:
+    """`ketafhir serve` on one store and FHIR server, started anew after each kill."""
+
+    folder: Path
+    store: str
+    fhir: str
+    workers: int = 0
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        file = self.folder / "ketafhir.toml"
+        file.write_text(CONFIG)
+        command = [sys.executable, "-m", "ketafhir", "serve", "--config", str(file), "--fhir", self.fhir]
+        command += ["--store", self.store, *(["--workers", str(self.workers)] if self.workers else [])]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("listening on"), (self.folder / "log").read_text()[-2000:]
+        self.port = int(line.rpartition(":")[2])
+
+    def kill(self, worker: bool = False) -> None:
+        """With -9: the process that listens, or one of its workers, which it starts again."""
+        assert self.process is not None
+        if worker and (children := _children(self.process.pid)):
+            _signal(random.choice(children))
+            return
+        self.port = 0
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+@dataclass
+class Sender:
+    """Sends the messages of its own patients in order, each until it is acknowledged."""
+
+    service: Service
+    patients: list[str]
+    each: int
+    acknowledged: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+    _peer: Peer | None = None
+
+    def run(self) -> None:
+        try:
+            for number in range(1, self.each + 1):
+                for patient in self.patients:
+                    control_id = f"{patient}-{number}"
+                    mode = {"MSH_15": "AL", "MSH_16": "NE"} if number % 3 == 0 else {}
+                    self._send(heart_rate(control_id, patient, value=str(number), **mode))
+                    self.acknowledged.append(control_id)
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._peer is not None:
+            self._peer.close()
+        self._peer = None
+
+    def _send(self, message: bytes) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                if self._peer is None:
+                    self._peer = Peer(self.service.port)
+                reply: Reply = self._peer.send(message)
+            except (OSError, AssertionError):
+                self._close()
+                time.sleep(0.02)
+                continue
+            if reply.code in ("AA", "CA"):
+                return
+            assert reply.code in ("AR", "CE"), reply.payload  # it could not be stored
+        raise AssertionError("never acknowledged")
+
+
+def feed(
+    service: Service, sink: Sink, kill: Callable[[], None], *, kills: int, messages: int, senders: int = 4
+) -> None:
+    """Feeds and kills, waits until all is delivered, and judges."""
+    patients = [f"SYN-{number}" for number in range(senders * 5)]
+    each = messages // len(patients)
+    found = [Sender(service, patients[number::senders], each) for number in range(senders)]
+    threads = [threading.Thread(target=one.run) for one in found]
+    service.start()
+    for thread in threads:
+        thread.start()
+    done = 0
+    while done < kills or any(thread.is_alive() for thread in threads):
+        time.sleep(random.uniform(0, 0.2))
+        if done < kills:
+            kill()
+            done += 1
+        assert not any(one.failure for one in found), [one.failure for one in found]
+    for thread in threads:
+        thread.join()
+    judge(service, sink, [name for one in found for name in one.acknowledged], patients, each)
+
+
+def judge(service: Service, sink: Sink, acknowledged: list[str], patients: list[str], each: int) -> None:
+    """Every acknowledged message is stored once, had its effect once, and each patient's came in order."""
+    store = open_store(service.store, create=False)
+    try:
+        until = time.monotonic() + 120
+        while any(store.counts().deliveries[state] for state in ("queued", "claimed", "inflight", "parked")):
+            assert time.monotonic() < until, store.counts()
+            time.sleep(0.05)
+        kept: Counter[str] = Counter()
+        after = (0, 0)
+        while rows := store.page(after=after, limit=500):
+            kept.update(row.control_id for row in rows)
+            assert {row.state for row in rows} == {"done"}
+            after = rows[-1].cursor
+    finally:
+        store.close()
+    assert len(acknowledged) == len(set(acknowledged)) == len(patients) * each
+    assert kept == Counter(acknowledged), "lost, or taken twice"
+    written: dict[str, list[int]] = {patient: [] for patient in patients}
+    resources: dict[str, list[dict[str, Any]]] = {}
+    for bundle in list(sink.bundles):
+        patient, number = _tells(bundle)
+        if written[patient][-1:] != [number]:  # the same once more, since it was not known whether it was done
+            written[patient].append(number)
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Observation":
+                resources.setdefault(entry["request"]["url"], []).append(entry["resource"])
+    for patient in patients:
+        assert written[patient] == list(range(1, each + 1)), f"order of {patient}"
+    assert len(resources) == len(acknowledged), "an effect was doubled"
+    assert all(one == versions[0] for versions in resources.values() for one in versions)
+
+
+def _tells(bundle: dict[str, Any]) -> tuple[str, int]:
+    """The patient and the number of the message that a Bundle was made from."""
+    by_type = {entry["resource"]["resourceType"]: entry["resource"] for entry in bundle["entry"]}
+    numbers = [one["value"] for one in by_type["Patient"]["identifier"] if one["value"].startswith("SYN-")]
+    return numbers[0], int(by_type["Observation"]["valueQuantity"]["value"])
+
+
+@contextmanager
+def serving(folder: Path, store: str, sink: Sink, workers: int = 0) -> Iterator[Service]:
+    service = Service(folder, store, sink.url, workers)
+    try:
+        yield service
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.kill()
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(one) for one in text.split()]
+
+
+def _signal(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
