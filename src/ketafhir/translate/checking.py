@@ -27,13 +27,17 @@ _FIELDS = {"C1": (25, 25), "C2": (23, 21), "C3": (23, 21), "C11": (25, 25), "C12
 """The field of RXE, and of RXO, that a finding about an order is told at."""
 
 
-def _weights(new: Records) -> list[Observation]:
+def weights_of(new: Records) -> list[Observation]:
     """The body weights measured, and not told for an order."""
     return [one for one in new.observations.values() if not (one.order or one.part_of) and is_weight(one)]
 
 
-def infusions(history: History, new: Records) -> list[str]:
-    """The infusions that records may change or say something about, of those known and those told."""
+def infusions(history: History, new: Records, weights: list[Observation] | None = None) -> list[str]:
+    """The infusions that records may change or say something about, of those known and those told.
+
+    `weights` is `weights_of(new)`, where that is at hand.
+    """
+    weights = weights_of(new) if weights is None else weights
     found = dict.fromkeys(act.infusion for act in new.administrations.values())
     found |= dict.fromkeys(one.infusion for one in new.wastes.values() if one.infusion in history.infusions)
     for order in new.orders.values():
@@ -43,27 +47,27 @@ def infusions(history: History, new: Records) -> list[str]:
             found[one.part_of] = None
         if one.part_of and one.part_of in history.administrations:
             found[history.administrations[one.part_of][-1].infusion] = None
-    for patient in {one.patient for one in _weights(new)} & history.charts.keys():
+    for patient in {one.patient for one in weights} & history.charts.keys():
         found.update(dict.fromkeys(history.charts[patient].spans))
     return list(found)
 
 
-def _identities(history: History, new: Records) -> list[str]:
+def _identities(history: History, new: Records, weights: list[Observation]) -> list[str]:
     """The orders that records tell, and all of a patient who was weighed."""
     found = dict.fromkeys(key.rpartition("|")[0] for key, one in new.orders.items() if one.owned)
-    for patient in {one.patient for one in _weights(new)} & history.charts.keys():
+    for patient in {one.patient for one in weights} & history.charts.keys():
         found.update(dict.fromkeys(history.charts[patient].orders))
     return list(found)
 
 
-def note(history: History, new: Records, after: dict[str, Course]) -> None:
+def note(history: History, new: Records, weights: list[Observation], after: dict[str, Course]) -> None:
     """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps."""
     for order in new.orders.values():
         chart = history.charts.get(order.patient, Chart())
         identity = order.key.rpartition("|")[0]
         if identity not in chart.orders:
             history.charts[order.patient] = replace(chart, orders=(*chart.orders, identity))
-    for one in _weights(new):
+    for one in weights:
         _note_weight(history, history.others.observations[one.key])
     for found in after.values():
         _note_span(history, found)
@@ -115,8 +119,9 @@ class Checking:
 
     def __init__(self, history: History, new: Records, limits: Limits) -> None:
         self.history, self.new, self.limits = history, new, limits
-        self.infusions = infusions(history, new)
-        self.identities = _identities(history, new)
+        self.weights = weights_of(new)
+        self.infusions = infusions(history, new, self.weights)
+        self.identities = _identities(history, new, self.weights)
         self.earlier: list[Issue] = []
 
     def before(self, courses: dict[str, Course]) -> None:
@@ -126,7 +131,7 @@ class Checking:
 
     def after(self, courses: dict[str, Course]) -> list[Issue]:
         """What is wrong now and was not. What is at hand of a patient follows the records from here on."""
-        note(self.history, self.new, courses)
+        note(self.history, self.new, self.weights, courses)
         found = self._all(courses) if courses or self.identities else []
         found += self._segment_volumes(courses)
         return [one for one in dict.fromkeys(found) if one not in self.earlier]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
@@ -19,7 +21,7 @@ from ketafhir.plain import names
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
-from ketafhir.therapy.values import Time
+from ketafhir.therapy.values import Coded, Device, Identifier, Place, Practitioner, Quantity, Time
 from ketafhir.translate import acts, given, observations, orders, patients, provenance
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.settings import Settings
@@ -50,6 +52,7 @@ _TOLD_BY = {
     "ORU": ("DiagnosticReport", "QuestionnaireResponse", "ClinicalImpression", "Observation"),
 }
 _NO_EVENT = ("told", "expiry")
+_TIMELESS = frozenset((str, type(None), bool, int, Decimal, Coded, Device, Identifier, Place, Practitioner, Quantity))
 _PLANNED = ("told", "start", "end")  # of an order: when it is to happen, not when something did
 
 
@@ -277,15 +280,22 @@ def _newest(parts: list[Any], shortest: int = 11) -> Time | None:
     stack = list(parts)
     while stack:
         one = stack.pop()
-        if isinstance(one, Time):
+        kind: Any = type(one)
+        if kind is Time:
             if len(one.iso) >= shortest and (best is None or one.at > best.at):
                 best = one
-        elif isinstance(one, (list, tuple)):
+        elif kind is list or kind is tuple:
             stack.extend(one)
-        else:
-            skipped = _PLANNED if isinstance(one, Order) else _NO_EVENT
-            stack.extend(getattr(one, name) for name in names(one) if name not in skipped)
+        elif kind not in _TIMELESS:
+            stack.extend([getattr(one, name) for name in _happening(kind)])
     return best
+
+
+@cache
+def _happening(kind: type) -> tuple[str, ...]:
+    """The fields of a record in which a time may say when something happened."""
+    skipped = _PLANNED if kind is Order else _NO_EVENT
+    return tuple(name for name in names(kind) if name not in skipped)
 
 
 def _senders(taking: Taking) -> dict[str, tuple[str, str]]:

@@ -270,7 +270,8 @@ def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:
     times = [one.effective for one in new.observations.values() if not one.response]
     for act in new.administrations.values():
         times += [act.start, act.end]
-    last = max((one for one in times if one is not None), key=lambda one: one.at, default=None)
+    distinct = {one.iso: one for one in times if one is not None}
+    last = max(distinct.values(), key=lambda one: one.at, default=None)
     if last is None or last.at <= sent.at:
         return []
     from ketafhir.therapy import checks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,7 @@ class Taking:
         self.infusions: dict[int, str] = {}
         self._within: Json = {}
         self.taken: dict[int, tuple[str, ...]] = {}
+        self._subjects: dict[int, tuple[Json, str]] = {}
         self.left_out: dict[int, str] = {}
         c.segment = None
         c.resolve = lambda reference: self.index.resolve(reference, self._within)
@@ -72,6 +73,14 @@ class Taking:
         finally:
             self._within, self.c.where = within, where
 
+    def _once(self, resource: Json, take: Callable[[], str]) -> str:
+        """The key of a patient or visit, taken when it is first met: most resources refer to the same."""
+        known = self._subjects.get(id(resource))
+        if known is None:
+            with self._aside():
+                known = self._subjects[id(resource)] = resource, take()  # kept, so that no other has its id()
+        return known[1]
+
     def resolve(self, reference: Any, within: Json) -> Json | None:
         """The resource a Reference points to, where it is in the Bundle."""
         return self.index.resolve(reference, within) if reference else None
@@ -92,8 +101,7 @@ class Taking:
         reference = resource.get(element)
         found = self.resolve(reference, resource)
         if found is not None and found.get("resourceType") == "Patient":
-            with self._aside():
-                return take_patient(self, found).key
+            return self._once(found, lambda: take_patient(self, found).key)
         identifier = read_identifier(reference.get("identifier")) if isinstance(reference, dict) else None
         if identifier is None:
             raise Refused(
@@ -117,9 +125,7 @@ class Taking:
         reference = resource.get(element)
         found = self.resolve(reference, resource)
         if found is not None and found.get("resourceType") == "Encounter":
-            with self._aside():
-                key = take_visit(self, found)
-            return self._of_patient(key, resource, element)
+            return self._of_patient(self._once(found, lambda: take_visit(self, found)), resource, element)
         if isinstance(reference, dict) and reference.get("identifier"):
             about = {
                 "resourceType": "Encounter",
