@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ketafhir.plain import names as field_names
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ketafhir.mapping.tables import Tables
 
 URL = "https://ketafhir.org/fhir/ConceptMap/"
+_TABLE = "http://terminology.hl7.org/CodeSystem/v2-"
+_FIELDS = "urn:ketafhir:hl7v2:"  # the fields of a segment are no code system that anybody has published
+_RESOURCE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,8 +131,19 @@ def concept_map(tables: Tables, name: str) -> dict[str, Any]:
             elements.setdefault(entry.v2, []).append(target)
     json = _head(name, f"Code map {name}")
     if elements:
-        json["group"] = [{"element": [{"code": code, "target": targets} for code, targets in elements.items()]}]
+        table, system = _systems().get(name, ("", ""))
+        listed = [{"code": code, "target": targets} for code, targets in elements.items()]
+        json["group"] = [{"source": f"{_TABLE}{table}", "target": system, "element": listed}]
     return json
+
+
+@cache
+def _systems() -> dict[str, tuple[str, str]]:
+    """Of each code map its HL7v2 table and the FHIR system, where it has both sides."""
+    from ketafhir.mapping import sheet
+
+    rows = sheet.ours("conceptmaps.csv", "map table fhir comment")
+    return {row["map"]: (row["table"], row["fhir"]) for row in rows}
 
 
 def table_map(tables: Tables, name: str) -> dict[str, Any]:
@@ -148,4 +163,6 @@ def table_map(tables: Tables, name: str) -> dict[str, Any]:
             elif not row.fhir:
                 target["comment"] = "read by code"
             elements.append({"code": f"{cell.segment}-{cell.text}", "display": row.v2_name, "target": [target]})
-    return {**_head(name, f"Segment {table.segment} to {table.resource}"), "group": [{"element": elements}]}
+    resource = _RESOURCE + table.resource.partition(".")[0]
+    group = {"source": _FIELDS + table.segment, "target": resource, "element": elements}
+    return {**_head(name, f"Segment {table.segment} to {table.resource}"), "group": [group]}

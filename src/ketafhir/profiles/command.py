@@ -30,7 +30,9 @@ def _checks(args: argparse.Namespace) -> int:
     made = compact.compact(compact.Core(Path(args.core)), [*compiled, *terminology.resources("")])
     # One definition on a line: a change shows where it is.
     lines = [json.dumps(url) + b":" + json.dumps(one) for url, one in made["definitions"].items()]
-    Path(args.out).write_bytes(b'{"definitions":{\n' + b",\n".join(lines) + b"\n}}\n")
+    codes = [json.dumps(system) + b":" + json.dumps(some) for system, some in made["codes"].items()]
+    parts = (b'{"definitions":{', b",\n".join(lines), b'},"codes":{', b",\n".join(codes), b"}}", b"")
+    Path(args.out).write_bytes(b"\n".join(parts))
     print(f"{len(lines)} definitions in {args.out}")
     return 0
 

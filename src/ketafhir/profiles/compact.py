@@ -3,7 +3,7 @@
 Run by `scripts/profiles.sh`, with the definitions of R4 in a folder. Kept are elements, cardinalities, types,
 fixed values and patterns, slices, required bindings with their codes written out, reference targets, invariants.
 
-    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}}}
+    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}}, "codes": {system: [code, ...]}}
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ketafhir.fhir import json
+from ketafhir.mapping.codes import codes as catalogue
 
 Json = dict[str, Any]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
@@ -30,6 +31,10 @@ RESOURCES = (
 """The types of R4 that are checked."""
 
 
+_V2, _V3 = "http://terminology.hl7.org/CodeSystem/v2-", "http://terminology.hl7.org/CodeSystem/v3-"
+_SYSTEMS = {one.system for one in catalogue()}
+
+
 class Core:
     """The definitions of R4, read from a folder when asked for."""
 
@@ -44,6 +49,11 @@ class Core:
         """The StructureDefinition of a type or profile of R4."""
         file = self.folder / f"StructureDefinition-{name}.json"
         return _load(file) if file.exists() else None
+
+    def systems(self) -> list[str]:
+        """The complete code systems."""
+        loaded = (_load(file) for file in self._by_url.values() if file.name.startswith("CodeSystem-"))
+        return [one["url"] for one in loaded if one.get("content") == "complete"]
 
     def get(self, url: str) -> Json | None:
         """A ValueSet or CodeSystem."""
@@ -72,6 +82,7 @@ def compact(core: Core, ours: Iterable[Json]) -> Json:
             for kind in element.get("types", ()):
                 todo += kind.get("profiles") or [CORE + kind["code"]]
     out["definitions"] = dict(sorted(out["definitions"].items()))
+    out["codes"] = dict(sorted(codes.complete()))
     return out
 
 
@@ -104,6 +115,8 @@ def _element(full: Json, codes: _Codes) -> Json:
         listed = codes.of(binding["valueSet"].partition("|")[0])
         if listed is not None:
             made["codes"] = listed
+    if full["id"] == "Reference.type":  # its binding is extensible, but there is nothing to extend it with
+        made["codes"] = codes.of("http://hl7.org/fhir/ValueSet/resource-types")
     invariants = [one["key"] for one in full.get("constraint", ()) if one["severity"] == "error"]
     if invariants:
         made["invariants"] = invariants
@@ -159,6 +172,12 @@ class _Codes:
             system = include["system"]
             listed = [one["code"] for one in include.get("concept", ())] or self._all(system)
             yield from ((system, code) for code in listed)
+
+    def complete(self) -> Iterator[tuple[str, list[str]]]:
+        """The code systems that a server knows whole and that a message may name: a code they do not have is an error."""
+        for system in self._core.systems():
+            if system.startswith((_V2, _V3)) or system in _SYSTEMS:
+                yield system, self._all(system)
 
     def _all(self, system: str) -> list[str]:
         found = self._own.get(system) or self._core.get(system)

@@ -67,10 +67,17 @@ def _item(form: Instrument, name: str, shipped: bool) -> Json:
     item: Json = {"linkId": one.code, "code": [_coding(name)]}
     if shipped:
         item["text"] = one.display
-    counted = form.answers and name not in form.others.values()
-    item["type"] = "open-choice" if counted else "string"
-    if counted:
+    if form.single:
+        item["type"] = "integer"
+    elif name in form.others.values():
+        item["type"] = "open-choice"
+    else:
+        item["type"] = "choice"
         item["answerOption"] = [_answer(pair, points) for pair, points in form.answers.items()]
+        # Answers are told as numbers as well.
+        item["answerOption"] += [{"valueInteger": points} for points in dict.fromkeys(form.answers.values())]
+    if form.levels and not form.single:
+        item["answerOption"] = [{"valueCoding": _coding(name)} for name in ("answer.yes", "answer.no")]
     return item
 
 

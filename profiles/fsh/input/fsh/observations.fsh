@@ -24,8 +24,16 @@ Title: "Blood pressure"
 Description: "Systolic and diastolic of one reading, the mean where it was told. A half that nobody told has a dataAbsentReason."
 * insert Observed
 * component contains mean 0..1
-* component[mean].code.coding 1..*
-* component[mean].code = $loinc#8478-0
+* component[mean].code.coding ^slicing.discriminator[0].type = #value
+* component[mean].code.coding ^slicing.discriminator[0].path = "code"
+* component[mean].code.coding ^slicing.discriminator[1].type = #value
+* component[mean].code.coding ^slicing.discriminator[1].path = "system"
+* component[mean].code.coding ^slicing.rules = #open
+* component[mean].code.coding contains MeanCode 1..1
+* component[mean].code.coding[MeanCode].system 1..1
+* component[mean].code.coding[MeanCode].system = "http://loinc.org" (exactly)
+* component[mean].code.coding[MeanCode].code 1..1
+* component[mean].code.coding[MeanCode].code = #8478-0 (exactly)
 * component[mean].value[x] only Quantity
 * component[mean].valueQuantity.system = "http://unitsofmeasure.org"
 * component[mean].valueQuantity.code = #mm[Hg]
@@ -81,7 +89,7 @@ Title: "Mean arterial pressure"
 Description: "A mean pressure told alone; R4 has no profile for it."
 * insert Observed
 * insert Measured
-* code from https://ketafhir.org/fhir/ValueSet/infusion-mean-pressure-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/infusion-mean-pressure-code (extensible)
 * valueQuantity.code = #mm[Hg]
 
 Profile: InfusionEndTidalCO2
@@ -91,7 +99,7 @@ Title: "End-tidal carbon dioxide"
 Description: "Partial pressure at the end of expiration; not an R4 vital sign."
 * insert Observed
 * insert Measured
-* code from https://ketafhir.org/fhir/ValueSet/infusion-end-tidal-co2-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/infusion-end-tidal-co2-code (extensible)
 
 Profile: InfusionPain
 Parent: Observation
@@ -99,7 +107,7 @@ Id: infusion-pain
 Title: "Pain"
 Description: "A pain score, 0 to 10."
 * insert Observed
-* code from https://ketafhir.org/fhir/ValueSet/infusion-pain-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/infusion-pain-code (extensible)
 * category = $category#survey
 * value[x] only Quantity
 * valueQuantity.value 1..1
@@ -110,7 +118,7 @@ Id: infusion-sedation
 Title: "Sedation"
 Description: "A sedation score: RASS, MOAA/S, POSS or Ramsay."
 * insert Observed
-* code from https://ketafhir.org/fhir/ValueSet/infusion-sedation-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/infusion-sedation-code (extensible)
 
 Profile: InfusionDissociation
 Parent: Observation
@@ -127,5 +135,5 @@ Title: "Delivered volume or amount"
 Description: "What a pump or a nurse told as delivered: of a segment (partOf it), or since a counter began (partOf the infusion). Told, and added to nothing."
 * insert Observed
 * insert Measured
-* code from https://ketafhir.org/fhir/ValueSet/infusion-delivered-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/infusion-delivered-code (extensible)
 * partOf only Reference(MedicationAdministration)

@@ -6,7 +6,7 @@ Description: "The answers to a screening form, as sent. An answer that the form 
 * insert Published
 * insert Preserved
 * extension contains PlacerNumber named placer-number 0..1 and ReportCode named report-code 0..1 and ReportStart named report-start 0..1 and Note named note 0..*
-* questionnaire 1..1
+* questionnaire ^short = "The form, where every question and answer is one of it"
 * subject 1..1
 * subject only Reference(Patient)
 * authored 1..1
@@ -21,7 +21,7 @@ Id: screening-score
 Title: "Screening score"
 Description: "The total of a form, or the risk level of a screener: as told, or worked out from a complete form (then tagged derived). Band and flags are components marked derived."
 * insert Observed
-* code from https://ketafhir.org/fhir/ValueSet/screening-score-code (required)
+* code from https://ketafhir.org/fhir/ValueSet/screening-score-code (extensible)
 * value[x] only Quantity or CodeableConcept or string
 * derivedFrom only Reference(ScreeningResponse)
 * component.extension contains Derived named derived 0..1

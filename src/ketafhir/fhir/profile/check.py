@@ -33,4 +33,4 @@ def check(resource: Json) -> list[Problem]:
 def definitions() -> Compiler:
     """The checks that ship with the project."""
     with open(data.file("profiles/checks.json"), "rb") as file:
-        return Compiler(json.loads(file.read())["definitions"])
+        return Compiler(**json.loads(file.read()))

@@ -13,11 +13,14 @@ from typing import Any
 from ketafhir.fhir.profile.invariants import INVARIANTS, Invariant
 from ketafhir.fhir.profile.matching import Match, equal, has_pattern, matcher
 from ketafhir.fhir.profile.primitives import PRIMITIVES
+from ketafhir.fhir.profile.ucum import SYSTEM as UCUM
+from ketafhir.fhir.profile.ucum import is_unit
 
 Json = dict[str, Any]
 Finding = tuple[str, str, str]
 Check = Callable[[Any], Sequence[Finding]]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
+_QUANTITIES = {"Quantity", "Age", "Duration", "Count", "Distance"}
 _NOTHING: tuple[Finding, ...] = ()
 
 
@@ -57,8 +60,9 @@ def _step(node: Node, step: str) -> Node:
 class Compiler:
     """The checks of a set of definitions, each made when first asked for."""
 
-    def __init__(self, definitions: dict[str, Json]) -> None:
+    def __init__(self, definitions: dict[str, Json], codes: dict[str, list[str]]) -> None:
         self.definitions = definitions
+        self._codes = {system: frozenset(some) for system, some in codes.items()}
         self._made: dict[str, Check] = {}
         self._trees: dict[str, Node] = {}
 
@@ -144,7 +148,28 @@ class Compiler:
             fill(made)
         else:
             check = self._type(types, path, node, url)
+        if types[0]["code"] == "Reference":
+            check = self._reference(check, [one for every in types for one in every.get("targets", ())])
+        elif types[0]["code"] == "Coding":
+            check = self._coding(check)
+        elif types[0]["code"] in _QUANTITIES:
+            check = _with_unit(check)
         return _with_rules(check, rules)
+
+    def _coding(self, check: Check) -> Check:
+        """A coding of a system that is known whole must have one of its codes, whatever the binding."""
+        known = self._codes
+
+        def coding(value: Any) -> Sequence[Finding]:
+            found = check(value)
+            if found or not isinstance(value, dict):
+                return found
+            codes = known.get(value.get("system", ""))
+            if codes is not None and value.get("code") not in codes:
+                return (("code", "value", f"the code {value.get('code')} is not one of {value['system']}"),)
+            return found
+
+        return coding
 
     def _of_type(self, code: str, known: list[tuple[str, Invariant]]) -> list[tuple[str, Invariant]]:
         """The invariants of a type, beside those its element repeats."""
@@ -184,11 +209,7 @@ class Compiler:
         profiles = [one for one in kind.get("profiles", ()) if one in self.definitions]
         if profiles:
             return self.of(profiles[0])
-        check = self.of(CORE + code)
-        targets = [one for every in types for one in every.get("targets", ())]
-        if code == "Reference" and targets:
-            return self._reference(check, targets)
-        return check
+        return self.of(CORE + code)
 
     def resource(self, value: Any) -> Sequence[Finding]:
         """The check of a whole resource: by the profiles it claims, else by its type."""
@@ -230,7 +251,7 @@ class Compiler:
         allowed = {
             self.definitions[one]["type"] if one in self.definitions else one.rpartition("/")[2] for one in targets
         }
-        if "Resource" in allowed:
+        if not targets or "Resource" in allowed:
             return check
 
         def typed(value: Any) -> Sequence[Finding]:
@@ -298,7 +319,8 @@ class Compiler:
             slices.append((name, match, one.rules["min"], top, self._item(one, path, url)))
         closed = bool(rules.get("slicing", {}).get("closed")) and bool(slices)
         if not slices:
-            return _array(item, least, most)
+            # HAPI lets an empty array of primitives pass, and so must this: they agree on what is an error.
+            return _array(item, least, most, may_be_empty=_primitive_of(rules))
         return _sliced(item, least, most, slices, closed)
 
 
@@ -400,12 +422,12 @@ def _primitive_of(rules: Json) -> bool:
     return any(kind["code"] in PRIMITIVES for kind in rules.get("types", ()))
 
 
-def _array(item: Check, least: int = 0, most: int | None = None) -> Check:
+def _array(item: Check, least: int = 0, most: int | None = None, *, may_be_empty: bool = False) -> Check:
     def check(value: Any) -> Sequence[Finding]:
         if type(value) is not list:
             return (("", "structure", "must be an array"),)
         found: list[Finding] = []
-        if not value or len(value) < least:
+        if len(value) < least or not (value or may_be_empty):
             found.append(("", "required", f"has {len(value)} of at least {max(least, 1)}"))
         if most is not None and len(value) > most:
             found.append(("", "structure", f"has {len(value)} of at most {most}"))
@@ -501,11 +523,23 @@ def _coded(allowed: dict[str, list[str]]) -> Callable[[Any], str]:
             return ""
         codings = value.get("coding") if "coding" in value or "text" in value else [value]
         for one in codings if isinstance(codings, list) else ():
-            if isinstance(one, dict) and (one.get("system"), one.get("code")) in pairs:
+            if isinstance(one, dict) and (str(one.get("system")), str(one.get("code"))) in pairs:
                 return ""
         return "has no code of the required value set"
 
     return check
+
+
+def _with_unit(check: Check) -> Check:
+    """A quantity in UCUM must have a unit of UCUM."""
+
+    def quantity(value: Any) -> Sequence[Finding]:
+        found = check(value)
+        if not found and "code" in value and value.get("system") == UCUM and not is_unit(value["code"]):
+            return (("code", "value", f"{value['code']} is no unit of UCUM"),)
+        return found
+
+    return quantity
 
 
 def _target(value: Any) -> str:

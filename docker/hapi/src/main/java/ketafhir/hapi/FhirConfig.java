@@ -27,6 +27,7 @@ import ca.uhn.fhir.jpa.subscription.match.config.SubscriptionProcessorConfig;
 import ca.uhn.fhir.jpa.subscription.match.deliver.email.IEmailSender;
 import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
 import ca.uhn.fhir.jpa.util.ResourceCountCache;
+import ca.uhn.fhir.jpa.validation.ValidationSettings;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.api.IResourceSupportedSvc;
 import ca.uhn.fhir.rest.api.SearchTotalModeEnum;
@@ -36,9 +37,11 @@ import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
 import java.util.Set;
 import org.hl7.fhir.dstu2.model.Subscription.SubscriptionChannelType;
+import org.hl7.fhir.r5.utils.validation.constants.ReferenceValidationPolicy;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
+import org.springframework.context.annotation.Primary;
 
 /** The beans that HAPI's own configurations leave to the application, and the servlet that serves them. */
 @Configuration
@@ -66,6 +69,15 @@ class FhirConfig {
 		storage.setTreatReferencesAsLogical(
 				Set.of("http://terminology.hl7.org/*", "http://loinc.org/*", "http://snomed.info/*"));
 		return storage;
+	}
+
+	/** $validate looks at what a reference names: a subject that is an Encounter is an error, HAPI's default lets it pass. */
+	@Bean
+	@Primary
+	ValidationSettings strictValidationSettings() {
+		ValidationSettings validation = new ValidationSettings();
+		validation.setLocalReferenceValidationDefaultPolicy(ReferenceValidationPolicy.CHECK_TYPE_IF_EXISTS);
+		return validation;
 	}
 
 	@Bean
