@@ -154,3 +154,11 @@ Description: "NTE-3 of a resource that has no note of its own in R4."
 Context: DiagnosticReport, QuestionnaireResponse, ClinicalImpression.finding
 * value[x] 1..1
 * value[x] only string
+
+Extension: MarAction
+Id: mar-action
+Title: "Action of the eMAR"
+Description: "What the eMAR called the event that an administration comes from (New Bag, Rate Change, ...): our code for it, and its own word."
+Context: MedicationAdministration
+* value[x] 1..1
+* value[x] only CodeableConcept
