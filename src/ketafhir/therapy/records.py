@@ -199,7 +199,10 @@ class Administration(Plain):
 
 
 class Waste(Plain):
-    """Drug drawn and not given, with who saw it destroyed. Never part of any sum of what was given."""
+    """Drug drawn and not given, with who saw it destroyed. Never part of any sum of what was given.
+
+    `preserved` has the places `OBX[1]-7` of the amount, `OBX[2]-7` of the volume and `OBX[3]-7` of the witness.
+    """
 
     key: str = ""
     infusion: str = ""
@@ -218,6 +221,7 @@ class Waste(Plain):
     witnesses: tuple[Practitioner, ...] = ()
     notes: tuple[str, ...] = ()
     deleted: bool = False
+    preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 

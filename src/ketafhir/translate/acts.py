@@ -6,10 +6,11 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, write_unit
 from ketafhir.mapping.codecs.people import write_xcn
-from ketafhir.mapping.engine import NULL
+from ketafhir.mapping.engine import NULL, put_back
 from ketafhir.plain import replace
 from ketafhir.therapy.infusion import Course, is_event, last_event
 from ketafhir.therapy.records import Administration, Observation, Waste
+from ketafhir.therapy.values import Quantity
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.courses import STANDING
@@ -127,22 +128,26 @@ def _compose_waste(composing: Composing, waste: Waste, number: int) -> int:
     """The OBX of one waste; gives the next set ID."""
     shared = composing.cells(waste, "OBX_to_Waste", preserved=())
     shared.setdefault(11, codes.code("v2-0085.F").code)
+    people = "~".join(write_xcn(one, composing.c) for one in waste.witnesses)
     rows = [
-        ("NM", "keta.waste-amount", waste.amount),
-        ("NM", "keta.waste-volume", waste.volume),
+        ("NM", "keta.waste-amount", *_quantity_cells(waste.amount)),
+        ("NM", "keta.waste-volume", *_quantity_cells(waste.volume)),
+        ("XCN", "keta.waste-witness", people, ""),
     ]
-    for kind, name, value in rows:
-        if value is not None:
-            cells = {2: kind, 3: _code_cell(name), 5: number_text(value.value), 6: write_unit(value)}
-            composing.add("OBX", {**shared, **cells, 1: str(number), 4: escape(waste.sub_id)})
+    for place, (kind, name, value, unit) in enumerate(rows, 1):
+        if value:
+            cells = {1: str(number), 2: kind, 3: _code_cell(name), 4: escape(waste.sub_id), 5: value}
+            cells = {**shared, **cells, **({6: unit} if unit else {})}
+            put_back(cells, "OBX", waste.preserved, place)
+            composing.add("OBX", cells)
             number += 1
-    if waste.witnesses:
-        people = "~".join(write_xcn(one, composing.c) for one in waste.witnesses)
-        cells = {2: "XCN", 3: _code_cell("keta.waste-witness"), 5: people}
-        composing.add("OBX", {**shared, **cells, 1: str(number), 4: escape(waste.sub_id)})
-        number += 1
     composing.notes(waste.notes)
     return number
+
+
+def _quantity_cells(value: Quantity | None) -> tuple[str, str]:
+    """OBX-5 and OBX-6 of an amount."""
+    return (number_text(value.value), write_unit(value)) if value is not None else ("", "")
 
 
 def _code_cell(name: str) -> str:

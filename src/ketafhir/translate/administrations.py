@@ -231,6 +231,9 @@ def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Admin
         c.row = None
         name = _is(result, WASTE)
         obx = result.obx
+        number = WASTE.index(name) + 1
+        kept = ((place.replace("OBX-", f"OBX[{number}]-", 1), text) for place, text in values.get("preserved", ()))
+        waste.preserved = (*waste.preserved, *kept)
         if name == WASTE[2]:
             found = [read_xcn(text, c) for text in obx.get(5).split("~")]
             waste.witnesses = tuple(one for one in found if one)

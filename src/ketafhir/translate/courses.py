@@ -223,7 +223,7 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     resource["request"] = request_reference(writing, waste.placer, waste.filler)
     if waste.notes:
         resource["note"] = [{"text": text} for text in waste.notes]
-    full_url = writing.put(resource)
+    full_url = writing.put(resource, waste.preserved)
     for name, value in (("keta.waste-amount", waste.amount), ("keta.waste-volume", waste.volume)):
         if value is not None:
             observation = writing.start("Observation", f"{waste.key}|{name}", tags=(tag("keta.waste"),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
+from ketafhir.hl7v2.tree import segments_of
 from ketafhir.therapy.lifecycle import REFUSES, STATUS
 from ketafhir.therapy.records import Order
 from ketafhir.translate.order_segments import ORC, order_key
@@ -27,6 +28,9 @@ def read(reading: Reading, group: PatientGroup) -> None:
     for order in group.orders:
         if order.orc is not None and is_alone(order):
             _read(reading, order)
+        elif not (order.rxo or order.rxe or order.administrations):
+            for segment in segments_of(order):
+                reading.drop(segment, "what is to be given (RXG) or was dispensed (RXD) is not read")
 
 
 def is_alone(order: OrderGroup) -> bool:

@@ -150,9 +150,9 @@ def _read_visit(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
 def render(writing: Writing, patient: Patient, visit: Visit | None) -> None:
     """Patient and Encounter as entries: replaced by ADT, made where missing by others."""
     resource: Json = {"resourceType": "Patient", "meta": {"source": writing.source}, **writing.filled(patient, PID)}
-    if patient.owned and patient.notes:
+    if patient.notes:
         resource["extension"] = [*resource.get("extension", ()), *map(_note, patient.notes)]
-    put_preserved(resource, patient.preserved if patient.owned else ())
+    put_preserved(resource, patient.preserved)
     _put(writing, resource, patient.identifier, owned=patient.owned)
     if visit is not None and visit.number is not None:
         _render_visit(writing, visit)
@@ -180,7 +180,7 @@ def _render_visit(writing: Writing, visit: Visit) -> None:
     if "class" not in resource:
         resource["class"] = _unknown_class(writing)
     resource["subject"] = writing.patient(visit.patient)
-    put_preserved(resource, visit.preserved if visit.owned else ())
+    put_preserved(resource, visit.preserved)
     _put(writing, resource, visit.number, owned=visit.owned)
 
 

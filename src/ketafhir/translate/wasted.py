@@ -5,6 +5,7 @@ from __future__ import annotations
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.numbers import read_quantity
 from ketafhir.mapping.codecs.people import read_staff
+from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Waste
@@ -27,6 +28,7 @@ def take_waste(taking: Taking, resource: Json) -> None:
     )  # fmt: skip
     waste.drug = taking.tables.mapping(RXA).from_fhir(resource, taking.c, RXA).get("drug")
     waste.at = taking.take(resource, "OBX_to_Waste").get("at")
+    waste.preserved = get_preserved(resource)
     waste.deleted = resource.get("status") == "entered-in-error"
     waste.notes = tuple(str(note.get("text", "")) for note in resource.get("note", ()))
     witness = codes.code("performer.witness").code

@@ -114,6 +114,9 @@ class PostalAddress(Codec):
     def from_v2(self, c: Context, *cells: str) -> Address | None:
         street, other, city, state, postal, country, use = parts_of(cells[0], 7, c)
         lines = tuple(line for line in (street, other) if line)
+        if use and use not in self.uses.v2_to_domain:
+            c.keep(".7", escape(use))
+            use = ""
         value = Address(lines, city, state, postal, country, use)
         return value if value != Address() else None
 
@@ -176,8 +179,7 @@ class Telecom(Codec):
                     found.append(contact)
         return tuple(found)
 
-    @staticmethod
-    def _read(text: str, place: str, c: Context) -> Contact | None:
+    def _read(self, text: str, place: str, c: Context) -> Contact | None:
         """The one address of an XTN; every other part of it is preserved."""
         raw = text.split("^")
         parts = [unescape(part) for part in raw] + [""] * 12
@@ -188,10 +190,11 @@ class Telecom(Codec):
         )
         if not value:
             return None
+        known = {2: use in self.uses.v2_to_domain, 3: equipment in self.kinds.v2_to_domain}
         for at, part in enumerate(raw, 1):
-            if part and at not in (used, 2, 3):
+            if part and at != used and not known.get(at):
                 c.preserved.append((f"{place}.{at}", part))
-        return Contact(value, use, equipment)
+        return Contact(value, use if known[2] else "", equipment if known[3] else "")
 
     def to_v2(self, c: Context, value: tuple[Contact, ...]) -> tuple[str, ...]:
         home = "~".join(self._write(one) for one in value if one.use != "WPN")

@@ -26,6 +26,17 @@ def read_dtm(text: str, c: Context) -> Time:
     return usual_time(text) or _read_dtm(text, c)
 
 
+def first_component(text: str, c: Context, at: int = 0) -> str:
+    """The time of a TS, the cell `at` of the row at work; its degree of precision (TS.2, withdrawn since 2.5) is preserved."""
+    if "^" not in text:
+        return text
+    time, *rest = text.split("^")
+    if c.row and c.segment is not None and c.segment.name != "MSH":  # the MSH out is new
+        place = f"{c.segment.name}-{c.row.cells[at].text}"
+        c.preserved.extend((f"{place}.{number}", part) for number, part in enumerate(rest, 2) if part)
+    return time
+
+
 @lru_cache(maxsize=512)  # of one message: most of its times are the same
 def usual_time(text: str) -> Time | None:
     """The time of a text to the second with offset, as most are; None for any other and for what is wrong with it."""
@@ -158,7 +169,7 @@ class DateTime(Codec):
     companion = True
 
     def from_v2(self, c: Context, *cells: str) -> Time:
-        return read_dtm(cells[0].partition("^")[0], c)
+        return read_dtm(first_component(cells[0], c), c)
 
     def to_v2(self, c: Context, value: Time) -> tuple[str, ...]:
         return (write_dtm(value),)
@@ -182,7 +193,7 @@ class Span(Codec):
     companion = True
 
     def from_v2(self, c: Context, *cells: str) -> Period | None:
-        start, end = (read_dtm(cell.partition("^")[0], c) if cell else None for cell in cells)
+        start, end = (read_dtm(first_component(cell, c, at), c) if cell else None for at, cell in enumerate(cells))
         return Period(start, end) if start or end else None
 
     def to_v2(self, c: Context, value: Period) -> tuple[str, ...]:
@@ -233,7 +244,7 @@ class Date(DateTime):
     fhir_type = "date"
 
     def from_v2(self, c: Context, *cells: str) -> Time:
-        text = cells[0].partition("^")[0]
+        text = first_component(cells[0], c)
         if len(text) <= 8:
             return read_dtm(text, c)
         day = read_dtm(text[:8], c)
