@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from benchmarks.report import GATES, Result, failed, table
@@ -93,3 +94,11 @@ def test_a_gate_that_does_not_hold_is_named() -> None:
     shown = table([held[0]._replace(values={**held[0].values, "hl7": 40.0}, note="a note")])
     assert "| parse oru | 10.0 us | 20.0 us | **2.0** | 2.0 |" in shown
     assert "- parse oru: a note" in shown
+
+
+def test_the_document_tells_the_gates_that_are_measured() -> None:
+    text = (Path(__file__).parents[2] / "docs/performance.md").read_text("utf-8")
+    gates = text.partition("| gate | at most |\n|---|---:|\n")[2].partition("\n\n")[0]
+    told = dict(line.strip("| ").split(" | ") for line in gates.splitlines())
+    assert told == {name: str(most) for name, most in GATES.items()}
+    assert "](docs/performance.md)" in (Path(__file__).parents[2] / "README.md").read_text("utf-8")

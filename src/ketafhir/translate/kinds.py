@@ -30,9 +30,7 @@ class Kind(NamedTuple):
 
 def kind_of(code: Coded | None) -> Kind | None:
     """The kind of a code by any of its codings, or by what its first coding implies (an MDC term its LOINC); None if unknown."""
-    if code is None or not code.codings:
-        return None
-    for coding in code.codings:
+    for coding in code.codings if code is not None else ():
         found = _of_coding(coding.system, coding.code)
         if found is not None:
             return found
