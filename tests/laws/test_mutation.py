@@ -31,7 +31,13 @@ CASES = [
     ),
     (ADMINISTRATIONS, "Medication", ("RXA_to_Medication",)),
     (("ADT_A01/register", "ADT_A01/dead-patient"), "Patient", ("PID_to_Patient",)),
-    (("ADT_A01/register",), "Encounter", ("PV1_to_Encounter",)),
+    (
+        ("ADT_A01/register", "ADT_A02/admitted-from-elsewhere", "ADT_A03/discharged-at-once"),
+        "Encounter",
+        ("PV1_to_Encounter",),
+    ),
+    (("ADT_A05/person-added",), "AllergyIntolerance", ("AL1_to_AllergyIntolerance",)),
+    (("ADT_A08/diagnosis",), "Condition", ("DG1_to_Condition",)),
     (("ORU_R01/every-field",), "DiagnosticReport", ("OBR_to_DiagnosticReport",)),
 ]
 # statusReason also tells RXA-20 RE from NA.
@@ -180,7 +186,12 @@ def v2_mutations() -> Iterator[Any]:
             "PID-5": ("Dorian^Q", "Doria^Q"), "PID-7": ("19740930", "19740929"), "PID-8": ("|M|", "|F|"),
             "PID-16": ("M^Married", "S^Single"),
             "PV1-3": ("ROOM 3", "ROOM 4"), "PV1-45": ("144000", "144100"), "NK1-2": ("Maria", "Mario"),
-            "PID-17": ("CAT^Catholic", "JEW^Jewish"),
+            "PID-17": ("CAT^Catholic", "JEW^Jewish"), "AL1-3": ("7980^penicillin", "733^ampicillin"),
+            "AL1-4": ("SV", "MI"), "AL1-5": ("rash", "hives"),
+        },
+        "ADT_A08/diagnosis": {
+            "DG1-3": ("F33.2", "F33.1"), "DG1-4": ("Major depression", "Depression"), "DG1-5": ("20260101", "20260102"),
+            "DG1-6": ("|A|", "|W|"), "DG1-15": ("|1|DR", "|2|DR"), "DG1-20": ("DX-1", "DX-2"), "DG1-18": ("|Y|", "|N|"),
         },
     }.items():  # fmt: skip
         for cell, (old, new) in edits.items():

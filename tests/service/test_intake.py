@@ -195,7 +195,7 @@ def test_an_unsupported_type_is_kept_with_a_warning_and_counted(desk: Desk) -> N
     assert desk.intake.counts["unsupported"] == 1
 
 
-@pytest.mark.parametrize(("kind", "hl7"), [("SIU^S12^SIU_S12", "200"), ("ADT^A40^ADT_A39", "201")])
+@pytest.mark.parametrize(("kind", "hl7"), [("SIU^S12^SIU_S12", "200"), ("ADT^A24^ADT_A24", "201")])
 def test_an_unsupported_type_is_rejected_where_policy_says_so(desk: Desk, kind: str, hl7: str) -> None:
     reply = desk.only(er7(header("M1", kind), "PID|1"), channel(policy={"reject_unsupported": True}))
     assert (reply.code, reply.get("ERR", 3)[:3]) == ("AR", hl7)

@@ -14,7 +14,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Order, Source
 from ketafhir.therapy.values import Time
-from ketafhir.translate import orders, patients, results
+from ketafhir.translate import orders, patients, results, visits
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.taking import Taking
@@ -59,7 +59,9 @@ def render(reading: Reading) -> dict[str, Any]:
     """The Bundle of what was read, as it comes out of its own JSON."""
     records = reading.records
     writing = Writing(records, TABLES, reading.c, sender_urn("EHR", "WILLOW"))
-    patients.render(writing, records.patients[reading.patient], records.visits.get(reading.visit))
+    patients.render(writing, records.patients[reading.patient])
+    if reading.visit:
+        visits.render(writing, records.visits[reading.visit])
     for order in records.orders.values():
         orders.expect(writing, order)
     for order in records.orders.values():

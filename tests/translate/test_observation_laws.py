@@ -105,7 +105,7 @@ def through_hl7v2(records: Records) -> Records:
 def through_fhir(records: Records) -> Records:
     context = of_site().context()
     writing = Writing(records, TABLES, context, "urn:ketafhir:sender:WILLOW:MONITOR")
-    patients.render(writing, next(iter(records.patients.values())), None)
+    patients.render(writing, next(iter(records.patients.values())))
     observations.render(writing, records, records)
     return take(json.loads(json.dumps(writing.entries.transaction()))).records
 

@@ -252,7 +252,7 @@ def test_records_survive_fhir(order: Order) -> None:
     writing = Writing(records_of(order), TABLES, Context(), "urn:x")
     from ketafhir.translate import patients
 
-    patients.render(writing, writing.records.patients[order.patient], None)
+    patients.render(writing, writing.records.patients[order.patient])
     orders.render(writing, order)
     (found,) = take(writing.entries.transaction()).records.orders.values()
     assert found == order

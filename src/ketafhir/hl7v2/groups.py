@@ -130,13 +130,17 @@ class _Walker:
         patient = self.patient
         if patient is not None and patient.pid is None:
             raise self._sequence(segment, "the patient comes after data that belongs to a patient")
-        if patient is not None and (self.code in _PHARMACY or self.message.structure == "ADT_A01"):
+        if patient is not None and (self.code in _PHARMACY or self._of_one_patient()):
             raise self._sequence(segment, f"{self.message.structure} is about one patient, and this is the second")
         self._new_patient(Patient(segment))
         self._of_patient(segment)
 
+    def _of_one_patient(self) -> bool:
+        """Of the ADT, only merges (A40 and its like) and swaps have several patient groups."""
+        return self.code == "ADT" and self.message.structure not in ("ADT_A39", "ADT_A17", "ADT_A24", "ADT_A37")
+
     def _patient_slot(self, segment: Segment) -> None:
-        """PD1, PV1 and PV2: one each."""
+        """PD1, MRG, PV1 and PV2: one each."""
         patient = self._the_patient()
         slot = segment.name.lower()
         if self.order is not None or getattr(patient, slot) is not None:
@@ -371,6 +375,7 @@ _PLACES: dict[str, Callable[[_Walker, Segment], None]] = {
     "EVN": _Walker._header,
     "PID": _Walker._pid,
     "PD1": _Walker._patient_slot,
+    "MRG": _Walker._patient_slot,
     "PV1": _Walker._patient_slot,
     "PV2": _Walker._patient_slot,
     "AL1": _Walker._patient_list,

@@ -107,6 +107,7 @@ class Patient(Plain):
 
     pid: Segment | None = None
     pd1: Segment | None = None
+    mrg: Segment | None = None
     notes: list[Note] = field(default_factory=list)
     pv1: Segment | None = None
     pv2: Segment | None = None

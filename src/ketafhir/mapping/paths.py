@@ -24,7 +24,8 @@ sent back."""
 class Slice(NamedTuple):
     """How the item of a list is told from its neighbours: by a coding under `at`.
 
-    `at` is the way there (`type[]` is a list); empty: the item is a Coding itself.
+    `at` is the way there (`type[]` is a list); empty: the item is a Coding itself. `bare`: the element there is no coding
+    but the code alone (`status`).
     """
 
     name: str
@@ -33,9 +34,12 @@ class Slice(NamedTuple):
     system: str
     code: str
     display: str
+    bare: bool = False
 
     def matches(self, item: Any) -> bool:
         """Whether a list item is the one this slice names."""
+        if self.bare:
+            return self.code in _reach(item, self.at)
         return any(
             isinstance(coding, dict) and coding.get("code") == self.code and coding.get("system") == self.system
             for coding in _reach(item, self.at)
@@ -43,6 +47,8 @@ class Slice(NamedTuple):
 
     def item(self) -> Json:
         """A new item that carries the code of this slice."""
+        if self.bare:
+            return {self.at[0]: self.code}
         coding = {"system": self.system, "code": self.code}
         if self.display:
             coding["display"] = self.display

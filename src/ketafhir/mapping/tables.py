@@ -296,8 +296,11 @@ def _slices(file: str) -> dict[tuple[str, str], Slice]:
     found = {}
     for row, _ in sheet.read(file, ["element", "slice", "at", "code", "comment"], "slices.csv"):
         one = codes.code(row["code"])
-        at = tuple(row["at"].split(".")) if row["at"] else ()
-        found[row["element"], row["slice"]] = Slice(row["slice"], row["element"], at, one.system, one.code, one.display)
+        way = row["at"].removesuffix("=")
+        found[row["element"], row["slice"]] = Slice(
+            row["slice"], row["element"], tuple(way.split(".")) if way else (), one.system, one.code, one.display,
+            bare=way != row["at"],
+        )  # fmt: skip
     return found
 
 

@@ -8,6 +8,9 @@ message costs the same however much was told before it:
     system|number heading KEY   one report, form or decision, with the observations told under it; or
                                 the observations of one blood pressure, or one observation, told under none
 
+A merge (ADT^A40) stands in the first rows of both patients: who is met is read with all that were merged with it, and
+rows stay where they were written.
+
 The first is written by every message: its version is what two writers of one patient meet at. The fold looks
 at no more of the others than the infusions and headings that a message tells of. Who sent a message is in the
 message itself, and kept nowhere here.
@@ -16,15 +19,17 @@ message itself, and kept nowhere here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import orjson
 
 from ketafhir.errors import Issue, refused
 from ketafhir.store.protocol import Key, RecordChange, Store
+from ketafhir.therapy import merges
 from ketafhir.therapy.asjson import dump_history, load_history
-from ketafhir.therapy.fold import History, waste_group
+from ketafhir.therapy.fold import VERSIONED, History, waste_group, weight
 from ketafhir.therapy.records import KINDS, Observation, Records
 from ketafhir.translate.checking import infusions, is_drawn
 
@@ -54,7 +59,8 @@ class Known:
     def forget_headings(self) -> None:
         """Leave out what stands under headings: there is no end to it, and it is read again when needed."""
         history = self.history
-        history.others = Records(observations=_for_orders(history), wastes=history.others.wastes)
+        others = history.others
+        history.others = Records(observations=_for_orders(history), wastes=others.wastes, merges=others.merges)
         history.groups = {}
         _index(history)
         headings = self.heading_row("")
@@ -99,6 +105,11 @@ class Histories:
         for heading in _headings(told):
             self._load(known, known.heading_row(heading))
 
+    def complete_all(self, known: Known) -> None:
+        """Load every row of a patient: what a merge moves."""
+        for row in self._store.records_of(known.patient):
+            self._load(known, row)
+
     def owners(self, number: str) -> list[str]:
         """The patients that an order number (`P:` placer, `F:` filler, with its system) belongs to."""
         return self._store.lookup(ORDER_NUMBER, number)
@@ -126,21 +137,43 @@ class KnownHistory(History):
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """As `History.prepare`; an order number that another patient has in the store is refused (204)."""
-        self._known = {patient: self._histories.take(patient) for patient in new.patients}
-        self._become()
+        self._known = {}
+        self._take(new.patients, new)
         ready, _, _ = super().prepare(new)  # for the keys, by which the rest is found
-        for known in self._known.values():
-            self._histories.complete(known, _of(ready, known.patient))
+        if len(self._known) > 1:
+            self._complete_family(new, ready)
+        else:
+            for known in self._known.values():
+                self._histories.complete(known, _of(ready, known.patient))
         self._become()
         ready, numbers, issues = super().prepare(new)
         self._numbers = {name: owner for name, owner in numbers.items() if name not in self.numbers}
+        stays = self.survivors(new)
         for name, (_, patient) in self._numbers.items():
-            if any(owner != patient for owner in self._histories.owners(name)):
+            if any(stays.get(owner, owner) != stays.get(patient, patient) for owner in self._histories.owners(name)):
                 raise refused(
                     "order-of-other-patient", "the order number belongs to another patient", where="ORC-2",
                     value=name[2:], hl7="204", hint="check PID-3 and ORC-2/-3",
                 )  # fmt: skip
         return ready, numbers, issues
+
+    def _take(self, patients: Iterable[str], new: Records) -> None:
+        """These patients, and all that were merged with them."""
+        wanted = set(patients)
+        while wanted - self._known.keys():
+            for patient in sorted(wanted - self._known.keys()):
+                self._known[patient] = self._histories.take(patient)
+            self._become()
+            wanted = merges.family(wanted, {**self.others.merges, **new.merges})
+
+    def _complete_family(self, new: Records, ready: Records) -> None:
+        """The rows that a message of several patients, or of one with several numbers, meets: under any of these."""
+        moves = merges.moved(self.survivors(), self.survivors(new))
+        for known in self._known.values():
+            if known.patient in moves:
+                self._histories.complete_all(known)
+            else:
+                self._histories.complete(known, merges.under(ready, known.patient, self._known))
 
     @property
     def patients_known(self) -> tuple[str, ...]:
@@ -157,8 +190,8 @@ class KnownHistory(History):
         for known in self._known.values():
             own = _of(told, known.patient)
             if len(self._known) > 1:
-                ready, numbers, _ = known.history.prepare(own)
-                known.history.add(ready, numbers)
+                numbers = {name: owner for name, owner in self._numbers.items() if owner[1] == known.patient}
+                known.history.add(own, numbers)
                 self._share_at_hand(known)
             for row, part in _rows(known, own):
                 body = orjson.dumps(dump_history(part))
@@ -182,7 +215,7 @@ class KnownHistory(History):
         """The one history, sharing its dictionaries, or the union of several."""
         histories = [known.history for known in self._known.values()]
         joined = histories[0] if len(histories) == 1 else History()
-        if joined not in histories:
+        if len(histories) != 1:
             for history in histories:
                 _join(joined, history)
         for part in fields(History):
@@ -192,7 +225,7 @@ class KnownHistory(History):
 def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
     """The rows that hold what was told, as they are now."""
     history = known.history
-    others = Records(observations=_for_orders(history))
+    others = Records(observations=_for_orders(history), merges=history.others.merges)
     yield known.patient, replace(history, administrations={}, others=others, groups={}, counters={})
     for infusion in _infusions_of(told):
         if infusion not in history.infusions:
@@ -258,12 +291,30 @@ def _infusions_of(told: Records) -> list[str]:
 
 
 def _join(into: History, other: History) -> None:
-    """Take in another history that has no key in common: a row, or another patient's."""
+    """Take in another history: a row, or another patient's. One order may stand in those of two that were merged."""
     for part in fields(History):
-        if part.name != "others":
-            getattr(into, part.name).update(getattr(other, part.name))
+        held = getattr(into, part.name)
+        if part.name == "others":
+            continue
+        for key, found in getattr(other, part.name).items():
+            known = held.get(key)
+            if part.name in ("infusions", "courses", "groups") and known:
+                held[key] = tuple(dict.fromkeys((*known, *found)))
+            elif part.name == "counters" and known:
+                held[key] = {**known, **found}
+            elif part.name not in VERSIONED or not known:
+                held[key] = found
+            elif known != found:
+                held[key] = tuple(sorted((*known, *(one for one in found if one not in known)), key=_told))
     for kind in KINDS:
-        getattr(into.others, kind).update(getattr(other.others, kind))
+        held = getattr(into.others, kind)
+        for key, one in getattr(other.others, kind).items():
+            if key not in held or weight(one) > weight(held[key]):
+                held[key] = one
+
+
+def _told(record: Any) -> tuple[Any, str]:
+    return record.told[0], record.told[1]
 
 
 def _of(told: Records, patient: str) -> Records:
@@ -272,6 +323,6 @@ def _of(told: Records, patient: str) -> Records:
     for kind in KINDS:
         for key, record in getattr(told, kind).items():
             owner = key if kind == "patients" else getattr(record, "patient", patient)
-            if owner == patient:
+            if owner == patient or (kind == "merges" and key == patient):
                 getattr(out, kind)[key] = record
     return out

@@ -135,6 +135,12 @@ def record(cursor: Cursor, partition: str) -> tuple[bytes | None, int]:
     return (found[0], found[1]) if found else (None, 0)
 
 
+def records_of(cursor: Cursor, partition: str) -> list[str]:
+    """The partitions of records whose names begin with this one and a blank."""
+    start = f"{partition} "
+    return [row[0] for row in cursor.execute(sql.RECORDS_OF, (len(start), start))]
+
+
 def lookup(cursor: Cursor, kind: str, text: str) -> list[str]:
     """The partitions that carry a key."""
     return [row[0] for row in cursor.execute(sql.PARTITIONS_OF_ALIAS, (kind, text))]

@@ -216,6 +216,9 @@ class Store(Protocol):
     def record(self, partition: str) -> tuple[bytes | None, int]:
         """The record of a partition and its version; (None, 0) where there is none."""
 
+    def records_of(self, partition: str) -> list[str]:
+        """The further rows of a partition: the names that begin with it and a blank."""
+
     def lookup(self, kind: str, text: str) -> list[str]:
         """The partitions that carry this key, in the order of their names."""
 

@@ -37,6 +37,8 @@ INSERT_PARTITION = "INSERT INTO delivery_partition (part_key, destination, deliv
 # Both change nothing when the record is not at the version it was read at.
 INSERT_RECORD = "INSERT INTO record (part_key, version, body) VALUES (?, 1, ?) ON CONFLICT DO NOTHING"
 UPDATE_RECORD = "UPDATE record SET version = version + 1, body = ? WHERE part_key = ? AND version = ?"
+# Only for a merge of patients, which is rare: no index serves it in every collation.
+RECORDS_OF = "SELECT part_key FROM record WHERE substr(part_key, 1, ?) = ? ORDER BY part_key"
 RECORD = "SELECT body, version FROM record WHERE part_key = ?"
 
 INSERT_ALIAS = "INSERT INTO alias (kind, text, part_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"

@@ -49,6 +49,10 @@ class TableStore:
         with self._database.reading() as cursor:
             return inbox.record(cursor, partition)
 
+    def records_of(self, partition: str) -> list[str]:
+        with self._database.reading() as cursor:
+            return inbox.records_of(cursor, partition)
+
     def lookup(self, kind: str, text: str) -> list[str]:
         with self._database.reading() as cursor:
             return inbox.lookup(cursor, kind, text)

@@ -12,14 +12,17 @@ from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
 from ketafhir.plain import Plain, field, names, replace
+from ketafhir.therapy import listed, merges
 from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
 from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
 
-_VERSIONED = ("patients", "visits", "orders", "administrations")
-WHOLE = tuple(kind for kind in KINDS if kind not in _VERSIONED)
+VERSIONED = ("patients", "visits", "orders", "administrations")
+"""The kinds of record of which all versions are kept."""
+WHOLE = tuple(kind for kind in KINDS if kind not in VERSIONED)
 """The kinds of record of which one version is kept, whole."""
-_KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion"}
+_KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion", "allergies", "diagnoses"}
+_LISTS = ("allergies", "diagnoses")
 _RANK = {
     "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
     "final": 2, "verified": 2, "finalised": 2, "not-asked": 2, "amended": 3, "corrected": 3, "appended": 3, "cancelled": 4,
@@ -61,9 +64,13 @@ class History(Plain):
         number (205), a result that is another patient's (204), an act without visit where the order has infusions in several (204).
         """
         numbers: dict[str, tuple[str, str]] = {}
-        new = _rekeyed(self, numbers, new)
+        stays = self.survivors(new)
+        new = _rekeyed(self, numbers, new, stays)
+        if stays:
+            aliases = merges.aliases(new, self.others, self.groups, stays)
+            new = _rename(new, aliases) if aliases else new
         for kind in ("observations", "reports", "responses", "decisions"):
-            _check_owner(getattr(self.others, kind), getattr(new, kind))
+            _check_owner(getattr(self.others, kind), getattr(new, kind), stays)
         new.orders = owned_by(new.orders, numbers)
         issues = check(new.orders, self.parts)
         for key, act in new.administrations.items():
@@ -73,7 +80,7 @@ class History(Plain):
     def add(self, new: Records, numbers: dict[str, tuple[str, str]]) -> None:
         """Take in what `prepare` made ready."""
         self.numbers.update(numbers)
-        for kind in _VERSIONED:
+        for kind in VERSIONED:
             told = getattr(new, kind)
             if told:
                 known = getattr(self, kind)
@@ -93,7 +100,7 @@ class History(Plain):
                 continue
             known = getattr(self.others, kind)
             for key, record in told.items():
-                if key not in known or _weight(record) > _weight(known[key]):
+                if key not in known or weight(record) > weight(known[key]):
                     known[key] = record
 
     def parts(self, identity: str) -> list[str]:
@@ -104,6 +111,15 @@ class History(Plain):
         """One order as all that was told of it makes it."""
         told = [one for part in self.ordered[order_of(key)] for one in self.orders[part]]
         return settled(self.orders[key], told, completed)
+
+    def survivors(self, new: Records | None = None) -> dict[str, str]:
+        """The patients that were given up in merges, those of `new` among them, and who stays for each."""
+        told = new.merges if new is not None else {}
+        if not told and not self.others.merges:
+            return {}
+        both = dict(self.others.merges)
+        both.update({key: one for key, one in told.items() if key not in both or weight(one) > weight(both[key])})
+        return merges.survivors(both)
 
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
@@ -155,19 +171,25 @@ def _told(record: Any) -> tuple[Any, str]:
     return record.told[0], record.told[1]
 
 
-def _weight(record: Any) -> tuple[Any, ...]:
+def weight(record: Any) -> tuple[Any, ...]:
+    """Which of two versions of a record that is kept whole counts: the heavier."""
     rank = _RANK.get(getattr(record, "status", ""), 1)
     return (rank, *getattr(record, "told", (0, "")), repr(record))
 
 
-def _check_owner(known: Mapping[str, Any], new: dict[str, Any]) -> None:
+def _check_owner(known: Mapping[str, Any], new: dict[str, Any], stays: dict[str, str]) -> None:
     """What was seen of one patient is never overwritten by what is told of another."""
     for key, record in new.items():
-        if key in known and known[key].patient != record.patient:
+        if key in known and not _same(known[key].patient, record.patient, stays):
             raise refused(
                 "observation-of-other-patient", "this result is known as another patient's", where="OBR-3", hl7="204",
                 hint="check PID-3, and number each report (OBR-3) of a sender",
             )  # fmt: skip
+
+
+def _same(one: str, other: str, stays: dict[str, str]) -> bool:
+    """Whether two patients are one, as merges have it."""
+    return one == other or stays.get(one, one) == stays.get(other, other)
 
 
 def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
@@ -207,7 +229,7 @@ def _check_rate(record: Administration, known: tuple[Administration, ...]) -> No
         )  # fmt: skip
 
 
-def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records) -> Records:
+def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records, stays: dict[str, str]) -> Records:
     """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
     renamed: dict[str, str] = {}
     told: list[Order | Administration | Waste] = [
@@ -218,7 +240,7 @@ def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records
     for record in told:
         own = order_identity(record.placer, record.filler)
         if own:
-            identity = _identify(history.numbers, numbers, own, record)
+            identity = _identify(history.numbers, numbers, own, record, stays)
             if identity != own:
                 renamed[own] = identity
     joined = _joined_visits(history, new, renamed)
@@ -227,7 +249,13 @@ def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records
     return _rename(new, {**{f"{old}|": f"{name}|" for old, name in renamed.items()}, **joined})
 
 
-def _identify(told: Mapping[str, tuple[str, str]], numbers: dict[str, tuple[str, str]], own: str, record: Any) -> str:
+def _identify(
+    told: Mapping[str, tuple[str, str]],
+    numbers: dict[str, tuple[str, str]],
+    own: str,
+    record: Any,
+    stays: dict[str, str],
+) -> str:
     roles = [("P:", record.placer), ("F:", record.filler)]
     names = [role + number.key for role, number in roles if number]
     known = {found for name in names if (found := numbers.get(name) or told.get(name))}
@@ -237,7 +265,7 @@ def _identify(told: Mapping[str, tuple[str, str]], numbers: dict[str, tuple[str,
             value=" ".join(name[2:] for name in names), hint="send the number pair of one order",
         )  # fmt: skip
     identity, patient = next(iter(known), (own, record.patient))
-    if patient and record.patient and patient != record.patient:
+    if patient and record.patient and not _same(patient, record.patient, stays):
         raise refused(
             "order-of-other-patient", "the order number belongs to another patient", where="ORC-2", hl7="204",
             value=" ".join(name[2:] for name in names), hint="check PID-3 and ORC-2/-3",
@@ -292,7 +320,7 @@ def _rename(new: Records, names: dict[str, str]) -> Records:
         for key, record in getattr(new, kind).items():
             changes: dict[str, Any] = {
                 name: renamed(getattr(record, name))
-                for name in ("key", "order", "infusion", "part_of", "panel")
+                for name in ("key", "order", "infusion", "part_of", "panel", "report", "response")
                 if hasattr(record, name)
             }
             if isinstance(record, Order):
@@ -316,9 +344,10 @@ def completed(versions: tuple[T, ...]) -> T:
     owned = [one for one in versions if getattr(one, "owned", True)]
     rest = [one for one in versions if not getattr(one, "owned", True)]
     newest, *older = [*reversed(owned), *reversed(rest)]
-    if not older:
-        return newest
-    return _filled(newest, older, lambda one: getattr(one, "nulls", ()))
+    if older:
+        newest = _filled(newest, older, lambda one: getattr(one, "nulls", ()))
+    lists = {name: listed.settled(versions, name) for name in _LISTS if any(getattr(one, name, ()) for one in versions)}
+    return replace(newest, **lists) if lists else newest  # type: ignore[type-var]  # records are Plain
 
 
 def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]) -> T:

@@ -47,8 +47,49 @@ class Source(Plain):
     preserved: Preserved = ()
 
 
+class Allergy(Plain):
+    """One entry of a patient's list of allergies: `kind` is that of the allergen, `identified` when it was found.
+
+    `former`: it stood on an older list and does not stand on the newest (`therapy.listed`).
+    """
+
+    key: str = ""
+    kind: Coded | None = None
+    substance: Coded | None = None
+    severity: str = ""
+    reactions: tuple[Coded, ...] = ()
+    identified: Time | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    action: str = ""
+    former: bool = False
+
+
+class Diagnosis(Plain):
+    """One diagnosis of a visit (or of a patient, where there is no visit): `role` is admitting, working or final.
+
+    `action` is add, update or delete where the entry changes the list; without any the entries are the whole list.
+    """
+
+    key: str = ""
+    number: Identifier | None = None
+    code: Coded | None = None
+    onset: Time | None = None
+    role: Coded | None = None
+    rank: str = ""
+    asserter: Practitioner | None = None
+    recorded: Time | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    action: str = ""
+    former: bool = False
+
+
 class Patient(Plain):
-    """A person treated. `identifier` is the one that others find the patient by; `identifiers` holds all of them."""
+    """A person treated. `identifier` is the one that others find the patient by; `identifiers` holds all of them.
+
+    `diagnoses` are those told without a visit.
+    """
 
     key: str = ""
     identifier: Identifier | None = None
@@ -62,6 +103,8 @@ class Patient(Plain):
     language: Coded | None = None
     marital_status: Coded | None = None
     deceased: Time | bool | None = None
+    allergies: tuple[Allergy, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
     nulls: tuple[str, ...] = ()
@@ -69,20 +112,37 @@ class Patient(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
+class Merge(Plain):
+    """Two numbers were one person's: `key` is the patient that was given up, `patient` the one that stays."""
+
+    key: str = ""
+    patient: str = ""
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
 class Visit(Plain):
-    """One visit to the clinic. `owned` where the ADT feed told it, and not merely a message that mentions it."""
+    """One visit to the clinic. `owned` where the ADT feed told it, and not merely a message that mentions it.
+
+    `status` is what the event said of it: planned, in-progress, finished, cancelled or (A08, A12) nothing. `prior_place` is
+    where the patient came from. `left` is when the patient left, where PV1-45 does not say it (EVN-6 of A03).
+    """
 
     key: str = ""
     patient: str = ""
     number: Identifier | None = None
     patient_class: str = ""
     place: Place | None = None
+    prior_place: Place | None = None
     attending: Practitioner | None = None
     referring: Practitioner | None = None
     admitting: Practitioner | None = None
     service: Coded | None = None
     start: Time | None = None
     end: Time | None = None
+    left: Time | None = None
+    admit_source: Coded | None = None
+    disposition: Coded | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
     status: str = ""
     preserved: Preserved = ()
     nulls: tuple[str, ...] = ()
@@ -343,6 +403,7 @@ class Records(Plain):
 
     sources: dict[str, Source] = field(default_factory=dict)
     patients: dict[str, Patient] = field(default_factory=dict)
+    merges: dict[str, Merge] = field(default_factory=dict)
     visits: dict[str, Visit] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     administrations: dict[str, Administration] = field(default_factory=dict)

@@ -20,8 +20,10 @@ _EVERYWHERE = {"id": _SERVER, "text": _NARRATIVE, "language": _NARRATIVE, "resou
 _META = ("meta.source", "meta.tag")
 _ABOUT = ("subject", "encounter", "note[].text", "status")
 _BY_CODE: dict[str, tuple[str, ...]] = {
-    "Patient": ("deceasedBoolean",),
-    "Encounter": ("subject",),
+    "Patient": ("deceasedBoolean", "link"),
+    "Encounter": ("subject", "status", "diagnosis[].condition", "location"),
+    "AllergyIntolerance": ("patient", "clinicalStatus", "verificationStatus", "category[0]"),
+    "Condition": ("subject", "encounter", "clinicalStatus", "verificationStatus"),
     "Practitioner": ("identifier[0]", "name[0]"),
     "PractitionerRole": ("practitioner",),
     "Location": ("identifier[0]", "description", "name"),
@@ -53,7 +55,8 @@ _WHOLE = (
 _WHY = {
     ("Observation", "category"): "it follows from the code",
     ("Observation", "hasMember"): "its members go out as observations of their own",
-    ("Encounter", "status"): "it follows from class and dates of the visit",
+    ("Patient", "active"): "a patient that was given up has a link to who stays",
+    ("Condition", "category"): "DG1 is a diagnosis of a visit where there is one",
     ("MedicationAdministration", "dosage"): "RXA has no place for it",
 }
 _NO_ROW = "no row reads this element"

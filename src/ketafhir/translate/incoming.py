@@ -50,10 +50,10 @@ def _patient_only(reading: Reading, group: PatientGroup) -> None:
     """ADT tells the patient and the visit, which are read for every message."""
 
 
+ADT = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A28", "A31", "A40")
+"""The events of patient and visit that are read and written."""
 READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
-    ("ADT", "A01"): _patient_only,
-    ("ADT", "A04"): _patient_only,
-    ("ADT", "A08"): _patient_only,
+    **dict.fromkeys((("ADT", event) for event in ADT), _patient_only),
     ("RDE", "O11"): _orders,
     ("RDE", "O25"): _orders,
     ("RDE", "O01"): _orders,

@@ -10,7 +10,7 @@ from ketafhir.mapping.engine import NULL, Mapping
 from ketafhir.mapping.tables import Row
 from ketafhir.translate.reading import Account, Reading
 
-_DELETING = ("PID", "PV1")  # where ADT says null, the element is deleted
+_DELETING = ("PID", "PV1", "AL1", "DG1")  # where ADT says null, the element is deleted
 
 
 class Loss(NamedTuple):

@@ -11,26 +11,37 @@ from ketafhir.fhir import guard
 from ketafhir.fhir.bundle import Index
 from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
-from ketafhir.mapping import codes
+from ketafhir.hl7v2.structures import structure_of
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.mapping.codecs.times import read_iso, write_dtm
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.engine import put_back
 from ketafhir.plain import names
+from ketafhir.therapy import merges
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.records import Order, Patient, Records, Visit
 from ketafhir.therapy.values import Coded, Device, Identifier, Place, Practitioner, Quantity, Time
-from ketafhir.translate import acts, given, observations, orders, patients, provenance
+from ketafhir.translate import (
+    acts,
+    adt,
+    allergies,
+    diagnoses,
+    given,
+    observations,
+    orders,
+    patients,
+    provenance,
+    visits,
+)  # fmt: skip
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.incoming import ADT
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
 
 STRUCTURES = {
-    "ADT^A01": "ADT_A01",
-    "ADT^A04": "ADT_A01",
-    "ADT^A08": "ADT_A01",
+    **{f"ADT^{event}": structure_of("ADT", event, "2.5.1") for event in ADT},
     "OMP^O09": "OMP_O09",
     "RDE^O11": "RDE_O11",
     "RAS^O17": "RAS_O17",
@@ -40,7 +51,7 @@ STRUCTURES = {
 READ = (
     "Patient", "Encounter", "Practitioner", "PractitionerRole", "Location", "Device", "Provenance", "MedicationRequest",
     "Medication", "MedicationAdministration", "Observation", "DiagnosticReport", "QuestionnaireResponse",
-    "ClinicalImpression",
+    "ClinicalImpression", "AllergyIntolerance", "Condition",
 )  # fmt: skip
 """The resource types that are read; the loss report names the others."""
 VERSION = "2.5.1"
@@ -117,7 +128,11 @@ def _take(taking: Taking) -> None:
     for resource in taking.index.of_type("Patient"):
         patients.take_patient(taking, resource)
     for resource in taking.index.of_type("Encounter"):
-        patients.take_visit(taking, resource)
+        visits.take(taking, resource)
+    for resource in taking.index.of_type(allergies.TYPE):
+        allergies.take(taking, resource)
+    for resource in taking.index.of_type(diagnoses.TYPE):
+        diagnoses.take(taking, resource)
     orders.take(taking)
     given.take(taking)
     observations.take(taking)
@@ -132,6 +147,8 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
                 hint=f"written are {', '.join(STRUCTURES)}",
             )
         )  # fmt: skip
+    if out.records.merges:
+        out = out._replace(records=merges.settled(out.records))
     courses = courses_of(out.records)
     messages = []
     for patient, visit in _subjects(out.records):
@@ -160,9 +177,11 @@ def courses_of(records: Records) -> list[Course]:
 
 
 def _subjects(records: Records) -> list[tuple[Patient, Visit | None]]:
-    """Each patient with each visit, and without one for what names no visit."""
-    found: list[tuple[Patient, Visit | None]] = []
+    """Each patient with each visit, and without one for what names no visit; first those that were given up."""
+    found: list[tuple[Patient, Visit | None]] = [(records.patients[key], None) for key in records.merges]
     for patient in records.patients.values():
+        if patient.key in records.merges:
+            continue
         found.append((patient, None))
         found += [(patient, visit) for visit in records.visits.values() if visit.patient == patient.key]
     return found
@@ -178,6 +197,8 @@ def _kinds(
 ) -> list[str]:
     """The message types that the records of one patient and visit make."""
     records = out.records
+    if patient.key in records.merges:
+        return [adt.MERGE] if wanted in (None, adt.MERGE) else []
     told = _of(records.orders, patient, visit)
     found = []
     if any(order.intent == "original" and not _encoded(order, told) for order in told):
@@ -188,14 +209,15 @@ def _kinds(
         found.append("RAS^O17")
     if observations.has_reports(records, patient.key, visit.key if visit else ""):
         found.append("ORU^R01")
-    visits = [one for one in records.visits.values() if one.patient == patient.key]
+    known = [one for one in records.visits.values() if one.patient == patient.key]
     alone = not any(getattr(records, kind) for kind in ("orders", "administrations", "reports", "observations",
                                                         "responses", "decisions", "wastes"))  # fmt: skip
-    event = out.event
     if wanted and wanted.startswith("ADT^"):
-        return [wanted] if visit is not None or not visits else []
-    if alone and (visit is not None or not visits):
-        found.append(event if event.startswith("ADT^") and event in STRUCTURES else "ADT^A08")
+        return [wanted] if wanted != adt.MERGE and (visit is not None or not known) else []
+    merged = out.event == adt.MERGE and patient.key in {merge.patient for merge in records.merges.values()}
+    alone = alone and not (merged and visit is None)  # A40 tells who stays
+    if (alone or adt.tells_lists(patient, visit)) and (visit is not None or not known):
+        found.append(adt.kind_of(out.event, patient, visit))
     return [kind for kind in found if wanted in (None, kind)]
 
 
@@ -216,13 +238,12 @@ def _message(
     records = out.records
     composing = Composing(records, settings.tables, out.c)
     if kind.startswith("ADT^"):
-        composing.add("EVN", _evn(records, kind))
+        composing.add("EVN", _evn(records, kind, visit))
     _beside_header(composing, kind)
-    patients.compose(composing, patient, visit)
-    if kind.startswith("ADT^") and visit is None:
-        composing.add(
-            "PV1", {1: "1", 2: codes.code("v2-0004.N").code}
-        )  # chapter 3: PV1 is required, N is not applicable
+    if not kind.startswith("ADT^"):
+        patients.compose(composing, patient)
+        if visit is not None:
+            visits.compose(composing, visit)
     key = visit.key if visit else ""
     told: list[Any]
     if kind in ("RDE^O11", "OMP^O09"):
@@ -237,7 +258,10 @@ def _message(
         observations.compose(composing, patient.key, key)
     else:
         told = [visit, list(records.sources.values())]
-        patients.compose_rest(composing, patient)
+        if kind == adt.MERGE:
+            adt.compose_merge(composing, records, patient)
+        else:
+            adt.compose(composing, patient, visit, kind)
     happened = (told, [list(records.sources.values())], [visit])
     newest = next((time for time in map(_newest, happened) if time), None) or out.held or _newest(told, shortest=8)
     if newest is None:
@@ -247,11 +271,11 @@ def _message(
             "send meta.lastUpdated, or a time of the event such as authoredOn",
         )  # fmt: skip
     elif kind.startswith("ADT^"):
-        composing.lines[0] = er7.encode_segment("EVN", {2: write_dtm(Time(newest.iso)), **_evn(records, kind)})
+        composing.lines[0] = er7.encode_segment("EVN", {2: write_dtm(Time(newest.iso)), **_evn(records, kind, visit)})
     return _finished(composing.lines, kind, newest, _sender(out, kind))
 
 
-def _evn(records: Records, kind: str) -> dict[int, str]:
+def _evn(records: Records, kind: str, visit: Visit | None) -> dict[int, str]:
     """EVN-1 is the trigger; EVN-2 and EVN-6 as the newest Provenance told them."""
     cells = {1: kind.partition("^")[2]}
     sources = [one for one in records.sources.values() if one.event.startswith("ADT^")]
@@ -260,6 +284,8 @@ def _evn(records: Records, kind: str) -> dict[int, str]:
         cells |= {2: write_dtm(newest.recorded_at)} if newest.recorded_at else {}
         cells |= {6: write_dtm(newest.occurred)} if newest.occurred else {}
         put_back(cells, "EVN", newest.preserved)
+    if visit is not None and visit.left is not None and kind == "ADT^A03":
+        cells[6] = write_dtm(visit.left)
     return cells
 
 

@@ -1,29 +1,33 @@
-"""Patient and visit: PID and PV1 (chapter 3; ADT^A01, A04, A08 and every other message) <-> Patient and Encounter.
+"""The patient: PID, MRG and AL1 (chapter 3; ADT and every other message) <-> Patient and AllergyIntolerance.
 
-ADT owns both: it writes the whole record by business identifier (`PUT Patient?identifier=`). Every other message only makes
-sure that they exist (`POST` with `ifNoneExist`) and never changes one.
+ADT owns patient and visit: it writes the whole record by business identifier (`PUT Patient?identifier=`). Every other
+message only makes sure that they exist (`POST` with `ifNoneExist`) and never changes one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Patient as PatientGroup
-from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Patient, Records, Visit
+from ketafhir.therapy.records import Merge, Patient, Records, Visit
 from ketafhir.therapy.values import Identifier
+from ketafhir.translate import allergies, diagnoses, visits
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
-PID, PV1 = "PID_to_Patient", "PV1_to_Encounter"
-_NOT_HERE = "the segment has no table yet"
+PID, MRG = "PID_to_Patient", "MRG_to_Patient"
+_LISTS = frozenset(("allergies", "diagnoses"))
+_MERGE = "A40"
+_REPLACED = "replaced-by"  # http://hl7.org/fhir/link-type
 
 
 def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
-    """PID and PV1 of one patient group; sets `reading.patient` and `reading.visit`. Raises Refused without a usable PID-3."""
+    """The patient and visit of one group; sets `reading.patient` and `reading.visit`. Raises Refused without a usable PID-3."""
     c = reading.c
     if group.pid is None:
         raise Refused(
@@ -41,22 +45,73 @@ def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
     values = reading.read(group.pid, PID)
     nulls = reading.nulls()
     identifiers = values.get("identifiers", ())
-    chosen = _choose(reading, identifiers)
+    chosen = _choose(reading, identifiers, "PID-3", PID)
     patient = Patient(key=chosen.key, identifier=chosen, owned=owned, nulls=nulls, told=reading.told, **values)
-    if chosen not in identifiers:
-        patient.identifiers = tuple(
-            chosen if one.value == chosen.value and not one.system and one.type == chosen.type else one
-            for one in identifiers
-        )
+    patient.identifiers = _with_authority(identifiers, chosen)
     patient.notes = note_texts([nte for _, nte in group.notes], reading)
     patient.preserved += _rest(reading, group) if owned else _dropped(reading, group)
-    reading.records.patients[patient.key] = patient
-    reading.patient, reading.visit = patient.key, ""
-    if group.pv1 is not None:
-        _read_visit(reading, group, owned=owned)
+    if owned:
+        allergies.read(reading, group, patient)
+    _add(reading, patient)
+    reading.patient = patient.key
+    if owned and reading.message.event == _MERGE:
+        _read_merge(reading, group, patient)
+    visits.read(reading, group, owned=owned)
 
 
-def _choose(reading: Reading, identifiers: tuple[Identifier, ...]) -> Identifier:
+def _with_authority(identifiers: tuple[Identifier, ...], chosen: Identifier) -> tuple[Identifier, ...]:
+    """The numbers, with the one that took the default authority as chosen."""
+    if chosen in identifiers:
+        return identifiers
+    return tuple(
+        chosen if one.value == chosen.value and not one.system and one.type == chosen.type else one
+        for one in identifiers
+    )
+
+
+def _add(reading: Reading, patient: Patient) -> None:
+    """One version of a patient for each message: of two groups about one (a merge of several) the fuller PID counts."""
+    known = reading.records.patients.get(patient.key)
+    if known is None or len(patient.identifiers) + len(patient.names) > len(known.identifiers) + len(known.names):
+        reading.records.patients[patient.key] = patient
+
+
+def _read_merge(reading: Reading, group: PatientGroup, patient: Patient) -> None:
+    """MRG: the number that was given up. Raises Refused where it is missing, or the one that stays (chapter 3.3.40)."""
+    segment = group.mrg
+    if segment is None:
+        raise _refused(reading, "segment-missing", "a merge needs an MRG for each PID", "MRG", "send MRG-1", "100")
+    values = reading.read(segment, MRG)
+    reading.nulls()
+    identifiers = values.get("identifiers", ())
+    chosen = _choose(reading, identifiers, "MRG-1", MRG)
+    if chosen.key == patient.key:
+        raise _refused(
+            reading, "merge-into-itself", "the number given up is the number that stays", "MRG-1",
+            "send the prior number in MRG-1", "204",
+        )  # fmt: skip
+    given_up = Patient(key=chosen.key, identifier=chosen, owned=True, told=reading.told, **values)
+    given_up.identifiers = _with_authority(identifiers, chosen)
+    _add(reading, given_up)
+    merges = reading.records.merges
+    known = merges.setdefault(chosen.key, Merge(chosen.key, patient.key, reading.told))
+    back = merges.get(patient.key)
+    if known.patient != patient.key or (back is not None and back.patient == chosen.key):
+        raise _refused(
+            reading,
+            "merge-ambiguous",
+            "a number is merged into two patients, or two numbers into each other",
+            "MRG-1",
+            "send one merge for it",
+            "205",
+        )
+
+
+def _refused(reading: Reading, code: str, text: str, where: str, hint: str, hl7: str) -> Refused:
+    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
+
+
+def _choose(reading: Reading, identifiers: tuple[Identifier, ...], where: str, table: str) -> Identifier:
     """The number the patient is found by: of the configured authority, else type MR, else the only one with an authority.
 
     Numbers without authority take the configured default; an authority that no setting knows
@@ -83,7 +138,7 @@ def _choose(reading: Reading, identifiers: tuple[Identifier, ...]) -> Identifier
         one = bare[0]
         return Identifier(one.value, default or f"urn:id:{c.default_authority}", one.type, one.authority)
     if not identifiers:
-        code, why = "patient-missing", "PID-3 is empty"
+        code, why = "patient-missing", f"{where} is empty"
     elif candidates or len(named) > 1:
         code, why = "patient-ambiguous", "several patient numbers could be the one to find the patient by"
     else:
@@ -94,8 +149,8 @@ def _choose(reading: Reading, identifiers: tuple[Identifier, ...]) -> Identifier
     raise Refused(
         *c.issues,
         Issue(
-            "error", code, why, where="PID-3", row=f"segments/{PID}.csv [identifiers]",
-            hint="send PID-3 with its authority (CX.4), or set [authorities] default", hl7="101",
+            "error", code, why, where=where, row=f"segments/{table}.csv [identifiers]",
+            hint=f"send {where} with its authority (CX.4), or set [authorities] default", hl7="101",
         ),
     )  # fmt: skip
 
@@ -105,7 +160,9 @@ def _rest(reading: Reading, group: PatientGroup) -> tuple[tuple[str, str], ...]:
     found: tuple[tuple[str, str], ...] = ()
     seen: dict[str, int] = {}
     segments = [one for one in (group.pd1, group.pv2) if one]
-    segments += [*group.allergies, *group.diagnoses, *(result.obx for result in group.results), *group.others]
+    if group.mrg is not None and reading.message.event != _MERGE:
+        segments.append(group.mrg)
+    segments += [*(result.obx for result in group.results), *group.others]
     for segment in segments:
         seen[segment.name] = seen.get(segment.name, 0) + 1
         found += reading.keep(segment, seen[segment.name])
@@ -119,6 +176,7 @@ def _rest(reading: Reading, group: PatientGroup) -> tuple[tuple[str, str], ...]:
 def _dropped(reading: Reading, group: PatientGroup) -> tuple[tuple[str, str], ...]:
     """Beside PID and PV1, only ADT speaks of the patient: others' PD1, PV2, AL1 ... are left out, and reported."""
     segments = [one for one in (group.pd1, group.pv2) if one]
+    segments += [group.mrg] if group.mrg else []
     for segment in (*segments, *group.allergies, *group.diagnoses, *group.others):
         reading.drop(segment, "only the ADT feed tells this of a patient")
     for result in group.results:
@@ -127,75 +185,48 @@ def _dropped(reading: Reading, group: PatientGroup) -> tuple[tuple[str, str], ..
     return ()
 
 
-def _read_visit(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
-    assert group.pv1 is not None
-    values = reading.read(group.pv1, PV1)
-    nulls = reading.nulls()
-    number = values.get("number")
-    if number is None:
-        if any(name not in ("patient_class",) for name in values):
-            reading.warn(
-                "visit-without-number",
-                "a visit without PV1-19 cannot be found again: left out",
-                group.pv1,
-                19,
-            )
-        reading.accounts[-1] = reading.accounts[-1]._replace(why="a visit without number (PV1-19) is not written")
-        return
-    visit = Visit(key=number.key, patient=reading.patient, owned=owned, nulls=nulls, told=reading.told, **values)
-    reading.records.visits[visit.key] = visit
-    reading.visit = visit.key
+def render_all(writing: Writing, told: Records, moved: Collection[str]) -> None:
+    """The patients that a message tells, with their lists where these are told, or where a merge `moved` the patient.
+
+    Of one that was given up, a message that only mentions it says nothing: who stays is mentioned instead.
+    """
+    for key, one in told.patients.items():
+        patient = writing.records.patients[key]
+        if patient.owned or key not in writing.survivors:
+            render(writing, patient)
+        if one.owned and (one.allergies or one.diagnoses or _LISTS & {*one.nulls} or key in moved):
+            allergies.render(writing, patient)
+            for diagnosis in patient.diagnoses:
+                diagnoses.render_one(writing, diagnosis, key, "")
 
 
-def render(writing: Writing, patient: Patient, visit: Visit | None) -> None:
-    """Patient and Encounter as entries: replaced by ADT, made where missing by others."""
+def render(writing: Writing, patient: Patient) -> None:
+    """The Patient: replaced by ADT, made where missing by others. One that was given up says who stays."""
     resource: Json = {"resourceType": "Patient", "meta": {"source": writing.source}, **writing.filled(patient, PID)}
     if patient.notes:
         resource["extension"] = [*resource.get("extension", ()), *map(_note, patient.notes)]
     put_preserved(resource, patient.preserved)
-    _put(writing, resource, patient.identifier, owned=patient.owned)
-    if visit is not None and visit.number is not None:
-        _render_visit(writing, visit)
+    if patient.key in writing.survivors:
+        resource["active"] = False
+        resource["link"] = [{"other": writing.patient(patient.key), "type": _REPLACED}]
+    assert patient.identifier is not None
+    writing.put_owned(resource, patient.identifier, owned=patient.owned)
 
 
 def render_mentioned(writing: Writing, told: Records) -> None:
     """Patients and visits that this message does not name, and that what it changes refers to: made where missing."""
     known = writing.records
     for key, patient in known.patients.items():
-        if key not in told.patients and patient.identifier is not None:
-            render(writing, Patient(key=key, identifier=patient.identifier, identifiers=(patient.identifier,)), None)
+        if key not in told.patients and key not in writing.survivors and patient.identifier is not None:
+            render(writing, Patient(key=key, identifier=patient.identifier, identifiers=(patient.identifier,)))
     for key, visit in known.visits.items():
         if key not in told.visits and visit.number is not None:
             mention = Visit(key=key, patient=visit.patient, number=visit.number, patient_class=visit.patient_class)
-            _render_visit(writing, mention)
+            visits.render(writing, mention)
 
 
 def _note(text: str) -> Json:
     return {"url": "https://ketafhir.org/fhir/StructureDefinition/note", "valueString": text}
-
-
-def _render_visit(writing: Writing, visit: Visit) -> None:
-    resource: Json = {"resourceType": "Encounter", "meta": {"source": writing.source}, **writing.filled(visit, PV1)}
-    resource["status"] = "finished" if visit.end else "planned" if visit.patient_class == "preadmit" else "in-progress"
-    if "class" not in resource:
-        resource["class"] = _unknown_class(writing)
-    resource["subject"] = writing.patient(visit.patient)
-    put_preserved(resource, visit.preserved)
-    _put(writing, resource, visit.number, owned=visit.owned)
-
-
-def _unknown_class(writing: Writing) -> Json:
-    """Encounter.class is required; a visit told without class is of class unknown (table 0004 U)."""
-    row = next(row for row in writing.tables.table(PV1).rows if row.domain == "patient_class")
-    assert row.codec is not None
-    json: Json = row.codec.to_fhir(writing.c, "unknown")
-    return json
-
-
-def _put(writing: Writing, resource: Json, identifier: Identifier | None, *, owned: bool) -> None:
-    assert identifier is not None
-    add = writing.entries.put_conditional if owned else writing.entries.post_if_none_exist
-    writing.targets[add(resource, identifier.system, identifier.value)] = None
 
 
 def take_patient(taking: Taking, resource: Json) -> Patient:
@@ -223,7 +254,22 @@ def take_patient(taking: Taking, resource: Json) -> Patient:
     patient.notes = tuple(
         str(one.get("valueString", "")) for one in resource.get("extension", ()) if one.get("url") == _note("")["url"]
     )
-    return taking.records.patients.setdefault(patient.key, patient)
+    known = taking.records.patients.setdefault(patient.key, patient)
+    if known is patient:
+        _take_link(taking, resource, patient)
+    return known
+
+
+def _take_link(taking: Taking, resource: Json, patient: Patient) -> None:
+    """A Patient that was replaced by another: a merge."""
+    for link in resource.get("link", ()):
+        if link.get("type") != _REPLACED:
+            continue
+        if taking.resolve(link.get("other"), resource) is None and "identifier" not in link.get("other", {}):
+            taking.c.warn("merge-target-missing", "who replaces this patient is not in the Bundle: no merge is sent")
+            continue
+        stays = taking.patient({**resource, "other": link["other"]}, "other")
+        taking.records.merges[patient.key] = Merge(patient.key, stays)
 
 
 def _known_by(taking: Taking, identifiers: tuple[Identifier, ...]) -> Identifier | None:
@@ -239,33 +285,32 @@ def _known_by(taking: Taking, identifiers: tuple[Identifier, ...]) -> Identifier
     return None
 
 
-def take_visit(taking: Taking, resource: Json) -> str:
-    """An Encounter resource as record; gives its key. Without a number it is known by its id."""
-    values = taking.take(resource, PV1)
-    number = values.get("number")
-    if number is None:
-        found = [one for one in map(read_identifier, resource.get("identifier", ())) if one]
-        first = found[0] if found else Identifier(taking.local_key(resource))
-        number = values["number"] = Identifier(first.value, first.system, "VN", first.authority)
-    if number.key not in taking.records.visits:
-        taking.records.visits[number.key] = Visit(key=number.key, owned=True, **values)
-        if resource.get("subject"):
-            taking.records.visits[number.key].patient = taking.patient(resource)
-    return str(number.key)
-
-
-def compose(composing: Composing, patient: Patient, visit: Visit | None) -> None:
-    """PID, its notes, and PV1."""
+def compose(composing: Composing, patient: Patient) -> None:
+    """PID and its notes."""
     cells = composing.cells(patient, PID)
     composing.add("PID", {1: "1", **cells})
     composing.notes(patient.notes)
-    if visit is not None:
-        composing.add("PV1", {1: "1", **composing.cells(visit, PV1)})
 
 
-def compose_rest(composing: Composing, patient: Patient) -> None:
-    """The segments of an ADT that were preserved as a whole."""
-    names = dict.fromkeys(place[:3] for place, _ in patient.preserved)
-    for name in names:
-        if name != "PID":
+_BEFORE_VISIT = ("PD1", "ARV", "MRG", "NK1")
+_BEFORE_LISTS = ("PV2", "ROL", "DB1", "OBX")
+
+
+def compose_before_visit(composing: Composing, patient: Patient, without: tuple[str, ...]) -> None:
+    """What of an ADT was preserved as a whole and has its place before PV1."""
+    told = _preserved(patient)
+    for name in _BEFORE_VISIT:
+        if name in told and name not in without:
             composing.add_preserved(name, patient.preserved)
+
+
+def compose_rest(composing: Composing, patient: Patient, *, before_lists: bool) -> None:
+    """What of an ADT was preserved as a whole and follows PV1: before AL1 and DG1, or behind them."""
+    for name in _preserved(patient):
+        if name not in _BEFORE_VISIT and (name in _BEFORE_LISTS) is before_lists:
+            composing.add_preserved(name, patient.preserved)
+
+
+def _preserved(patient: Patient) -> list[str]:
+    names = dict.fromkeys(place[:3] for place, _ in patient.preserved)
+    return [name for name in names if name != "PID"]

@@ -9,11 +9,12 @@ from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field
+from ketafhir.therapy import merges
 from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Order, Records, Source
-from ketafhir.translate import incoming, patients, provenance
+from ketafhir.translate import incoming, patients, provenance, visits
 from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
@@ -86,7 +87,10 @@ class Session:
         source: Source | None,
     ) -> tuple[Json, dict[str, Course]]:
         """Add prepared records and render what they changed; gives the Bundle and the infusions they touched."""
-        checking = _checking(self.history, new, self.settings)
+        stays = self.history.survivors(new)
+        moved = merges.moved(self.history.survivors(), stays) if stays else set()
+        told = merges.with_records_of(self.history, new, moved) if moved else new
+        checking = _checking(self.history, told, self.settings)
         affected = checking.infusions if checking else []
         before = {key: self._course(key) for key in affected if key in self.history.infusions}
         identities = {act.order for found in before.values() for act in (found.first,)}
@@ -96,10 +100,13 @@ class Session:
             checking.before(before)
         self.history.add(new, numbers)
         orders_told = self._orders_to_write(new, stood)
+        if moved:
+            orders_told = list(dict.fromkeys([*orders_told, *self._standings(told)]))
         after = {key: self._course(key) for key in affected}
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
-        writing = Writing(self._neighbourhood(new, after, orders_told), self.settings.tables, c, sender)
-        self._render(writing, new, before, after, relinked, orders_told)
+        records = self._neighbourhood(told, after, orders_told, stays)
+        writing = Writing(records, self.settings.tables, c, sender, stays)
+        self._render(writing, told, before, after, relinked, orders_told, moved)
         if source is not None:
             provenance.render(writing, source, self.settings)
             c.issues += _clock(new, source, self.settings)
@@ -165,6 +172,7 @@ class Session:
         after: dict[str, Course],
         relinked: set[str],
         orders_told: list[str],
+        moved: set[str],
     ) -> None:
         records = writing.records
         acts = [
@@ -181,9 +189,9 @@ class Session:
         ]  # fmt: skip
         for key in (*(found.key for found in parents), *(act.told.key for _, act in acts)):
             writing.expect("MedicationAdministration", key)
-        for patient in new.patients:
-            own = [records.visits[key] for key in new.visits if records.visits[key].patient == patient]
-            patients.render(writing, records.patients[patient], own[0] if own else None)
+        patients.render_all(writing, new, moved)
+        for key in new.visits:
+            visits.render(writing, records.visits[key])
         patients.render_mentioned(writing, new)
         # As with reading: what a message does not tell is not loaded for it.
         if orders_told:
@@ -210,7 +218,9 @@ class Session:
 
             observations.render(writing, new, records)
 
-    def _neighbourhood(self, new: Records, after: dict[str, Course], orders_told: list[str]) -> Records:
+    def _neighbourhood(
+        self, new: Records, after: dict[str, Course], orders_told: list[str], stays: dict[str, str]
+    ) -> Records:
         """The settled records that this Bundle renders or refers to."""
         history = self.history
         out = Records()
@@ -236,6 +246,8 @@ class Session:
                     mention = told.get(key)
                     alone = mention is not None and not getattr(mention, "owned", True)
                     getattr(out, kind)[key] = mention if alone else completed(versions[key])
+        for stay in {stays[key] for key in out.patients if key in stays} - out.patients.keys():
+            out.patients[stay] = completed(history.patients[stay])
         for kind in WHOLE:
             told = getattr(new, kind)
             if told:

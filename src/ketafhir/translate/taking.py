@@ -13,6 +13,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.merges import survivors
 from ketafhir.therapy.records import Records
 from ketafhir.therapy.values import Identifier
 
@@ -120,7 +121,7 @@ class Taking:
 
     def visit(self, resource: Json, element: str = "encounter") -> str:
         """The key of the visit a resource belongs to, or "" where there is none."""
-        from ketafhir.translate.patients import take_visit
+        from ketafhir.translate.visits import take as take_visit
 
         reference = resource.get(element)
         found = self.resolve(reference, resource)
@@ -144,7 +145,8 @@ class Taking:
         """The key of a visit, which is of the same patient. Raises Refused."""
         visit, patient = self.records.visits[key], self.patient(resource)
         visit.patient = visit.patient or patient
-        if visit.patient != patient:
+        stays = survivors(self.records.merges)
+        if stays.get(visit.patient, visit.patient) != stays.get(patient, patient):
             raise Refused(
                 *self.c.issues,
                 Issue(

@@ -25,14 +25,17 @@ def resource_id(resource_type: str, key: str) -> str:
 
 
 class Writing:
-    """One Bundle being written. `source` is the sender, for meta.source.
+    """One Bundle being written. `source` is the sender, for meta.source, `survivors` who stays for patients given up.
 
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id).
     """
 
-    def __init__(self, records: Records, tables: Tables, c: Context, source: str) -> None:
+    def __init__(
+        self, records: Records, tables: Tables, c: Context, source: str, survivors: dict[str, str] | None = None
+    ) -> None:
         self.records, self.tables, self.c, self.source = records, tables, c, source
+        self.survivors = survivors or {}
         self.entries = Entries()
         self.targets: dict[str, None] = {}
         self.included: set[str] = set()
@@ -129,6 +132,11 @@ class Writing:
         self.targets[full_url] = None
         return full_url
 
+    def put_owned(self, resource: Json, identifier: Identifier, *, owned: bool) -> None:
+        """Add what others may own too: replaced by its owner's message, made where missing by others."""
+        add = self.entries.put_conditional if owned else self.entries.post_if_none_exist
+        self.targets[add(resource, identifier.system, identifier.value)] = None
+
     def to(self, resource_type: str, key: str) -> Json:
         """A Reference to a resource of ours: in this Bundle, or on the server."""
         found = self.id_of(resource_type, key)
@@ -141,10 +149,10 @@ class Writing:
         return [{"reference": "urn:uuid:" + one if one in included else f"{resource_type}/{one}"} for one in found]
 
     def patient(self, key: str) -> Json:
-        """The Reference to a patient of the records (always in the Bundle)."""
+        """The Reference to a patient of the records (always in the Bundle); of one that was given up, to who stays."""
         found = self._patients.get(key)
         if found is None:
-            identifier = self.records.patients[key].identifier
+            identifier = self.records.patients[self.survivors.get(key, key)].identifier
             assert identifier is not None
             found = {"reference": conditional_full_url("Patient", identifier.system, identifier.value)}
             self._patients[key] = found

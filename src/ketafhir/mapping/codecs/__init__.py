@@ -23,6 +23,7 @@ CODECS: dict[str, tuple[str, str]] = {
     "cx": ("identifiers", "CheckedIdentifier"),
     "date": ("times", "Date"),
     "datetime": ("times", "DateTime"),
+    "described-concept": ("lists", "DescribedConcept"),
     "device": ("identifiers", "DeviceIdentifier"),
     "dose": ("orders", "Dose"),
     "drug": ("coded", "Drug"),
@@ -39,6 +40,7 @@ CODECS: dict[str, tuple[str, str]] = {
     "observation-value": ("values", "ObservationValue"),
     "part-amount": ("orders", "PartAmount"),
     "per-time": ("numbers", "PerTime"),
+    "positive": ("lists", "Positive"),
     "rate-pair": ("rates", "RatePair"),
     "rate-period": ("numbers", "RatePeriod"),
     "rate-text": ("rates", "RateText"),
@@ -51,6 +53,7 @@ CODECS: dict[str, tuple[str, str]] = {
     "supply": ("orders", "Supply"),
     "telecom": ("people", "Telecom"),
     "text": ("text", "Text"),
+    "text-concept": ("lists", "TextConcept"),
     "visit-number": ("identifiers", "VisitNumber"),
 }
 

@@ -128,6 +128,12 @@ def read_coding(json: dict[str, Any]) -> Coding:
     )
 
 
+def first_code(json: Any) -> str:
+    """The code of the first coding of a CodeableConcept such as a clinicalStatus, or ""."""
+    codings = json.get("coding", ()) if isinstance(json, dict) else ()
+    return next((str(one.get("code", "")) for one in codings), "")
+
+
 @lru_cache(maxsize=1024)
 def of_name(name: str) -> Coding:
     """The coding of a name of the catalogue."""

@@ -324,6 +324,9 @@ class Location(Codec):
         parts = cells[0].split("^")
         unit, room, bed = parts_of("^".join(parts[:3]), 3, c)
         facility = unescape(parts[3]) if len(parts) > 3 else ""
+        name, _, universal = facility.partition("&")
+        if name and universal and name not in c.authorities:
+            c.keep(".4.1", name)  # the system is that of the universal id
         description = unescape(parts[8]) if len(parts) > 8 else ""
         for place in range(4, len(parts)):
             if parts[place] and place != 8:
@@ -350,4 +353,4 @@ class Location(Codec):
             return Place(unit=str(json["display"])) if json.get("display") else None
         unit, room, bed = [*found.value.split("^"), "", ""][:3]
         facility = authority_parts(found, c)
-        return Place(unit, room, bed, "&".join(part for part in facility if part), description)
+        return Place(unit, room, bed, "&".join(facility).rstrip("&"), description)
