@@ -10,17 +10,23 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 
-from ketafhir.config import TOKEN_VARIABLE, Config, ListenerSettings
+from ketafhir.config import TOKEN_VARIABLE, Config, ListenerSettings, PeerSettings
 from ketafhir.errors import StoreError, Transient
+from ketafhir.mllp import tls
+from ketafhir.mllp.address import Address
 from ketafhir.mllp.listener import Listener
+from ketafhir.mllp.peers import PeerRule, Peers, networks
 from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
-from ketafhir.service.intake import Channel, Intake
+from ketafhir.service.arrivals import Channel
+from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
 from ketafhir.service.processes import Processes
 from ketafhir.service.receiver import Receiver
@@ -56,6 +62,12 @@ class App:
         self.store: Store
         self.worker: Worker | None = None
         self.intake: Intake
+
+    @property
+    def addresses(self) -> list[Address]:
+        """As `ports`, with hosts, and whether TLS is spoken."""
+        pairs = zip(self._config.listeners, self.ports, strict=True)
+        return [Address(one.host, port, one.tls_cert is not None) for one, port in pairs]
 
     @property
     def ports(self) -> list[int]:
@@ -127,7 +139,9 @@ class App:
 
     async def _listen(self, listener: ListenerSettings, channel: Channel) -> None:
         limits = self._config.limits
-        receiver = Receiver(channel, self.intake, self._together, self._legs, self._wake)
+        settings = [one for one in self._config.peers if one.listener in ("", listener.name)]
+        peers = {one.name: _channel_of(one, channel) for one in settings}
+        receiver = Receiver(channel, peers, self.intake, self._together, self._legs, self._wake)
         listening = Listener(
             listener.host,
             listener.port,
@@ -137,6 +151,8 @@ class App:
             frame_timeout=limits.frame_timeout,
             max_connections=limits.max_connections,
             on_event=receiver.tell,
+            peers=Peers(_rules(listener, settings)),
+            tls=_tls(listener),
         )
         await listening.start()
         self._listeners.append(listening)
@@ -214,13 +230,42 @@ async def deliver(config: Config, number: int, stopping: asyncio.Event) -> None:
         await asyncio.to_thread(store.close)
 
 
+def _rules(listener: ListenerSettings, settings: Sequence[PeerSettings]) -> list[PeerRule]:
+    found = [
+        PeerRule(
+            one.name,
+            networks(one.addresses),
+            one.certificates,
+            one.max_connections,
+            one.bytes_per_second,
+            one.messages_per_second,
+        )
+        for one in settings
+    ]
+    return [*found, PeerRule(networks=networks(listener.allow))] if listener.allow else found
+
+
+def _tls(listener: ListenerSettings) -> ssl.SSLContext | None:
+    if listener.tls_cert is None or listener.tls_key is None:
+        return None
+    return tls.listening(listener.tls_cert, listener.tls_key, listener.tls_client_ca)
+
+
+def _channel_of(peer: PeerSettings, channel: Channel) -> Channel:
+    """The channel of a peer: that of the listener, with what is the peer's own."""
+    policy = replace(channel.policy, sending=peer.sending or channel.policy.sending)
+    return replace(channel, policy=policy, acks=peer.acks or channel.acks)
+
+
 def _channel(listener: ListenerSettings, config: Config) -> Channel:
     """What is particular to one listener. Raises ConfigError, TableError."""
     zone = translate_settings.zone(listener.timezone) if listener.timezone else None
     tables = translate_settings.default(None, listener.site or None).tables
     settings = translate_settings.Settings(tables, zone, dict(config.authorities), config.default_authority)
     policy = Policy(frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending)
-    return Channel(listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset)
+    return Channel(
+        listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset, acks=listener.acks
+    )
 
 
 def _ended(worker: asyncio.Task[None]) -> None:

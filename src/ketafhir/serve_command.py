@@ -88,15 +88,14 @@ async def _serve(config: Config, args: argparse.Namespace) -> None:
     import asyncio
 
     from ketafhir.app import App
-    from ketafhir.mllp.address import Address
     from ketafhir.service.processes import Processes
 
     stopping = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stopping)
     processes = Processes(_for_workers(args), args.workers) if args.workers else None
     async with App(config, processes) as app:
-        for listener, port in zip(config.listeners, app.ports, strict=True):
-            sys.stdout.write(f"listening on {Address(listener.host, port)}\n")
+        for address in app.addresses:
+            sys.stdout.write(f"listening on {address}\n")
         sys.stdout.flush()
         await stopping.wait()
 

@@ -18,7 +18,7 @@ from ketafhir.mllp.address import Address, parse_address
     ],
 )
 def test_good_addresses(text: str, host: str, port: int):
-    assert parse_address(text) == (host, port)
+    assert parse_address(text) == (host, port, False)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_it_reads_as_it_is_written():
     for text in ("mllp://127.0.0.1:2575", "mllp://[::1]:2575"):
         assert str(parse_address(text)) == text
     assert str(Address("::1", 2575)) == "mllp://[::1]:2575"
+
+
+def test_mllps_is_encrypted():
+    address = parse_address("mllps://engine.example:2575")
+    assert address.encrypted
+    assert str(address) == "mllps://engine.example:2575"

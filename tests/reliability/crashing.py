@@ -109,7 +109,7 @@ class Sender:
         self._peer = None
 
     def _send(self, message: bytes) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
                 if self._peer is None:
@@ -138,6 +138,8 @@ def feed(
         thread.start()
     done = 0
     while done < kills or any(thread.is_alive() for thread in threads):
+        if done % 2:  # else it might never come to work on a slow machine
+            _progress(found)
         time.sleep(random.uniform(0, 0.2))
         if done < kills:
             kill()
@@ -146,6 +148,15 @@ def feed(
     for thread in threads:
         thread.join()
     judge(service, sink, [name for one in found for name in one.acknowledged], patients, each)
+
+
+def _progress(senders: list[Sender]) -> None:
+    """Wait until another message is acknowledged."""
+    before, until = sum(len(one.acknowledged) for one in senders), time.monotonic() + 30
+    while sum(len(one.acknowledged) for one in senders) == before and time.monotonic() < until:
+        if all(len(one.acknowledged) == one.each * len(one.patients) for one in senders):
+            return
+        time.sleep(0.005)
 
 
 def judge(service: Service, sink: Sink, acknowledged: list[str], patients: list[str], each: int) -> None:

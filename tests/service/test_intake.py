@@ -15,7 +15,8 @@ from ketafhir.fhir import json as fhir_json
 from ketafhir.service import translating
 from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
-from ketafhir.service.intake import Channel, Intake
+from ketafhir.service.arrivals import Channel
+from ketafhir.service.intake import Intake
 from ketafhir.store.protocol import Inbound, RecordChange, Result
 from ketafhir.store.rows import Detail
 from ketafhir.store.sqlite import SqliteStore
@@ -266,6 +267,26 @@ def test_msh_15_and_16_say_which_answers_come(desk: Desk, msh_15: str, msh_16: s
     assert [reply.code for reply in desk.take(message)] == codes
     assert [reply.code for reply in desk.take(message)] == codes
     assert desk.stored == 1
+
+
+@pytest.mark.parametrize(
+    ("acks", "asked", "codes"),
+    [
+        ("original", {"MSH_15": "AL", "MSH_16": "AL"}, ["AA"]),
+        ("original", {"MSH_15": "NE", "MSH_16": "NE"}, ["AA"]),
+        ("AL/NE", {}, ["CA"]),
+        ("AL/AL", {}, ["CA", "AA"]),
+        ("NE/ER", {"MSH_15": "AL"}, []),
+        ("", {"MSH_15": "AL"}, ["CA"]),
+    ],
+)
+def test_a_peer_that_cannot_say_what_it_wants_has_a_setting(
+    desk: Desk, acks: str, asked: dict[str, str], codes: list[str]
+) -> None:
+    through = channel()
+    through.acks = acks
+    assert [reply.code for reply in desk.take(adt("M1", **asked), through)] == codes
+    assert desk.show(1).outcome == "translated"
 
 
 def test_a_crash_between_commit_and_translation_is_made_good(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

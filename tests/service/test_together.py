@@ -16,7 +16,8 @@ from test_intake import FullStore, channel
 
 from ketafhir.errors import StoreError
 from ketafhir.service import together
-from ketafhir.service.intake import Answered, Arrival, Intake
+from ketafhir.service.arrivals import Answered, Arrival
+from ketafhir.service.intake import Intake
 from ketafhir.service.together import Together
 from ketafhir.store.sqlite import SqliteStore
 

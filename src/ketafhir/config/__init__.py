@@ -23,6 +23,7 @@ from ketafhir.config.sections import (
     FhirSettings,
     LimitSettings,
     ListenerSettings,
+    PeerSettings,
     PolicySettings,
     StoreSettings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "FhirSettings",
     "LimitSettings",
     "ListenerSettings",
+    "PeerSettings",
     "PolicySettings",
     "StoreSettings",
     "example",

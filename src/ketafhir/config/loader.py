@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ketafhir.config.kinds import KINDS, typed
-from ketafhir.config.sections import SECTIONS, Config, ListenerSettings
+from ketafhir.config.sections import SECTIONS, Config, ListenerSettings, PeerSettings
 from ketafhir.errors import ConfigError
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
@@ -23,7 +24,7 @@ class Loader:
         self.name, self.folder, self.environment = name, folder, environment
 
     def config(self, tree: dict[str, Any]) -> Config:
-        known = {"listener", "authorities", *SECTIONS}
+        known = {"listener", "peer", "authorities", *SECTIONS}
         self._known(tree, known, "section")
         self._no_password(tree)
         overrides = self._overrides()
@@ -32,7 +33,10 @@ class Loader:
             for name, kind in SECTIONS.items()
         }
         authorities, default = self._authorities(tree.get("authorities", {}))
-        config = Config(self._listeners(tree), authorities, default, **parts)
+        listeners = self._listeners(tree)
+        config = Config(
+            listeners, authorities, default, **parts, peers=self._peers(tree, {one.name for one in listeners})
+        )
         self._check(config)
         return config
 
@@ -100,6 +104,43 @@ class Loader:
                 raise self.error(f"two listeners are {name}: give each its own port, or its own name")
         return tuple(found)
 
+    def _peers(self, tree: dict[str, Any], listeners: set[str]) -> tuple[PeerSettings, ...]:
+        tables = tree.get("peer", [])
+        if not isinstance(tables, list):
+            raise self.error("peers are written as [[peer]], one section each")
+        found: list[PeerSettings] = []
+        for number, table in enumerate(tables, start=1):
+            place = f"[[peer]] {number}" if len(tables) > 1 else "[[peer]]"
+            peer = self._section(PeerSettings, table, place)
+            if not peer.name or peer.name in [one.name for one in found]:
+                raise self.error(f"{place} needs a name of its own, by which the log and the store call it")
+            if not (peer.certificates or peer.addresses):
+                raise self.error(f"{place} is known by its certificates, or else by its addresses: name them")
+            if peer.listener and peer.listener not in listeners:
+                raise self.error(f"{place} listener is one of {', '.join(sorted(listeners))}, not {peer.listener!r}")
+            self._addresses(peer.addresses, f"{place} addresses")
+            self._acks(peer.acks, place)
+            found.append(peer)
+        return tuple(found)
+
+    def _addresses(self, texts: tuple[str, ...], place: str) -> None:
+        for text in texts:
+            try:
+                ip_network(text)
+            except ValueError as error:
+                raise self.error(f"{place} are such as 10.1.2.3 or 10.1.0.0/16: {error}") from error
+
+    def _acks(self, text: str, place: str) -> None:
+        conditions = text.split("/")
+        if text not in ("", "original") and not (len(conditions) == 2 and {*conditions} <= {"AL", "NE", "ER", "SU"}):
+            raise self.error(f'{place} acks is "original", or MSH-15 and MSH-16 to go by as "AL/NE", not {text!r}')
+
+    def _tls(self, listener: ListenerSettings, place: str) -> None:
+        if bool(listener.tls_cert) != bool(listener.tls_key):
+            raise self.error(f"{place} tls_cert and tls_key belong together")
+        if listener.tls_client_ca and not listener.tls_cert:
+            raise self.error(f"{place} tls_client_ca needs tls_cert and tls_key")
+
     def _listener(self, table: Any, place: str) -> ListenerSettings:
         listener = self._section(ListenerSettings, table, place)
         if not 0 <= listener.port <= 65535:
@@ -108,6 +149,9 @@ class Loader:
             self._checked(_zone, listener.timezone, f"{place} timezone")
         if listener.charset:
             self._checked(_codec, listener.charset, f"{place} charset")
+        self._addresses(listener.allow, f"{place} allow")
+        self._acks(listener.acks, place)
+        self._tls(listener, place)
         values = {part.name: getattr(listener, part.name) for part in fields(listener)}
         values["name"] = listener.name or f"{listener.host}:{listener.port}"
         if listener.site and (self.folder / listener.site).is_dir():

@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass(slots=True, frozen=True)
 class ListenerSettings:
-    """One MLLP port. `sending` holds the (MSH-3.1, MSH-4.1) that are accepted; empty: all."""
+    """One MLLP port. `sending` holds the (MSH-3.1, MSH-4.1) that are accepted, `allow` the addresses and networks
+    that may connect; empty: all. `acks` stands in place of MSH-15 and -16 ("original", or as "AL/NE")."""
 
     name: str = ""
     host: str = "127.0.0.1"
@@ -19,6 +20,29 @@ class ListenerSettings:
     timezone: str = ""
     charset: str = ""
     sending: tuple[tuple[str, str], ...] = ()
+    allow: tuple[str, ...] = ()
+    acks: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PeerSettings:
+    """One system that sends, known by its certificate or else by its address (`mllp.peers`). 0 is no limit.
+
+    Where a listener has peers, nobody else may connect to it. `sending` and `acks` as of a listener.
+    """
+
+    name: str = ""
+    listener: str = ""
+    certificates: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    sending: tuple[tuple[str, str], ...] = ()
+    acks: str = ""
+    max_connections: int = 0
+    bytes_per_second: float = 0.0
+    messages_per_second: float = 0.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,6 +113,7 @@ class Config:
     policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
+    peers: tuple[PeerSettings, ...] = ()
 
 
 SECTIONS: dict[str, Any] = {

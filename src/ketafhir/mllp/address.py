@@ -1,4 +1,4 @@
-"""`mllp://host:port`."""
+"""`mllp://host:port`, and `mllps://host:port` over TLS."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ class Address(NamedTuple):
 
     host: str
     port: int
+    encrypted: bool = False
 
     def __str__(self) -> str:
-        return f"mllp://{endpoint(self.host, self.port)}"
+        return f"mllp{'s' if self.encrypted else ''}://{endpoint(self.host, self.port)}"
 
 
 def endpoint(host: str, port: int) -> str:
@@ -23,10 +24,10 @@ def endpoint(host: str, port: int) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """Read `mllp://host:port`, IPv6 in brackets. Raises `ConfigError`, which says what is wrong."""
+    """Read `mllp://host:port` or `mllps://host:port`, IPv6 in brackets. Raises `ConfigError`, which says what is wrong."""
     scheme, found, rest = text.partition("://")
-    if not found or scheme.lower() != "mllp":
-        raise _wrong(text, "it does not begin with mllp://")
+    if not found or scheme.lower() not in ("mllp", "mllps"):
+        raise _wrong(text, "it does not begin with mllp:// or mllps://")
     host, colon, port = rest.removesuffix("/").rpartition(":")
     if not colon or port.endswith("]"):
         raise _wrong(text, "the port is missing")
@@ -38,7 +39,7 @@ def parse_address(text: str) -> Address:
         raise _wrong(text, "an IPv6 address stands in brackets, as in mllp://[::1]:2575")
     if not host or any(char in "/?#@[] " for char in host):
         raise _wrong(text, "the host is missing or is not a host name")
-    return Address(host, int(port))
+    return Address(host, int(port), scheme.lower() == "mllps")
 
 
 def _wrong(text: str, why: str) -> ConfigError:

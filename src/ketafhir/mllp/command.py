@@ -6,9 +6,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ketafhir.errors import ConfigError, Refused
-from ketafhir.mllp.address import parse_address
+from ketafhir.mllp.address import Address, parse_address
+
+if TYPE_CHECKING:
+    import ssl
 
 Split = Callable[[bytes], Iterable[bytes]]
 """Cuts a file into its messages."""
@@ -19,7 +23,12 @@ _GOOD = ("AA", "CA")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `run` reads."""
     parser.add_argument("file", metavar="FILE", help="HL7v2 messages, one after another; - is standard input")
-    parser.add_argument("address", metavar="ADDRESS", help="the receiver, as mllp://host:port")
+    parser.add_argument("address", metavar="ADDRESS", help="the receiver, as mllp://host:port, or mllps:// for TLS")
+    parser.add_argument(
+        "--tls-ca", metavar="FILE", help="the authorities that sign receivers, in place of the system's"
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="our certificate, for a receiver that asks for one")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key")
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -36,7 +45,8 @@ def run(args: argparse.Namespace, split: Split) -> int:
     one that asks for it gets none, the rest is not sent: its order would be lost.
     """
     try:
-        host, port = parse_address(args.address)
+        address = parse_address(args.address)
+        tls = _tls(args) if address.encrypted else None
         data = _read(args.file)
     except (ConfigError, OSError) as error:
         return _complain(str(error), 2)
@@ -49,7 +59,7 @@ def run(args: argparse.Namespace, split: Split) -> int:
     for number, message in enumerate(messages, start=1):
         if not message.startswith(b"MSH"):
             return _complain(f"part {number} of {args.file} is not an HL7v2 message; nothing was sent", 1)
-    return _send(messages, host, port, args.timeout)
+    return _send(messages, address, args.timeout, tls)
 
 
 def terminated_by_cr(message: bytes) -> bytes:
@@ -69,13 +79,15 @@ def terminated_by_cr(message: bytes) -> bytes:
     return message.rstrip(b"\r\n") + b"\r"
 
 
-def _send(messages: list[bytes], host: str, port: int, timeout: float) -> int:
+def _send(messages: list[bytes], address: Address, timeout: float, tls: ssl.SSLContext | None) -> int:
     from ketafhir.mllp.acknowledgment import code, readable
     from ketafhir.mllp.send import send_all
 
     status = 0
     connect_timeout = min(timeout, 10.0)
-    outcomes = send_all(messages, host, port, connect_timeout=connect_timeout, reply_timeout=timeout)
+    outcomes = send_all(
+        messages, address.host, address.port, connect_timeout=connect_timeout, reply_timeout=timeout, tls=tls
+    )
     for number, sent in enumerate(outcomes, start=1):
         for reply in sent.replies:
             sys.stdout.write(readable(reply) + "\n")
@@ -90,6 +102,15 @@ def _send(messages: list[bytes], host: str, port: int, timeout: float) -> int:
             outcomes.close()
             return _complain(f"message {number} of {len(messages)}: {sent.error}{rest}", 1)
     return status
+
+
+def _tls(args: argparse.Namespace) -> ssl.SSLContext:
+    from pathlib import Path
+
+    from ketafhir.mllp.tls import connecting
+
+    ca, cert, key = (Path(one) if one else None for one in (args.tls_ca, args.tls_cert, args.tls_key))
+    return connecting(ca, cert, key)
 
 
 def _read(file: str) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ketafhir.mllp.framing import Found, Framer, Oversize, wrap
 from ketafhir.mllp.handler import Answers, Event, Handler, Kind, OnEvent, Peer
+from ketafhir.mllp.peers import Admitted, Peers
 
 _log = logging.getLogger("ketafhir.mllp")
 
@@ -25,6 +26,7 @@ class Shared:
     frame_timeout: float
     max_connections: int
     clock: Callable[[], float]
+    peers: Peers = field(default_factory=Peers)
     connections: set[Connection] = field(default_factory=set)
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     closing: bool = False
@@ -57,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._ended = False  # no more input will be taken
         self._lost = False
         self._junk_told = False
+        self._admitted: Admitted | None = None
+        self._resting: asyncio.TimerHandle | None = None  # the peer has sent as much as it may for now
         self._moved = shared.clock()  # when the last byte or message made progress
 
     # What the event loop calls.
@@ -67,29 +71,57 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         shared.opened += 1
         host, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
-        self.peer = Peer(host, port, shared.opened)
-        crowded = len(shared.connections) >= shared.max_connections
+        admitted = shared.peers.admit(host, transport.get_extra_info("peercert"))
+        self.peer = Peer(host, port, shared.opened, admitted.rule.name if admitted else "")
+        crowded = self._crowded(admitted)
         shared.add(self)
-        if crowded:
-            self._tell("crowded", f"more than {shared.max_connections} connections")
+        if admitted is None:
+            self._tell("unknown", "none of the peers of this listener")
+        elif crowded:
+            self._tell("crowded", f"more than {crowded} connections")
         else:
+            self._admitted = admitted
+            admitted.connections += 1
             self._tell("opened", f"connection {shared.opened}")
-        if crowded or shared.closing:
+        if self._admitted is None or shared.closing:
             self.end_input(report=False)
+
+    def _crowded(self, admitted: Admitted | None) -> int:
+        """The limit that this connection is above; 0 where it is below all."""
+        shared = self._shared
+        if len(shared.connections) >= shared.max_connections:
+            return shared.max_connections
+        limit = admitted.rule.max_connections if admitted else 0
+        return limit if admitted and limit and admitted.connections >= limit else 0
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return  # a piece that was already on its way through the event loop
         self._moved = self._shared.clock()
-        self._waiting.extend(self._framer.feed(data))
+        found = self._framer.feed(data)
+        self._waiting.extend(found)
+        self._charge(len(data), len(found))
         if self._framer.skipped and not self._junk_told:
             self._junk_told = True
             self._tell("junk", "bytes outside of MLLP blocks are skipped: does the peer speak MLLP?")
         self._pump()
 
+    def _charge(self, size: int, messages: int) -> None:
+        """Read nothing more until the peer's rates allow it."""
+        wait = self._admitted.wait(self._moved, size, messages) if self._admitted else 0.0
+        if wait > 0 and self._resting is None:
+            self._transport.pause_reading()
+            self._resting = asyncio.get_running_loop().call_later(wait, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._moved = self._shared.clock()
+        self._pump()
+
     def eof_received(self) -> bool:
         self.end_input()
-        return not self._transport.is_closing()
+        encrypted = self._transport.get_extra_info("ssl_object") is not None  # TLS has no half-closed connection
+        return not (encrypted or self._transport.is_closing())
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -102,6 +134,12 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._choked = False
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if self._admitted is not None:
+            self._admitted.connections -= 1
+            self._admitted = None
         self.end_input()
 
     # What the listener calls.
@@ -119,7 +157,7 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close if the peer has stood still for too long. The time a handler takes does not count."""
-        if self._running:
+        if self._running or self._resting:
             return
         quiet = now - self._moved
         if self._choked or self._transport.is_closing():
@@ -204,7 +242,7 @@ class Connection(asyncio.Protocol):
                 self._tell("closed", f"{self._framer.skipped} bytes were outside of blocks")
         elif self._ended:
             self._transport.close()
-        else:
+        elif self._resting is None:
             self._transport.resume_reading()
 
     def _tell(self, kind: Kind, text: str) -> None:

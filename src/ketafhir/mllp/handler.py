@@ -15,14 +15,19 @@ Answers: TypeAlias = list[bytes] | Awaitable[list[bytes]]
 
 @dataclass(slots=True, frozen=True)
 class Peer:
-    """The other end of one connection. `number` counts the connections of one listener, from 1."""
+    """The other end of one connection. `number` counts the connections of one listener, from 1.
+
+    `name` is the peer's in the rules of the listener (`mllp.peers`), where it has any.
+    """
 
     host: str
     port: int
     number: int
+    name: str = ""
 
     def __str__(self) -> str:
-        return endpoint(self.host, self.port)
+        place = endpoint(self.host, self.port)
+        return f"{self.name} ({place})" if self.name else place
 
 
 class Handler(Protocol):
@@ -47,6 +52,7 @@ Kind: TypeAlias = Literal[
     "opened",
     "closed",
     "crowded",  # one connection too many, closed at once
+    "unknown",  # none of the peers of this listener, closed at once
     "junk",  # bytes outside of MLLP blocks; told once a connection
     "idle",  # nothing came for `idle_timeout`: closed
     "stalled",  # a block, or the reading of our answers, stood still for `frame_timeout`: closed

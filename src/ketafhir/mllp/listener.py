@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from types import TracebackType
 
 from ketafhir.errors import ConfigError
@@ -13,12 +14,14 @@ from ketafhir.mllp.address import endpoint
 from ketafhir.mllp.connection import Connection, Shared
 from ketafhir.mllp.framing import MAX_BYTES
 from ketafhir.mllp.handler import Handler, OnEvent, log_event
+from ketafhir.mllp.peers import Peers
 
 _REASONS = {
     errno.EADDRINUSE: "another program listens there already; stop it or choose another port",
     errno.EACCES: "ports below 1024 need more rights; choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
+_HANDSHAKE_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 120  # firewalls and clouds forget a silent connection after 4 to 10 minutes
 
 
@@ -28,8 +31,9 @@ class Listener:
     `port` 0 takes a free port, which `.port` tells. `max_bytes` bounds one message (payload).
     `idle_timeout` closes a connection on which nothing comes between two messages (seconds; None: never,
     dead peers are found by TCP keep-alive). `frame_timeout` closes one that stands still inside a message,
-    or does not read its answers. A connection beyond `max_connections` is closed at once. `on_event` is
-    told of all that (default: the log).
+    or does not read its answers. A connection beyond `max_connections` is closed at once. `peers` says who may
+    connect and how much each may send, `tls` encrypts (`mllp.tls`). `on_event` is told of all that (default:
+    the log).
     """
 
     def __init__(
@@ -43,11 +47,15 @@ class Listener:
         frame_timeout: float = 30.0,
         max_connections: int = 256,
         on_event: OnEvent = log_event,
+        peers: Peers | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self._port = port
         self._handler = handler
         self._on_event = on_event
+        self._peers = peers or Peers()
+        self._tls = tls
         self._limits = (max_bytes, idle_timeout, frame_timeout, max_connections)
         limits = [seconds for seconds in (idle_timeout, frame_timeout) if seconds is not None]
         self._check_interval = min(5.0, min(limits) / 4)
@@ -66,9 +74,13 @@ class Listener:
     async def start(self) -> None:
         """Begin to listen. Raises `ConfigError`, saying why, where that cannot be done."""
         loop = asyncio.get_running_loop()
-        self._shared = Shared(self._handler, self._on_event, *self._limits, clock=loop.time)
+        self._shared = Shared(self._handler, self._on_event, *self._limits, clock=loop.time, peers=self._peers)
         try:
-            self._server = await loop.create_server(self._connection, await self._hosts(loop), self._port, backlog=128)
+            handshake = _HANDSHAKE_SECONDS if self._tls else None
+            self._server = await loop.create_server(
+                self._connection, await self._hosts(loop), self._port, backlog=128,
+                ssl=self._tls, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=handshake,
+            )  # fmt: skip
         except OSError as error:
             raise ConfigError(self._refusal(error)) from error
         self._port = self._server.sockets[0].getsockname()[1]

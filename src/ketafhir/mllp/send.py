@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 
@@ -56,13 +57,14 @@ def send_all(
     *,
     connect_timeout: float = 10.0,
     reply_timeout: float = 30.0,
+    tls: ssl.SSLContext | None = None,
 ) -> Generator[Sent, None, None]:
     """Send messages one after another over one connection; each outcome is given as soon as it is known.
 
     A message that got no answer does not end the iteration: whether the next may still be sent is the
     caller's choice.
     """
-    sender = Sender(host, port, connect_timeout=connect_timeout, reply_timeout=reply_timeout)
+    sender = Sender(host, port, connect_timeout=connect_timeout, reply_timeout=reply_timeout, tls=tls)
     with asyncio.Runner() as runner:
         try:
             for message in messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +27,8 @@ class Sender:
     """Sends messages to one receiver over one connection, made when needed and kept; `async with` closes it.
 
     It serves one task at a time. Whatever goes wrong after sending closes the connection, so that a late
-    reply has nothing left to come through. `connect_timeout` and `reply_timeout` are in seconds.
+    reply has nothing left to come through. `connect_timeout` and `reply_timeout` are in seconds. `tls` encrypts
+    (`mllp.tls.connecting`).
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Sender:
         connect_timeout: float = 10.0,
         reply_timeout: float = 30.0,
         max_reply_bytes: int = _MAX_REPLY_BYTES,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._connect_timeout = connect_timeout
         self._reply_timeout = reply_timeout
         self._max_reply_bytes = max_reply_bytes
+        self._tls = tls
         self._link: _Link | None = None
         self._busy = False
 
@@ -130,7 +134,7 @@ class Sender:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, link = await loop.create_connection(self._new_link, self.host, self.port)
+                _, link = await loop.create_connection(self._new_link, self.host, self.port, ssl=self._tls)
         except TimeoutError as error:
             why = f"no answer within {self._connect_timeout:g} s"
             raise Transient(f"cannot connect to {self._name}: {why}") from error

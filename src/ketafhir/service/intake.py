@@ -13,96 +13,21 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import replace
 
 from ketafhir.errors import Issue, Refused, StoreError
 from ketafhir.hl7v2.choreography import Outcome, choreography
-from ketafhir.hl7v2.er7 import Message, Segment, Separators
-from ketafhir.hl7v2.header import read_header
 from ketafhir.service import translating
-from ketafhir.service.admission import Policy, admit, by_header, supported
-from ketafhir.service.answers import Answers
+from ketafhir.service.admission import admit, by_header, supported
+from ketafhir.service.arrivals import Answered, Arrival, Arrived, Channel
 from ketafhir.service.histories import Histories
 from ketafhir.service.translating import Verdict
 from ketafhir.store import states
-from ketafhir.store.protocol import Accepted, Inbound, Leg, RecordsChanged, Result, Store, Unfinished
+from ketafhir.store.protocol import Accepted, RecordsChanged, Store, Unfinished
 from ketafhir.translate import incoming
-from ketafhir.translate.settings import Settings
 
 _RACES = 5  # a record that others write more often than this in the time of one message is a fault
 _log = logging.getLogger("ketafhir.service")
-
-
-@dataclass(slots=True)
-class Channel:
-    """What is particular to one listener. `name` is what the store knows it by."""
-
-    name: str
-    settings: Settings
-    policy: Policy
-    answers: Answers
-    charset: str = ""
-
-
-@dataclass(slots=True, frozen=True)
-class Arrival:
-    """A message as it came through a listener."""
-
-    channel: Channel
-    raw: bytes = field(repr=False)
-    peer: str
-
-
-@dataclass(slots=True)
-class Answered:
-    """The acknowledgments of one message, and what each of them is; `message_id` 0 where it is not stored."""
-
-    message_id: int = 0
-    answers: list[bytes] = field(default_factory=list, repr=False)
-    legs: list[Leg] = field(default_factory=list)
-    queued: bool = False
-
-    def add(self, leg: Leg, answer: bytes | None) -> None:
-        """One more, where there is one."""
-        if answer is not None:
-            self.answers.append(answer)
-            self.legs.append(leg)
-
-
-@dataclass(slots=True)
-class _Arrived:
-    """A message with what its header says, read from the bytes: it may be none."""
-
-    channel: Channel
-    raw: bytes = field(repr=False)
-    peer: str
-    message: Message | None = None
-    noted: list[Issue] = field(default_factory=list)
-
-    msh: Segment = field(init=False, repr=False)
-    separators: Separators = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.msh, self.separators = read_header(self.raw)
-
-    @property
-    def modes(self) -> tuple[str, str]:
-        return self.msh.get(15).strip(), self.msh.get(16).strip()
-
-    def inbound(self, ack: bytes | None = None, result: Result | None = None) -> Inbound:
-        msh = self.msh
-        return Inbound(
-            self.raw,
-            sha256(self.raw).digest(),
-            self.channel.name,
-            self.peer,
-            f"{msh.get(3)}|{msh.get(4)}",
-            msh.get(10),
-            "^".join(msh.get(9).split(self.separators.component)[:2]),
-            ack,
-            result,
-        )
 
 
 class Intake:
@@ -118,7 +43,7 @@ class Intake:
     def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         """Answer one message. Never raises: what cannot be stored is answered AR or CE, to be sent again."""
         self.counts["received"] += 1
-        arrived = _Arrived(channel, raw, peer)
+        arrived = Arrived(channel, raw, peer)
         if arrived.msh.get(9).startswith("ACK"):
             self.counts["acknowledgment"] += 1  # answering it would begin an endless exchange
             return Answered()
@@ -148,7 +73,7 @@ class Intake:
 
     def rejected(self, channel: Channel, head: bytes, issue: Issue) -> Answered:
         """AR, or CE in enhanced mode, to a message that is not stored; `head` holds its MSH."""
-        arrived = _Arrived(channel, head, "")
+        arrived = Arrived(channel, head, "")
         ack, answer = self._codes(arrived, "failed")
         answered = Answered()
         answered.add("ack", channel.answers.accept(head, ack, [issue]) if ack else None)
@@ -164,7 +89,7 @@ class Intake:
 
     # --- a message that came before
 
-    def _known(self, arrived: _Arrived) -> Answered | None:
+    def _known(self, arrived: Arrived) -> Answered | None:
         inbound = arrived.inbound()
         before = self._store.seen(inbound.sender, inbound.control_id, inbound.sha256)
         if before is None:
@@ -185,7 +110,7 @@ class Intake:
 
     # --- a new message
 
-    def _new(self, arrived: _Arrived) -> Answered:
+    def _new(self, arrived: Arrived) -> Answered:
         refusal = self._judge(arrived)
         if arrived.modes == ("", ""):
             return self._original(arrived, refusal)
@@ -194,7 +119,7 @@ class Intake:
             return self._turned_away(arrived, translating.refused(refusal, told, arrived.noted))
         return self._enhanced(arrived, refusal)
 
-    def _judge(self, arrived: _Arrived) -> Refused | None:
+    def _judge(self, arrived: Arrived) -> Refused | None:
         """Read it and judge its header; why it is not to be translated."""
         channel = arrived.channel
         try:
@@ -204,7 +129,7 @@ class Intake:
             return refusal
         return None
 
-    def _original(self, arrived: _Arrived, refusal: Refused | None) -> Answered:
+    def _original(self, arrived: Arrived, refusal: Refused | None) -> Answered:
         """One transaction, then AA, AE or AR."""
         answers = arrived.channel.answers
 
@@ -218,7 +143,7 @@ class Intake:
         answered.add("ack", accepted.ack)
         return answered
 
-    def _turned_away(self, arrived: _Arrived, verdict: Verdict) -> Answered:
+    def _turned_away(self, arrived: Arrived, verdict: Verdict) -> Answered:
         """Enhanced mode: CR or CE; only a sender that wants none of these gets an application answer."""
         answers = arrived.channel.answers
         code, application = self._codes(arrived, verdict.told)
@@ -232,7 +157,7 @@ class Intake:
         answered.add("answer", answer)
         return answered
 
-    def _enhanced(self, arrived: _Arrived, refusal: Refused | None) -> Answered:
+    def _enhanced(self, arrived: Arrived, refusal: Refused | None) -> Answered:
         """Stored as it came, CA; then translated, and the application's answer."""
         code = self._codes(arrived, "accepted")[0]
         ack = arrived.channel.answers.accept(arrived.raw, code) if code else None
@@ -248,7 +173,7 @@ class Intake:
         answered.queued = bool(verdict.result.deliveries)
         return answered
 
-    def _complete(self, arrived: _Arrived, refusal: Refused | None, message_id: int) -> tuple[bytes | None, Verdict]:
+    def _complete(self, arrived: Arrived, refusal: Refused | None, message_id: int) -> tuple[bytes | None, Verdict]:
         """Translate what is stored; gives the application answer too, where one is wanted."""
         answer: bytes | None = None
 
@@ -274,7 +199,7 @@ class Intake:
                 waiting.message_id, translating.untranslated("accepted", states.FAILED, [issue]).result
             )
             return
-        arrived = _Arrived(channel, waiting.raw, waiting.peer)
+        arrived = Arrived(channel, waiting.raw, waiting.peer)
         answer, _ = self._complete(arrived, self._judge(arrived), waiting.message_id)
         if answer is not None:
             self._store.ack_undelivered(waiting.message_id, "answer")
@@ -286,7 +211,7 @@ class Intake:
     # --- what they share
 
     def _settled(
-        self, arrived: _Arrived, refusal: Refused | None, store: Callable[[Verdict], Accepted]
+        self, arrived: Arrived, refusal: Refused | None, store: Callable[[Verdict], Accepted]
     ) -> tuple[Accepted, Verdict]:
         """Translate and store, and again where another process has written the same record meanwhile."""
         for race in range(_RACES):
@@ -302,7 +227,7 @@ class Intake:
             return accepted, verdict
         raise AssertionError("the last race raises")
 
-    def _verdict(self, arrived: _Arrived, refusal: Refused | None) -> Verdict:
+    def _verdict(self, arrived: Arrived, refusal: Refused | None) -> Verdict:
         message, noted = arrived.message, arrived.noted
         if refusal is not None or message is None:
             assert refusal is not None
@@ -318,7 +243,7 @@ class Intake:
         except Exception as error:
             return _fault(error)
 
-    def _codes(self, arrived: _Arrived, told: Outcome) -> tuple[str | None, str | None]:
+    def _codes(self, arrived: Arrived, told: Outcome) -> tuple[str | None, str | None]:
         """MSA-1 of the first answer, and of the application answer of enhanced mode."""
         accept, application = choreography(*arrived.modes, told)
         return (application, None) if arrived.modes == ("", "") else (accept, application)

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 
 from ketafhir.errors import StoreError
-from ketafhir.service.intake import Answered
+from ketafhir.service.arrivals import Answered
 from ketafhir.store.protocol import Leg, Store
 
 _log = logging.getLogger("ketafhir.service")

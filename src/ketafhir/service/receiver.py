@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ketafhir.errors import Issue
 from ketafhir.mllp.handler import Event, Peer, log_event
-from ketafhir.service.intake import Answered, Channel, Intake
+from ketafhir.service.arrivals import Answered, Channel
+from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
 from ketafhir.service.together import Together
 
@@ -16,16 +17,23 @@ _log = logging.getLogger("ketafhir.service")
 
 
 class Receiver:
-    """A `mllp.handler.Handler`; `tell` is its `OnEvent`. `wake` is called when something is to be delivered.
+    """A `mllp.handler.Handler`; `tell` is its `OnEvent`. `peers` are the channels of those that have one of their own.
 
-    Messages of one connection keep their order, since the listener hands over the next when the last is
-    answered.
+    `wake` is called when something is to be delivered. Messages of one connection keep their order, since the
+    listener hands over the next when the last is answered.
     """
 
     def __init__(
-        self, channel: Channel, intake: Intake, together: Together, legs: Legs, wake: Callable[[], None]
+        self,
+        channel: Channel,
+        peers: Mapping[str, Channel],
+        intake: Intake,
+        together: Together,
+        legs: Legs,
+        wake: Callable[[], None],
     ) -> None:
         self._channel = channel
+        self._peers = peers
         self._intake = intake
         self._together = together
         self._legs = legs
@@ -34,7 +42,7 @@ class Receiver:
 
     async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
         """Its acknowledgments, once it is stored."""
-        answered = await self._together.take(self._channel, payload, str(peer))
+        answered = await self._together.take(self._of(peer), payload, str(peer))
         if answered.queued:
             self._wake()
         self._leaving[peer.number] = answered
@@ -49,7 +57,7 @@ class Receiver:
         text = f"the message is too long: {size} bytes"
         hint = "send less, or raise max_message_bytes"
         issue = Issue("error", "too-long", text, where="MSH", hint=hint, hl7="207", reject=True)
-        return self._intake.rejected(self._channel, head, issue).answers
+        return self._intake.rejected(self._of(peer), head, issue).answers
 
     def truncated(self, head: bytes, size: int, peer: Peer) -> list[bytes]:
         """No answer: its sender has begun another message, and would take the answer for that one's."""
@@ -64,6 +72,9 @@ class Receiver:
             if answered is not None:
                 self._legs.note(answered, delivered=False)
         log_event(event)
+
+    def _of(self, peer: Peer) -> Channel:
+        return self._peers.get(peer.name, self._channel)
 
     def _left(self, connection: int) -> None:
         answered = self._leaving.pop(connection, None)

@@ -11,7 +11,8 @@ from collections import deque
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from ketafhir.service.intake import Answered, Arrival, Channel, Intake
+from ketafhir.service.arrivals import Answered, Arrival, Channel
+from ketafhir.service.intake import Intake
 
 MOST = 64  # messages of one commit
 _MOST_BYTES = 4 * 1024 * 1024  # the worker waits while they are translated
