@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 
-from ketafhir.config import TOKEN_VARIABLE, Config, ListenerSettings, PeerSettings
+from ketafhir.config import PASSWORD_VARIABLE, TOKEN_VARIABLE, Config, FhirSettings, ListenerSettings, PeerSettings
 from ketafhir.errors import StoreError, Transient
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import Address
@@ -35,9 +35,10 @@ from ketafhir.service.translating import FHIR
 from ketafhir.store.opening import is_url, open_store
 from ketafhir.store.protocol import Store
 from ketafhir.store.states import RECEIVED
-from ketafhir.sync.client import FhirClient
+from ketafhir.sync.client import Timeouts
+from ketafhir.sync.opening import Access, open_client
 from ketafhir.sync.retry import RetryPolicy
-from ketafhir.sync.token import read_token
+from ketafhir.sync.signin import SmartClient
 from ketafhir.sync.worker import Worker
 from ketafhir.translate import settings as translate_settings
 
@@ -183,12 +184,36 @@ class App:
         await asyncio.to_thread(self.store.close)
 
 
+def _access(fhir: FhirSettings) -> Access:
+    smart = None
+    if fhir.key_file is not None:
+        smart = SmartClient(fhir.client_id, fhir.key_file, fhir.scope, fhir.key_id, fhir.token_url, fhir.origins)
+    return Access(
+        fhir.url,
+        fhir.auth,
+        fhir.token_file,
+        _given(TOKEN_VARIABLE),
+        fhir.username,
+        fhir.password_file,
+        _given(PASSWORD_VARIABLE),
+        smart,
+        fhir.tls_ca,
+        fhir.tls_cert,
+        fhir.tls_key,
+        Timeouts(fhir.connect_timeout, fhir.read_timeout, fhir.write_timeout, total=fhir.total_timeout),
+        max(16, 2 * fhir.parallel),
+    )
+
+
+def _given(variable: str) -> str | None:
+    return variable if os.environ.get(variable) else None
+
+
 @contextlib.asynccontextmanager
 async def _working(config: Config, store: Store, number: int) -> AsyncIterator[Worker]:
     """A worker that delivers until the block ends, and then ends what is under way."""
     fhir, delivery = config.fhir, config.delivery
-    variable = TOKEN_VARIABLE if os.environ.get(TOKEN_VARIABLE) else None
-    client = FhirClient(fhir.url, token=read_token(variable=variable, file=fhir.token_file))
+    client = open_client(_access(fhir))
     policy = RetryPolicy(
         first=delivery.wait,
         longest=delivery.longest_wait,
@@ -198,7 +223,8 @@ async def _working(config: Config, store: Store, number: int) -> AsyncIterator[W
         limit=delivery.limit,
     )
     name = f"{socket.gethostname()}/{number}"
-    worker = Worker(store, client, FHIR, name=name, parallel=fhir.parallel, policy=policy)
+    lease = max(180.0, 2 * fhir.total_timeout)
+    worker = Worker(store, client, FHIR, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy)
     running = asyncio.create_task(worker.run(), name="worker")
     running.add_done_callback(_ended)
     try:

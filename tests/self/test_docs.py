@@ -154,7 +154,8 @@ def test_every_setting_of_a_site_is_documented() -> None:
 
 def test_every_setting_is_in_the_example() -> None:
     text = config.example()
-    missing = [one.name for kind in (config.ListenerSettings, config.PeerSettings, *config.SECTIONS.values()) for one in fields(kind)
+    kinds = (config.ListenerSettings, config.PeerSettings, *config.SECTIONS.values())
+    missing = [one.name for kind in kinds for one in fields(kind)
                if not re.search(rf"^(# )?{one.name} = ", text, re.MULTILINE)]  # fmt: skip
     assert missing == []
 

@@ -99,7 +99,7 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
     ("text", "told"),
     [
         ("[fihr]\nurl = 'x'", "fihr is no section; known are authorities, delivery, fhir"),
-        ("[fhir]\nurk = 'x'", "[fhir] urk is no setting; known are parallel, token_file, url"),
+        ("[fhir]\nurk = 'x'", "[fhir] urk is no setting; known are auth, client_id, connect_timeout"),
         ("[[listener]]\nprot = 1", "[[listener]] prot is no setting; known are acks, allow, charset, host"),
         ("[[listener]]\nport = '2575'", "[[listener]] port is a whole number, not '2575'"),
         ("[[listener]]\nport = true", "port is a whole number, not True"),
@@ -118,6 +118,11 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
         ("[policy]\nprocessing_ids = 'P'", "processing_ids is a list of texts"),
         ("[limits]\nframe_timeout = -1", "frame_timeout is a number of seconds"),
         ("[limits]\nmax_message_bytes = 10", "max_message_bytes is at least 1024, not 10"),
+        ("[fhir]\nauth = 'oauth'", '[fhir] auth is "none", "bearer", "basic" or "smart"'),
+        ("[fhir]\nauth = 'smart'", "needs client_id and key_file"),
+        ("[fhir]\nauth = 'basic'", "needs username"),
+        ("[fhir]\nwrite = 'patch'", '[fhir] write is "auto"'),
+        ("[fhir]\ntls_cert = 'a'", "[fhir] tls_cert and tls_key belong together"),
         ("[[peer]]\naddresses = ['10.0.0.1']", "[[peer]] needs a name of its own"),
         ("[[peer]]\nname = 'a'", "known by its certificates, or else by its addresses"),
         ("[[peer]]\nname = 'a'\naddresses = ['10.0.0.1/8']", "[[peer]] addresses are such as 10.1.2.3 or 10.1.0.0/16"),
@@ -161,7 +166,7 @@ def test_the_environment_wins() -> None:
 
 
 def test_a_variable_that_is_no_setting_is_refused() -> None:
-    with pytest.raises(ConfigError, match="KETAFHIR_FHIR_URI is no setting; known are KETAFHIR_FHIR_PARALLEL"):
+    with pytest.raises(ConfigError, match="KETAFHIR_FHIR_URI is no setting; known are KETAFHIR_FHIR_AUTH"):
         config.parse("", environment={"KETAFHIR_FHIR_URI": "x"})
 
 

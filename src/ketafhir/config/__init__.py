@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ketafhir.config.loader import TOKEN_VARIABLE, Loader
+from ketafhir.config.loader import PASSWORD_VARIABLE, TOKEN_VARIABLE, Loader
 from ketafhir.config.sections import (
     SECTIONS,
     Config,
@@ -30,6 +30,7 @@ from ketafhir.config.sections import (
 from ketafhir.errors import ConfigError
 
 __all__ = [
+    "PASSWORD_VARIABLE",
     "SECTIONS",
     "TOKEN_VARIABLE",
     "Config",

@@ -13,6 +13,7 @@ from ketafhir.config.sections import SECTIONS, Config, ListenerSettings, PeerSet
 from ketafhir.errors import ConfigError
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
+PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
 _PREFIX = "KETAFHIR_"
 T = TypeVar("T")
 
@@ -64,7 +65,11 @@ class Loader:
         found: dict[str, dict[str, str]] = {}
         for variable, text in self.environment.items():
             section, _, key = variable.removeprefix(_PREFIX).lower().partition("_")
-            if not variable.startswith(_PREFIX) or section not in SECTIONS or variable == TOKEN_VARIABLE:
+            if (
+                not variable.startswith(_PREFIX)
+                or section not in SECTIONS
+                or variable in (TOKEN_VARIABLE, PASSWORD_VARIABLE)
+            ):
                 continue
             known = [part.name for part in fields(SECTIONS[section])]
             if key not in known:
@@ -194,9 +199,24 @@ class Loader:
             raise self.error(f'[policy] order is "patient", "sender" or "all", not {config.policy.order!r}')
         if "://" not in config.store.url and config.store.url:
             raise self.error("[store] url is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
+        fhir = config.fhir
+        if fhir.auth not in ("", "none", "bearer", "basic", "smart"):
+            raise self.error(f'[fhir] auth is "none", "bearer", "basic" or "smart", not {fhir.auth!r}')
+        if fhir.auth == "basic" and not fhir.username:
+            raise self.error(f'[fhir] auth = "basic" needs username, and password_file or {PASSWORD_VARIABLE}')
+        if fhir.auth == "smart" and not (fhir.client_id and fhir.key_file):
+            raise self.error('[fhir] auth = "smart" needs client_id and key_file')
+        if fhir.write not in ("auto", "transaction", "batch", "single"):
+            raise self.error(f'[fhir] write is "auto", "transaction", "batch" or "single", not {fhir.write!r}')
+        if bool(fhir.tls_cert) != bool(fhir.tls_key):
+            raise self.error("[fhir] tls_cert and tls_key belong together")
         limits, delivery = config.limits, config.delivery
         least = (
             ("[fhir] parallel", config.fhir.parallel, 1),
+            ("[fhir] connect_timeout", fhir.connect_timeout, 0.1),
+            ("[fhir] read_timeout", fhir.read_timeout, 0.1),
+            ("[fhir] write_timeout", fhir.write_timeout, 0.1),
+            ("[fhir] total_timeout", fhir.total_timeout, 0.1),
             ("[delivery] wait", delivery.wait, 0.01),
             ("[delivery] longest_wait", delivery.longest_wait, delivery.wait),
             ("[delivery] attempts", delivery.attempts, 1),

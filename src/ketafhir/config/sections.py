@@ -47,11 +47,31 @@ class PeerSettings:
 
 @dataclass(slots=True, frozen=True)
 class FhirSettings:
-    """The FHIR server. `parallel`: how many patients are written at a time."""
+    """The FHIR server. `parallel`: how many patients are written at a time. Times in seconds.
+
+    `auth`: "none", "bearer", "basic" or "smart"; empty: bearer where there is a token, else none.
+    """
 
     url: str = "http://127.0.0.1:8090/fhir"
     token_file: Path | None = None
     parallel: int = 4
+    auth: str = ""
+    username: str = ""
+    password_file: Path | None = None
+    client_id: str = ""
+    key_file: Path | None = None
+    key_id: str = ""
+    scope: str = "system/*.cruds"
+    token_url: str = ""
+    origins: tuple[str, ...] = ()
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    write_timeout: float = 30.0
+    total_timeout: float = 90.0
+    write: str = "auto"
 
 
 @dataclass(slots=True, frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ketafhir.errors import ConfigError
 from ketafhir.fhir import json
 from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, learned
 from ketafhir.sync.outcome import Disposition, Outcome, classify
+from ketafhir.sync.signin import SignInFailed
 
 _FHIR_JSON = "application/fhir+json"
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
@@ -74,10 +76,10 @@ def outcome_of(error: Exception) -> Outcome:
 
 
 class FhirClient:
-    """A client for one base URL. `token` is sent as a bearer token; it stands in no text and no `repr`.
+    """A client for one base URL. `token` is sent as a bearer token, or `auth` signs in (`sync.signin`); neither
+    stands in a text or `repr`. `tls` has our own certificate, or authorities beside the system's.
 
-    Raises ConfigError for a base URL or token that cannot be one. `transport` is for own TLS settings
-    and for tests.
+    Raises ConfigError for a base URL or token that cannot be one. `transport` is for tests.
     """
 
     def __init__(
@@ -85,6 +87,9 @@ class FhirClient:
         base_url: str,
         *,
         token: str | None = None,
+        auth: httpx.Auth | None = None,
+        tls: ssl.SSLContext | None = None,
+        connections: int = 16,
         timeouts: Timeouts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
@@ -100,6 +105,9 @@ class FhirClient:
             headers["Authorization"] = f"Bearer {token}"
         self._http = httpx.AsyncClient(
             headers=headers,
+            auth=auth,
+            verify=tls or True,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             timeout=_httpx_timeouts(timeouts or Timeouts()),
             follow_redirects=False,
             trust_env=False,
@@ -202,6 +210,8 @@ class FhirClient:
             return Outcome(Disposition.AMBIGUOUS, "no answer within the total time"), None
         except _HTTPX_ERRORS as error:
             return outcome_of(error), None
+        except SignInFailed as error:
+            return error.outcome, None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return classify(response.status_code, headers, response.content, now=self._clock()), response
 

@@ -8,30 +8,30 @@ from pathlib import Path
 from ketafhir.errors import ConfigError
 
 
-def read_token(*, variable: str | None = None, file: str | Path | None = None) -> str | None:
-    """The token in the file, else in the variable; None where neither is named.
+def read_token(*, variable: str | None = None, file: str | Path | None = None, what: str = "token") -> str | None:
+    """The token (or `what` else is secret) in the file, else in the variable; None where neither is named.
 
     Raises ConfigError, without the token, where what is named is not there, empty, or a file open to others.
     """
     if file is not None:
-        return _from_file(Path(file))
+        return _from_file(Path(file), what)
     if variable is None:
         return None
     token = os.environ.get(variable, "").strip()
     if not token:
-        raise ConfigError(f"the environment variable {variable} holds no token")
+        raise ConfigError(f"the environment variable {variable} holds no {what}")
     return token
 
 
-def _from_file(path: Path) -> str:
+def _from_file(path: Path, what: str) -> str:
     try:
         if path.stat().st_mode & 0o007:
-            raise ConfigError(f"the token file {path} is open to every user: chmod 600 {path}")
-        token = path.read_text("ascii").strip()
+            raise ConfigError(f"the {what} file {path} is open to every user: chmod 600 {path}")
+        token = path.read_text("utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"the token file {path}: {error.strerror}") from error
+        raise ConfigError(f"the {what} file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"the token file {path} holds no token") from error
+        raise ConfigError(f"the {what} file {path} holds no {what}") from error
     if not token:
-        raise ConfigError(f"the token file {path} is empty")
+        raise ConfigError(f"the {what} file {path} is empty")
     return token
