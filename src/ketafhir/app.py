@@ -224,7 +224,9 @@ async def _working(config: Config, store: Store, number: int) -> AsyncIterator[W
     )
     name = f"{socket.gethostname()}/{number}"
     lease = max(180.0, 2 * fhir.total_timeout)
-    worker = Worker(store, client, FHIR, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy)
+    worker = Worker(
+        store, client, FHIR, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy, write=fhir.write
+    )
     running = asyncio.create_task(worker.run(), name="worker")
     running.add_done_callback(_ended)
     try:

@@ -96,6 +96,24 @@ class TestCircuit:
         circuit.tell(Outcome(D.REJECTED, "but it answers"))
         assert (circuit.remaining, circuit.width(4)) == (0.0, 4)
 
+    def test_what_it_can_take_at_a_time_is_found_out(self) -> None:
+        now = [0.0]
+        circuit = Circuit("fhir", POLICY, lambda: now[0], lambda: 0.0)
+        assert circuit.width(16) == 16
+        circuit.tell(Outcome(D.AMBIGUOUS, "no answer in time"), under_way=16)
+        assert circuit.width(16) == 8
+        circuit.tell(Outcome(D.THROTTLED, "busy", 429), under_way=8)
+        now[0] += 60
+        circuit.tell(Outcome(D.DONE))
+        assert circuit.width(16) == 4
+        for _ in range(9):
+            circuit.tell(Outcome(D.DONE))
+        assert circuit.width(16) == 6
+        for _ in range(200):
+            circuit.tell(Outcome(D.DONE))
+        assert circuit.width(16) == 16
+        assert circuit.width(2) == 2, "what the settings allow is never exceeded"
+
     def test_it_waits_as_long_as_the_server_asks(self) -> None:
         circuit = Circuit("fhir", POLICY, lambda: 0.0, lambda: 0.0)
         circuit.tell(Outcome(D.THROTTLED, "busy", 429, after=120.0))

@@ -7,7 +7,7 @@ sent, and may have to be put in anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,12 @@ class EntryResult:
     location: str
     etag: str
 
+    @property
+    def reference(self) -> str:
+        """`Type/id` of where it was written; empty where the server does not say."""
+        found = _LOCATION.search(self.location)
+        return found.group(1) if found else ""
+
 
 class Outgoing:
     """A transaction Bundle. Raises Refused where the bytes are none."""
@@ -43,6 +49,12 @@ class Outgoing:
     def references(self) -> list[str]:
         """Each `Type/id` that is written under its own id, in the order of the entries."""
         return [target for target in self.targets if target is not None]
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """As stored."""
+        entries: list[dict[str, Any]] = list(self._bundle.get("entry") or ())
+        return entries
 
     def render(self, versions: Mapping[str, str]) -> bytes:
         """The Bundle with If-Match wherever a version is known, and nowhere else."""
@@ -88,6 +100,26 @@ def check_entries(outgoing: Outgoing, body: bytes, *, now: float) -> tuple[Outco
             return Outcome(failure.disposition, text, result.status, failure.after), []
         results.append(result)
     return Outcome(Disposition.DONE, "200", 200), results
+
+
+def check_batch(targets: Sequence[str | None], body: bytes, *, now: float) -> tuple[Outcome, list[EntryResult | None]]:
+    """The answer to a batch: each entry stands alone. None for one that failed, the outcome that of the first."""
+    answer = json.loads(body) if body else None
+    if not isinstance(answer, dict) or answer.get("resourceType") != "Bundle":
+        return Outcome(Disposition.MISCONFIGURED, "200: the answer to a batch is no Bundle", 200), []
+    responses = [_response(entry) for entry in answer.get("entry") or ()]
+    if len(responses) != len(targets):
+        return Outcome(Disposition.AMBIGUOUS, f"200: {len(responses)} answers to {len(targets)} entries", 200), []
+    first: Outcome | None = None
+    results: list[EntryResult | None] = []
+    for number, (response, target) in enumerate(zip(responses, targets, strict=True)):
+        result = EntryResult(_status(response), str(response.get("location", "")), _etag(str(response.get("etag", ""))))
+        failure = _entry_failure(result, response, target, now)
+        results.append(None if failure else result)
+        if failure and first is None:
+            text = f"entry {number} of a batch: {failure.text}"
+            first = Outcome(failure.disposition, text, result.status, failure.after)
+    return first or Outcome(Disposition.DONE, "200", 200), results
 
 
 def _response(entry: Any) -> dict[str, Any]:

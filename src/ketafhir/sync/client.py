@@ -131,6 +131,27 @@ class FhirClient:
         outcome, entries = check_entries(outgoing, response.content, now=self._clock())
         return TransactionResult(outcome, entries, learned(outgoing, entries) if entries else {})
 
+    async def bundle(self, bundle: Mapping[str, Any]) -> tuple[Outcome, bytes]:
+        """POSTs any Bundle: the outcome of the whole, and the answer, whose entries are not looked at."""
+        headers = {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        outcome, response = await self._send("POST", self.base_url, content=json.dumps(bundle), headers=headers)
+        return outcome, response.content if response is not None else b""
+
+    async def write(
+        self, method: str, path: str, resource: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Outcome, EntryResult]:
+        """POST or PUT of one resource at `path` below the base. Where it was written is read from the answer."""
+        sent = {"Content-Type": _FHIR_JSON, "Prefer": "return=representation", **headers}
+        url = f"{self.base_url}/{path}"
+        outcome, response = await self._send(method, url, content=json.dumps(resource), headers=sent)
+        if outcome.disposition is not Disposition.DONE or response is None:
+            return outcome, EntryResult(0, "", "")
+        body = json.loads(response.content) if response.content else {}
+        place = response.headers.get("location") or response.headers.get("content-location") or ""
+        if isinstance(body, dict) and body.get("resourceType") == path.split("/")[0] and body.get("id"):
+            place = f"{body['resourceType']}/{body['id']}"
+        return outcome, EntryResult(response.status_code, place, response.headers.get("etag", ""))
+
     async def read(self, reference: str) -> dict[str, Any] | None:
         """The resource `Type/id` with decimals as they stand; None where it is not or no longer there.
 

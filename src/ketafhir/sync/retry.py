@@ -12,7 +12,7 @@ What waits or is parked holds its partition (its patient), never the destination
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ketafhir.store.protocol import Settlement, dead, done, park, retry
 from ketafhir.sync.outcome import PAUSES_DESTINATION, Disposition, Outcome
@@ -46,9 +46,16 @@ def settlement(
     chance: Callable[[], float],
 ) -> Settlement:
     """`attempts` and `rejections` are those before this one."""
-    kind, status = outcome.disposition.value, str(outcome.status or "")
     if outcome.disposition is Disposition.DONE:
-        return done(versions, status)
+        return done(versions, str(outcome.status or ""))
+    ending = _failed(outcome, attempts, rejections, policy, now, chance)
+    return replace(ending, versions=versions) if versions else ending  # part of it was written
+
+
+def _failed(
+    outcome: Outcome, attempts: int, rejections: int, policy: RetryPolicy, now: float, chance: Callable[[], float]
+) -> Settlement:
+    kind, status = outcome.disposition.value, str(outcome.status or "")
     if outcome.disposition is Disposition.IDENTITY:
         return park(outcome.text, None, kind=kind, status=status)
     if outcome.disposition in (Disposition.REJECTED, Disposition.GONE, Disposition.TOO_LARGE):

@@ -22,6 +22,7 @@ from ketafhir.sync.circuit import Circuit
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.retry import RetryPolicy, settlement
+from ketafhir.sync.writing import Writer
 
 MAX_RACES = 5
 _RACE_WAIT = 0.05  # seconds, doubled each time
@@ -35,7 +36,7 @@ class Worker:
     """Serves one destination, up to `parallel` patients at a time.
 
     `name` is this worker's own across restarts: what a dead process of that name held is taken back at the
-    start. The lease must outlive the longest request. Store calls are made in threads.
+    start. `write` is the mode of `sync.writing`. The lease must outlive the longest request. Store calls are made in threads.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Worker:
         poll_seconds: float = 1.0,
         lease_seconds: float = 180.0,
         policy: RetryPolicy | None = None,
+        write: str = "transaction",
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._client = client
+        self._writer = Writer(client, write)
         self._destination = destination
         self._name = name
         self._parallel = parallel
@@ -184,7 +187,7 @@ class Worker:
             # A fault of ours must stop this patient and not the channel. Its text may quote the payload.
             _log.error("delivery %d: %s", delivery.id, type(error).__name__)
             return park(f"a fault of ours: {type(error).__name__}", kind="fault")
-        self._circuit.tell(result.outcome)
+        self._circuit.tell(result.outcome, len(self._tasks))
         return settlement(
             result.outcome,
             attempts=delivery.attempts,
@@ -206,7 +209,7 @@ class Worker:
         versions = await asyncio.to_thread(store.versions_of, destination, outgoing.references)
         for race in range(MAX_RACES + 1):
             await asyncio.to_thread(store.mark_inflight, delivery, self._lease)
-            result = await self._client.transaction(outgoing, versions)
+            result = await self._writer.write(outgoing, versions)
             if not _lost_a_race(result.outcome, versions) or race == MAX_RACES:
                 break
             await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))

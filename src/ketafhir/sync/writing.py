@@ -1,0 +1,146 @@
+"""How a stored Bundle is written: as a transaction, in batches or one by one, as the server can take it.
+
+What the server can is in its CapabilityStatement (`rest.interaction`, FHIR R4); one that says nothing gets
+transactions. A transaction that is too large (413) is written in parts, each half the size until they fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl
+
+from ketafhir.errors import Ambiguous, Permanent, TransferError, Transient
+from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch
+from ketafhir.sync.client import FhirClient, TransactionResult
+from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.sync.parts import Parts, batch
+
+Mode: TypeAlias = Literal["transaction", "batch", "single"]
+
+_ASKED_AGAIN = 3600.0  # seconds; a server may be upgraded
+_ASKED_SOON = 60.0
+_MOST = 100  # entries of a batch
+
+
+class Writer:
+    """Writes to one server. `mode` "auto" asks it what it can."""
+
+    def __init__(self, client: FhirClient, mode: str = "auto", clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._mode = mode
+        self._clock = clock
+        self._found: Mode = "transaction"
+        self._until = 0.0
+
+    async def write(self, outgoing: Outgoing, versions: Mapping[str, str]) -> TransactionResult:
+        """As `FhirClient.transaction`; `versions` of the result are those of what was written, whatever the outcome."""
+        mode = await self._how()
+        if mode != "transaction":
+            return await self._in_parts(outgoing, versions, mode, _MOST)
+        result = await self._client.transaction(outgoing, versions)
+        if result.outcome.disposition is not Disposition.TOO_LARGE or len(outgoing.targets) < 2:
+            return result
+        return await self._in_parts(outgoing, versions, mode, (len(outgoing.targets) + 1) // 2)
+
+    async def _how(self) -> Mode:
+        if self._mode != "auto":
+            return _MODES[self._mode]
+        if self._clock() >= self._until:
+            try:
+                self._found = mode_of(await self._client.metadata())
+                self._until = self._clock() + _ASKED_AGAIN
+            except TransferError:
+                self._until = self._clock() + _ASKED_SOON  # the write itself will tell what is wrong
+        return self._found
+
+    async def _in_parts(
+        self, outgoing: Outgoing, versions: Mapping[str, str], mode: Mode, most: int
+    ) -> TransactionResult:
+        """Each part checked entry by entry; the first that fails ends it, with what was learned until then."""
+        parts = Parts(outgoing)
+        learned: dict[str, str] = {}
+        results: dict[int, EntryResult] = {}
+        while parts:
+            numbers = parts.next(1 if mode == "single" else most)
+            unknown = next((number for number in numbers if parts.unresolved(number)), None)
+            if not numbers or unknown is not None:
+                text = "entries refer to each other, or to what the server has written without telling where"
+                return TransactionResult(Outcome(Disposition.REJECTED, text), [], learned)
+            entries = [parts.entry(number, versions) for number in numbers]
+            targets = [parts.target(number) for number in numbers]
+            if mode == "single":
+                outcome, answered = await self._one(entries[0])
+            else:
+                outcome, answered = await self._several(entries, targets, mode)
+            for number, result in zip(numbers, answered, strict=False):
+                if result is None:
+                    continue
+                target = parts.target(number)
+                results[number] = result
+                parts.written(number, target or result.reference)
+                if target is not None and result.etag:
+                    learned[target] = result.etag
+            if outcome.disposition is Disposition.TOO_LARGE and len(numbers) > 1:
+                most = (len(numbers) + 1) // 2
+                continue
+            if outcome.disposition is not Disposition.DONE:
+                return TransactionResult(outcome, [], learned)
+        done = Outcome(Disposition.DONE, "200", 200)
+        return TransactionResult(done, [results[number] for number in sorted(results)], learned)
+
+    async def _several(
+        self, entries: list[dict[str, Any]], targets: Sequence[str | None], mode: Mode
+    ) -> tuple[Outcome, list[EntryResult | None]]:
+        outcome, body = await self._client.bundle(batch(entries, mode))
+        if outcome.disposition is not Disposition.DONE:
+            return outcome, []
+        return check_batch(targets, body, now=time.time())
+
+    async def _one(self, entry: Mapping[str, Any]) -> tuple[Outcome, list[EntryResult | None]]:
+        """A request of its own. What is addressed by a business identifier is searched for by POST and then
+        written under its id, or created: no identifier stands in a URL."""
+        request, resource = entry["request"], entry["resource"]
+        kind = resource["resourceType"]
+        headers = {"If-Match": request["ifMatch"]} if "ifMatch" in request else {}
+        path, _, query = str(request["url"]).partition("?")
+        query = query or str(request.get("ifNoneExist", ""))
+        if not query:
+            outcome, result = await self._client.write(request["method"], path, resource, headers)
+            return outcome, [result if outcome.disposition is Disposition.DONE else None]
+        try:
+            found = [
+                one async for one in self._client.search(kind, parse_qsl(query)) if one.get("resourceType") == kind
+            ]
+        except TransferError as error:
+            return Outcome(_AS_ERROR.get(type(error), Disposition.TRANSIENT), str(error)), []
+        if len(found) > 1:
+            return Outcome(Disposition.IDENTITY, f"{len(found)} {kind} match one identity"), []
+        if found and request["method"] == "POST":
+            return Outcome(Disposition.DONE, "200", 200), [EntryResult(200, f"{kind}/{found[0]['id']}", "")]
+        if found:
+            own, version = found[0]["id"], found[0].get("meta", {}).get("versionId")
+            headers = {"If-Match": f'W/"{version}"'} if version else {}
+            outcome, result = await self._client.write("PUT", f"{kind}/{own}", {**resource, "id": own}, headers)
+        else:
+            outcome, result = await self._client.write("POST", kind, resource, {"If-None-Exist": query})
+        return outcome, [result if outcome.disposition is Disposition.DONE else None]
+
+
+_AS_ERROR = {Permanent: Disposition.REJECTED, Ambiguous: Disposition.TRANSIENT, Transient: Disposition.TRANSIENT}
+_MODES: dict[str, Mode] = {"transaction": "transaction", "batch": "batch", "single": "single"}
+
+
+def mode_of(statement: Mapping[str, Any]) -> Mode:
+    """The best that a CapabilityStatement offers to a client of the whole system."""
+    rests = [
+        one for one in statement.get("rest") or () if isinstance(one, dict) and one.get("mode", "server") == "server"
+    ]
+    codes = {one.get("code") for rest in rests for one in rest.get("interaction") or () if isinstance(one, dict)}
+    if "transaction" in codes or not rests:
+        return "transaction"
+    if "batch" in codes:
+        return "batch"
+    told = any(rest.get("interaction") for rest in rests) or any(rest.get("resource") for rest in rests)
+    return "single" if told else "transaction"
