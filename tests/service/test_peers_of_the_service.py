@@ -59,6 +59,8 @@ certificates = ["ehr.example"]
 [authorities]
 default = "WILLOW"
 WILLOW = "https://willow.example/mrn"
+[store]
+path = "store.sqlite"
 """
     )
     (tmp_path / "m.hl7").write_bytes(adt("M1"))
