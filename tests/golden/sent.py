@@ -15,8 +15,6 @@ KNOWN = {
         "follows it in the group is then out of place to a strict parser"
     ),
     r"Child limit exceeded OBX\.OBX_2[01]": "repetitions that a sender told go back as they came",
-    r"place: (PD1|NK1)\d? has no place|(PD1|NK1) has no place": "preserved segments of an ADT stand behind PV1",
-    r"RXA[-_]4 is empty|required child RXA\.RXA_4": "an event that only ends what runs goes back as it was told",
     r"^structure: HAPI has none for": "HAPI has no structure of this message in this version: its parser took it without looking",
 }
 """Findings that are no fault of ours, as patterns, each with the reason."""
