@@ -19,17 +19,12 @@ from ketafhir.therapy.infusion import GIVEN, Act, Course
 from ketafhir.therapy.records import Observation, Order, Records
 from ketafhir.therapy.values import Coded, Quantity
 from ketafhir.therapy.volumes import Reading, Segment
-from ketafhir.translate.kinds import is_weight
+from ketafhir.translate.kinds import is_weight, weights_of
 
 _COUNTER, _SEGMENT, _DRAWN = "mdc.vol-fluid-deliv-total", "keta.segment-volume", "keta.drawn-amount"
 _WITHDRAWN = ("entered-in-error", "deleted")
 _FIELDS = {"C1": (25, 25), "C2": (23, 21), "C3": (23, 21), "C11": (25, 25), "C12": (23, 21)}
 """The field of RXE, and of RXO, that a finding about an order is told at."""
-
-
-def weights_of(new: Records) -> list[Observation]:
-    """The body weights measured, and not told for an order."""
-    return [one for one in new.observations.values() if not (one.order or one.part_of) and is_weight(one)]
 
 
 def infusions(history: History, new: Records, weights: list[Observation] | None = None) -> list[str]:
@@ -117,11 +112,11 @@ def _note_counter(history: History, one: Observation) -> None:
 class Checking:
     """The checks around one message: `before` and `after` it is folded in."""
 
-    def __init__(self, history: History, new: Records, limits: Limits) -> None:
+    def __init__(self, history: History, new: Records, weights: list[Observation], limits: Limits) -> None:
         self.history, self.new, self.limits = history, new, limits
-        self.weights = weights_of(new)
-        self.infusions = infusions(history, new, self.weights)
-        self.identities = _identities(history, new, self.weights)
+        self.weights = weights
+        self.infusions = infusions(history, new, weights)
+        self.identities = _identities(history, new, weights)
         self.earlier: list[Issue] = []
 
     def before(self, courses: dict[str, Course]) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Observation
+from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Coding
 
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
@@ -57,10 +57,15 @@ def _kinds() -> dict[str, Kind]:
     return found
 
 
-_WEIGHTS = ("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight")
+_WEIGHTS = frozenset(("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight"))
 
 
 def is_weight(one: Observation) -> bool:
     """Whether an observation is a body weight."""
     kind = kind_of(one.code)
     return kind is not None and kind.name in _WEIGHTS
+
+
+def weights_of(new: Records) -> list[Observation]:
+    """The body weights measured, and not told for an order."""
+    return [one for one in new.observations.values() if not (one.order or one.part_of) and is_weight(one)]

@@ -15,7 +15,7 @@ from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Order, Records, Source
 from ketafhir.translate import incoming, patients, provenance, visits
-from ketafhir.translate.kinds import is_weight
+from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
@@ -295,11 +295,12 @@ def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:
 def _checking(history: History, new: Records, settings: Settings) -> Checking | None:
     """The checks that new records call for: what tells only of a patient, or vital signs, has none."""
     told = new.orders or new.administrations or new.wastes
-    if not told and not any(one.part_of or is_weight(one) for one in new.observations.values()):
+    weights = weights_of(new)
+    if not (told or weights) and not any(one.part_of or one.order for one in new.observations.values()):
         return None
     from ketafhir.translate.checking import Checking
 
-    return Checking(history, new, settings.tables.limits)
+    return Checking(history, new, weights, settings.tables.limits)
 
 
 def _changed(act: Act, before: Course | None) -> bool:
