@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oru_trips import PANEL, Json, back, below_patient, codes_of, message, obx, read, resources, take, to_bundle
 
+from ketafhir.mapping.paths import EXTENSION
+
 SYS, DIA, MEAN, HR = "8480-6^Systolic^LN", "8462-4^Diastolic^LN", "8478-0^Mean^LN", "8867-4^HR^LN"
 MMHG = "mm[Hg]^^UCUM"
 
@@ -26,7 +28,10 @@ def test_halves_with_one_sub_id_are_one_panel_with_the_r4_profile() -> None:
     )
     (panel,) = panels(text)
     assert panel["code"]["coding"][0]["code"] == "85354-9"
-    assert panel["meta"]["profile"] == ["http://hl7.org/fhir/StructureDefinition/bp"]
+    assert panel["meta"]["profile"] == [
+        EXTENSION + "infusion-blood-pressure",
+        "http://hl7.org/fhir/StructureDefinition/bp",
+    ]
     assert [one["code"]["coding"][0]["code"] for one in panel["component"]] == ["8480-6", "8462-4", "8478-0"]
     assert values(panel) == ["120", "80", "93"]
     assert back(text) == below_patient(text)
@@ -121,7 +126,7 @@ def test_a_changed_half_changes_its_own_value_and_the_shared_time_changes_both()
 def test_a_unit_that_is_not_of_the_profile_is_kept_and_no_profile_claimed() -> None:
     text = message(PANEL, pressure(1, SYS, "16", unit="kPa"), pressure(2, DIA, "10", unit="kPa"))
     (panel,) = panels(text)
-    assert "profile" not in panel["meta"]
+    assert panel["meta"]["profile"] == [EXTENSION + "infusion-observation"]
     assert codes_of(read(text).c.issues) == ["unit-unexpected", "unit-unexpected"]
     assert back(text) == below_patient(text)
 

@@ -27,6 +27,7 @@ from ketafhir import data
 from ketafhir.errors import Refused
 from ketafhir.fhir.check import shape
 from ketafhir.mapping import codes
+from ketafhir.mapping.paths import EXTENSION
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate.kinds import kind_of
 
@@ -207,9 +208,10 @@ def test_a_vital_sign_claims_its_profile_only_with_the_unit_of_the_profile() -> 
         obx(3, "NM", "19891-1^EtCO2^LN", "38", unit="mm[Hg]^^UCUM"),
     )
     temperature, rate, carbon = resources(to_bundle(text), "Observation")
-    assert temperature["meta"]["profile"] == ["http://hl7.org/fhir/StructureDefinition/bodytemp"]
-    assert "profile" not in rate["meta"]
-    assert "profile" not in carbon["meta"]
+    r4 = "http://hl7.org/fhir/StructureDefinition/bodytemp"
+    assert temperature["meta"]["profile"] == [EXTENSION + "infusion-body-temperature", r4]
+    assert rate["meta"]["profile"] == [EXTENSION + "infusion-observation"]
+    assert carbon["meta"]["profile"] == [EXTENSION + "infusion-end-tidal-co2"]
     assert carbon["category"][0]["coding"][0]["code"] == "exam"
     issues = read(text).c.issues
     assert codes_of(issues) == ["unit-unexpected"]

@@ -10,7 +10,7 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import coding_json, first_code, of_name
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import DERIVED, Json
+from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.records import Allergy, Patient
 from ketafhir.therapy.values import Coded, Coding
 from ketafhir.translate import headings
@@ -52,7 +52,7 @@ def render(writing: Writing, patient: Patient) -> None:
     """The AllergyIntolerances of a patient, those that stand and the former ones."""
     categories = writing.tables.code_map(_CATEGORY)
     for one in patient.allergies:
-        resource = writing.start(TYPE, one.key)
+        resource = writing.start(TYPE, one.key, EXTENSION + "infusion-allergy")
         status = "allergy-clinical." + ("inactive" if one.former else "active")
         resource["clinicalStatus"] = {"coding": [coding_json(of_name(status))]}
         writing.fill(resource, one, AL1)

@@ -18,7 +18,7 @@ from ketafhir.mapping.paths import Json
 from ketafhir.plain import replace
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded
-from ketafhir.translate.kinds import kind_of
+from ketafhir.translate.kinds import OBSERVATION, kind_of
 from ketafhir.translate.observed import (
     COMPONENT,
     NOTE,
@@ -149,7 +149,7 @@ def _panel(writing: Writing, parts: list[Observation]) -> Json:
     resource = _without_parts(writing, lead)
     kinds = [kind_of(one.code) for one in parts]
     if not all(kind and fits(one, kind) for one, kind in zip(parts, kinds, strict=True)):
-        resource["meta"] = {name: part for name, part in resource["meta"].items() if name != "profile"}
+        resource["meta"] = {**resource["meta"], "profile": [OBSERVATION]}
     resource["component"] = [_component(writing, one, lead) for one in parts]
     told = {role_of(one.code) for one in parts}
     resource["component"] += [

@@ -36,7 +36,7 @@ def tag(name: str) -> Json:
 def render_parent(writing: Writing, course: Course) -> Json:
     """The MedicationAdministration of the whole infusion."""
     first = course.first
-    resource = writing.start(TYPE, course.key, tags=(tag("keta.infusion"),))
+    resource = writing.start(TYPE, course.key, EXTENSION + "infusion-administration", tags=(tag("keta.infusion"),))
     resource["identifier"] = [_infusion_number(course.key, first), *_order_numbers(first)]
     resource["status"] = codes_of(writing).get(course.status, "unknown")
     _medication(writing, resource, first, with_batch=False)
@@ -65,8 +65,9 @@ def codes_of(writing: Writing) -> dict[str, str]:
 def render_act(writing: Writing, course: Course, act: Act) -> Json:
     """The MedicationAdministration of one act, part of the infusion."""
     told = act.told
-    kind = "keta.infusion-segment" if told.rate is not None else "keta.bolus"
-    resource = writing.start(TYPE, told.key, tags=(tag(kind),))
+    kind = "infusion-segment" if told.rate is not None else "bolus"
+    profile = EXTENSION + ("infusion-segment" if told.rate is not None else "infusion-bolus")
+    resource = writing.start(TYPE, told.key, profile, tags=(tag("keta." + kind),))
     shown = view(act)
     if told.refusal and act.state not in ("refused", "not-given"):
         shown.refusal = ()
@@ -157,7 +158,7 @@ def _medication(writing: Writing, resource: Json, told: Administration, *, with_
     """The drug as a code, or as a Medication where batch, form, maker or concentration are told."""
     if with_batch and (told.lot or told.expiry or told.form or told.manufacturer or told.concentration):
         key = f"{told.key}|medication"
-        medication = writing.start("Medication", key)
+        medication = writing.start("Medication", key, EXTENSION + "infusion-medication")
         writing.tables.mapping(RXA, MEDICATION).to_fhir(told, writing.c, MEDICATION, medication)
         writing.put(medication)
         resource.pop("medicationCodeableConcept", None)
@@ -194,7 +195,7 @@ def _order_numbers(told: Administration) -> list[Json]:
 
 def render_waste(writing: Writing, waste: Waste) -> None:
     """Waste: not-done, with its amounts as Observations part of the infusion and about the waste."""
-    resource = writing.start(TYPE, waste.key, tags=(tag("keta.waste"),))
+    resource = writing.start(TYPE, waste.key, EXTENSION + "infusion-waste", tags=(tag("keta.waste"),))
     told = Administration(
         counters=waste.counters, order=waste.order, placer=waste.placer, filler=waste.filler, patient=waste.patient,
         visit=waste.visit, drug=waste.drug, performers=waste.performers,
@@ -226,7 +227,9 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     full_url = writing.put(resource, waste.preserved)
     for name, value in (("keta.waste-amount", waste.amount), ("keta.waste-volume", waste.volume)):
         if value is not None:
-            observation = writing.start("Observation", f"{waste.key}|{name}", tags=(tag("keta.waste"),))
+            observation = writing.start(
+                "Observation", f"{waste.key}|{name}", EXTENSION + "infusion-waste-amount", tags=(tag("keta.waste"),)
+            )
             observation["partOf"] = [writing.to(TYPE, waste.infusion)]
             observation["status"] = "entered-in-error" if waste.deleted else "final"
             observation["code"] = {"coding": [tag(name)]}

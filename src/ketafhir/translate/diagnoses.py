@@ -9,7 +9,7 @@ from __future__ import annotations
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.coded import coding_json, first_code, of_name
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Diagnosis, Patient, Visit
 from ketafhir.translate import headings
 from ketafhir.translate.composing import Composing
@@ -65,7 +65,7 @@ def render(writing: Writing, resource: Json, visit: Visit) -> None:
 
 def render_one(writing: Writing, one: Diagnosis, patient: str, visit: str) -> None:
     """One Condition."""
-    resource = writing.fill(writing.start(TYPE, one.key), one, CONDITION)
+    resource = writing.fill(writing.start(TYPE, one.key, EXTENSION + "infusion-diagnosis"), one, CONDITION)
     if one.action == "delete":
         resource["verificationStatus"] = _concept("condition-verification.entered-in-error")
     else:

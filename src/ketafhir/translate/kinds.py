@@ -7,18 +7,21 @@ from typing import NamedTuple
 
 from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs.coded import coding_json, of_name
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Coding
 
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
+OBSERVATION = EXTENSION + "infusion-observation"
+"""The profile of what is of no kind that is known, or is not told as its kind wants it."""
 
 
 class Kind(NamedTuple):
-    """One kind: its name in the catalogue, its FHIR R4 vital-signs profile or "", its category, the units expected (UCUM)."""
+    """One kind: its name in the catalogue, the profiles claimed (ours, and that of R4 where it is a vital sign of R4), its
+    category, the units expected (UCUM)."""
 
     name: str
-    profile: str
+    profiles: tuple[str, ...]
     category: Coding
     units: frozenset[str]
 
@@ -51,9 +54,11 @@ def _of_coding(system: str, code: str) -> Kind | None:
 @cache
 def _kinds() -> dict[str, Kind]:
     found = {}
-    for row in sheet.ours("observation-kinds.csv", "code profile category units comment"):
-        profile = _PROFILE + row["profile"] if row["profile"] else ""
-        found[row["code"]] = Kind(row["code"], profile, of_name(row["category"]), frozenset(row["units"].split()))
+    for row in sheet.ours("observation-kinds.csv", "code profile ours category units comment"):
+        profiles: tuple[str, ...] = (EXTENSION + row["ours"],) if row["ours"] else (OBSERVATION,)
+        if row["profile"]:
+            profiles += (_PROFILE + row["profile"],)
+        found[row["code"]] = Kind(row["code"], profiles, of_name(row["category"]), frozenset(row["units"].split()))
     return found
 
 

@@ -13,7 +13,7 @@ from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded, Identifier, Quantity, Time, instant
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.kinds import Kind, kind_of
+from ketafhir.translate.kinds import OBSERVATION, Kind, kind_of
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
@@ -118,9 +118,9 @@ def _check(reading: Reading, result: Result, record: Observation) -> None:
 def resource_of(writing: Writing, record: Observation, key: str) -> Json:
     """The Observation resource of one record: what the table writes, and what follows from code, group and status."""
     kind = kind_of(record.code)
-    profile = kind.profile if kind and fits(record, kind) else ""
+    profiles = kind.profiles if kind and fits(record, kind) else (OBSERVATION,)
     tags = (coding_json(of_name("keta.derived")),) if record.derived else ()
-    resource = writing.start("Observation", key, profile=profile, tags=tags)
+    resource = writing.start("Observation", key, *profiles, tags=tags)
     if kind:
         resource["category"] = kind.category_json
     writing.fill(resource, record, OBX)
@@ -148,7 +148,9 @@ def coding_of_unknown() -> Json:
 
 
 def fits(record: Observation, kind: Kind) -> bool:
-    """Whether an observation may claim the vital-signs profile of its kind: unit as the profile has it, and a time."""
+    """Whether an observation may claim the profile of its kind: a unit that the kind has, and a time."""
+    if not kind.units:
+        return True
     if not (record.effective or record.group_time):
         return False
     value = record.value

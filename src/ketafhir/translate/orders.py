@@ -13,7 +13,7 @@ from typing import Any
 from ketafhir.errors import Issue, Refused
 from ketafhir.mapping.codecs.identifiers import identifier_json
 from ketafhir.mapping.engine import get_preserved, put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
@@ -104,7 +104,7 @@ def expect(writing: Writing, order: Order) -> None:
 
 def render(writing: Writing, order: Order) -> None:
     """The MedicationRequest, and its Medication where it is more than a code."""
-    resource = writing.start("MedicationRequest", order.key)
+    resource = writing.start("MedicationRequest", order.key, EXTENSION + "infusion-order")
     writing.fill(resource, order, ORC, tables_of(order.intent)[0], TQ1, RXR, OBX)
     resource.setdefault("status", "unknown")  # an order known only from inside a RAS that does not say how it stands
     resource["subject"] = writing.patient(order.patient)
@@ -124,7 +124,7 @@ def render(writing: Writing, order: Order) -> None:
 
 
 def _render_medication(writing: Writing, order: Order, resource: Json) -> None:
-    medication = writing.start("Medication", f"{order.key}|medication")
+    medication = writing.start("Medication", f"{order.key}|medication", EXTENSION + "infusion-medication")
     writing.fill(medication, order, tables_of(order.intent)[1])
     if not (order.ingredients or order.form or order.concentration):
         resource["medicationCodeableConcept"] = medication["code"]

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Merge, Patient, Records, Visit
 from ketafhir.therapy.values import Identifier
 from ketafhir.translate import allergies, diagnoses, visits
@@ -21,6 +21,7 @@ from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
 PID, MRG = "PID_to_Patient", "MRG_to_Patient"
+PATIENT = EXTENSION + "infusion-patient"
 _LISTS = frozenset(("allergies", "diagnoses"))
 _MERGE = "A40"
 _REPLACED = "replaced-by"  # http://hl7.org/fhir/link-type
@@ -202,7 +203,7 @@ def render_all(writing: Writing, told: Records, moved: Collection[str]) -> None:
 
 def render(writing: Writing, patient: Patient) -> None:
     """The Patient: replaced by ADT, made where missing by others. One that was given up says who stays."""
-    resource: Json = {"resourceType": "Patient", "meta": {"source": writing.source}, **writing.filled(patient, PID)}
+    resource: Json = {"resourceType": "Patient", "meta": writing.meta(PATIENT), **writing.filled(patient, PID)}
     if patient.notes:
         resource["extension"] = [*resource.get("extension", ()), *map(_note, patient.notes)]
     put_preserved(resource, patient.preserved)
@@ -226,7 +227,7 @@ def render_mentioned(writing: Writing, told: Records) -> None:
 
 
 def _note(text: str) -> Json:
-    return {"url": "https://ketafhir.org/fhir/StructureDefinition/note", "valueString": text}
+    return {"url": EXTENSION + "note", "valueString": text}
 
 
 def take_patient(taking: Taking, resource: Json) -> Patient:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ketafhir.mapping.codecs.coded import coding_json, of_name
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Records, Source
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
@@ -19,7 +19,7 @@ def render(writing: Writing, source: Source, settings: Settings) -> None:
     """The Provenance of a message; without anything written there is none."""
     if not writing.targets:
         return
-    resource = writing.start("Provenance", source.key)
+    resource = writing.start("Provenance", source.key, EXTENSION + "message-provenance")
     resource["target"] = [{"reference": target} for target in writing.targets]
     writing.fill(resource, source, MSH, EVN)
     resource["agent"] = _agents(writing.source, _sender(source), settings.version, settings.site)

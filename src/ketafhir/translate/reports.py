@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Observation, Report
 from ketafhir.translate import headings, results
 from ketafhir.translate.composing import Composing
@@ -32,7 +32,7 @@ def read(reading: Reading, group: Group) -> Report:
 
 def render(writing: Writing, report: Report, told: list[Observation]) -> None:
     """The DiagnosticReport of these observations, which are entries of their own."""
-    resource = writing.fill(writing.start(TYPE, report.key), report, OBR)
+    resource = writing.fill(writing.start(TYPE, report.key, EXTENSION + "infusion-report"), report, OBR)
     resource.setdefault("status", "unknown")
     resource.setdefault("code", coding_of_unknown())
     resource["subject"] = writing.patient(report.patient)

@@ -17,7 +17,7 @@ from ketafhir.mapping.codecs.statuses import ExactCode
 from ketafhir.mapping.codecs.times import dtm_beside, read_iso, write_dtm
 from ketafhir.mapping.codecs.values import as_sent
 from ketafhir.mapping.engine import get_preserved, put_back, put_preserved
-from ketafhir.mapping.paths import DERIVED, Json
+from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Item, Observation, Response
 from ketafhir.therapy.values import Coded, Coding, Quantity, Time
@@ -165,7 +165,9 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
     """The QuestionnaireResponse; its scores are entries of their own."""
     form = instruments.instruments().get(response.instrument)
     tags = tuple(coding_json(of_name(name)) for name in dict.fromkeys(scores.flags(form, response) if form else ()))
-    resource = writing.fill(writing.start(TYPE, response.key, tags=tags), response, OBR)
+    resource = writing.fill(
+        writing.start(TYPE, response.key, EXTENSION + "screening-response", tags=tags), response, OBR
+    )
     if response.instrument:
         resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     codec = _status(writing.tables)

@@ -11,7 +11,7 @@ from typing import Any
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import DERIVED, Json
+from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.records import Visit
 from ketafhir.therapy.values import Identifier
 from ketafhir.translate import diagnoses
@@ -21,6 +21,7 @@ from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
 PV1 = "PV1_to_Encounter"
+ENCOUNTER = EXTENSION + "infusion-encounter"
 STATUS = "encounter-status"
 OF_A_PERSON = ("A28", "A31", "A40")
 _SAYS = {
@@ -93,7 +94,7 @@ def render(writing: Writing, visit: Visit) -> None:
     """The Encounter: replaced by ADT, made where missing by others."""
     if visit.number is None:
         return
-    resource: Json = {"resourceType": "Encounter", "meta": {"source": writing.source}, **writing.filled(visit, PV1)}
+    resource: Json = {"resourceType": "Encounter", "meta": writing.meta(ENCOUNTER), **writing.filled(visit, PV1)}
     resource["status"] = writing.tables.code_map(STATUS).domain_to_fhir[stands(visit)]
     if "class" not in resource:
         resource["class"] = _unknown_class(writing)

@@ -13,7 +13,7 @@ from ketafhir.mapping.codecs.identifiers import SENDER, authority_system, identi
 from ketafhir.mapping.codecs.people import name_json
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import put_preserved
-from ketafhir.mapping.paths import Json
+from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Records
 from ketafhir.therapy.values import Device, Identifier, Place, Practitioner
@@ -56,14 +56,16 @@ class Writing:
             found = self._ids[resource_type, key] = resource_id(resource_type, key)
         return found
 
-    def start(self, resource_type: str, key: str, *, profile: str = "", tags: tuple[Json, ...] = ()) -> Json:
-        """A new resource of ours, with its derived id and its sender."""
-        meta: Json = {"source": self.source}
-        if profile:
-            meta["profile"] = [profile]
+    def start(self, resource_type: str, key: str, *profiles: str, tags: tuple[Json, ...] = ()) -> Json:
+        """A new resource of ours, with its derived id, its sender and the profiles it claims."""
+        meta = self.meta(*profiles)
         if tags:
             meta["tag"] = list(tags)
         return {"resourceType": resource_type, "id": self.id_of(resource_type, key), "meta": meta}
+
+    def meta(self, *profiles: str) -> Json:
+        """Resource.meta: the sender, and the profiles claimed."""
+        return {"source": self.source, "profile": list(profiles)}
 
     def fill(self, resource: Json, record: Any, *tables: str) -> Json:
         """Write a record into a resource by the tables named (`SEG_to_Resource`, each with those it is joined with)."""
@@ -214,7 +216,7 @@ def _practitioner(value: Practitioner, writing: Writing) -> Described:
     identifier = value.identifier
     if identifier is None:
         return None, {"display": display}
-    json: Json = {"resourceType": "Practitioner", "identifier": [identifier_json(identifier)]}
+    json: Json = {"resourceType": "Practitioner", "meta": _STAFF, "identifier": [identifier_json(identifier)]}
     if value.name:
         json["name"] = [name_json(value.name)]
     reference: Json = {"reference": conditional_full_url("Practitioner", identifier.system, identifier.value)}
@@ -229,6 +231,7 @@ def _location(value: Place, writing: Writing) -> Described:
     label = " ".join(part for part in (value.unit, value.room, value.bed) if part)
     json: Json = {
         "resourceType": "Location",
+        "meta": _PLACE,
         "identifier": [identifier_json(Identifier(number, system))],
         "name": label,
     }
@@ -239,7 +242,7 @@ def _location(value: Place, writing: Writing) -> Described:
 
 def _device(value: Device, writing: Writing) -> Described:
     identifier = value.identifier
-    json = writing.start("Device", identifier.key)
+    json = writing.start("Device", identifier.key, EXTENSION + "infusion-pump")
     json["identifier"] = [identifier_json(identifier)]
     return json, {"reference": urn(json["id"]), "display": identifier.value}
 
@@ -249,6 +252,10 @@ _DESCRIBED: dict[str, Callable[[Any, Writing], Described]] = {
     "Location": _location,
     "Device": _device,
 }
+
+
+_STAFF: Json = {"profile": [EXTENSION + "infusion-practitioner"]}
+_PLACE: Json = {"profile": [EXTENSION + "infusion-location"]}
 
 
 def _facility_system(facility: str, c: Context) -> str:

@@ -54,9 +54,7 @@ Description: "A dose given at once or over a short time as part of an infusion, 
 * effective[x] 1..1
 * dosage.rate[x] 0..0
 * dosage.dose.value 1..1
-* dosage.dose.system 1..1
 * dosage.dose.system = "http://unitsofmeasure.org"
-* dosage.dose.code 1..1
 * extension contains SystemEntry named entry 0..1
 
 Profile: InfusionWaste

@@ -151,7 +151,7 @@ Extension: Note
 Id: note
 Title: "Note"
 Description: "NTE-3 of a resource that has no note of its own in R4."
-Context: DiagnosticReport, QuestionnaireResponse, ClinicalImpression.finding
+Context: DiagnosticReport, QuestionnaireResponse, QuestionnaireResponse.item, ClinicalImpression, ClinicalImpression.finding, Patient
 * value[x] 1..1
 * value[x] only string
 
@@ -160,5 +160,13 @@ Id: mar-action
 Title: "Action of the eMAR"
 Description: "What the eMAR called the event that an administration comes from (New Bag, Rate Change, ...): our code for it, and its own word."
 Context: MedicationAdministration
+* value[x] 1..1
+* value[x] only CodeableConcept
+
+Extension: AllergenType
+Id: allergen-type
+Title: "Type of the allergen"
+Description: "The allergen type as told (AL1-2, HL7 table 0127), which category says only in part."
+Context: AllergyIntolerance
 * value[x] 1..1
 * value[x] only CodeableConcept

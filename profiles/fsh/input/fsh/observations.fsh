@@ -108,9 +108,7 @@ Title: "Pain"
 Description: "A pain score, 0 to 10."
 * insert Observed
 * code from https://ketafhir.org/fhir/ValueSet/infusion-pain-code (extensible)
-* category = $category#survey
-* value[x] only Quantity
-* valueQuantity.value 1..1
+* category 1..*
 
 Profile: InfusionSedation
 Parent: Observation
@@ -137,3 +135,41 @@ Description: "What a pump or a nurse told as delivered: of a segment (partOf it)
 * insert Measured
 * code from https://ketafhir.org/fhir/ValueSet/infusion-delivered-code (extensible)
 * partOf only Reference(MedicationAdministration)
+
+Profile: InfusionObservation
+Parent: Observation
+Id: infusion-observation
+Title: "Other observation"
+Description: "What is of no kind that has a profile of its own, or is not told as its kind wants it (a unit that does not fit, no time): kept as sent."
+* insert Observed
+
+Profile: InfusionWasteAmount
+Parent: Observation
+Id: infusion-waste-amount
+Title: "Wasted amount or volume"
+Description: "How much was thrown away: part of the infusion, about the waste."
+* insert Published
+* insert Measured
+* code from https://ketafhir.org/fhir/ValueSet/infusion-waste-code (required)
+* status from InfusionWasteAmountStatus (required)
+* subject 1..1
+
+ValueSet: InfusionWasteAmountStatus
+Id: infusion-waste-amount-status
+Title: "Status of a wasted amount"
+Description: "Told, or withdrawn."
+* insert Published
+* http://hl7.org/fhir/observation-status#final
+* http://hl7.org/fhir/observation-status#entered-in-error
+
+Profile: InfusionReport
+Parent: DiagnosticReport
+Id: infusion-report
+Title: "Report"
+Description: "An OBR and the observations under it."
+* insert Published
+* insert Preserved
+* extension contains Note named note 0..*
+* subject 1..1
+* subject only Reference(Patient)
+* result only Reference(Observation)

@@ -9,11 +9,9 @@ Description: "The answers to a screening form, as sent. An answer that the form 
 * questionnaire ^short = "The form, where every question and answer is one of it"
 * subject 1..1
 * subject only Reference(Patient)
-* authored 1..1
-* item 1..*
 * item.item 0..0
 * item.answer ..1
-* item.extension contains ItemCode named item-code 0..1 and SubId named sub-id 0..1 and AnalysisTime named analysis-time 0..1 and Derived named derived 0..1 and PreservedField named preserved 0..*
+* item.extension contains ItemCode named item-code 0..1 and SubId named sub-id 0..1 and AnalysisTime named analysis-time 0..1 and Note named note 0..* and Derived named derived 0..1 and PreservedField named preserved 0..*
 
 Profile: ScreeningScore
 Parent: Observation
@@ -22,7 +20,6 @@ Title: "Screening score"
 Description: "The total of a form, or the risk level of a screener: as told, or worked out from a complete form (then tagged derived). Band and flags are components marked derived."
 * insert Observed
 * code from https://ketafhir.org/fhir/ValueSet/screening-score-code (extensible)
-* value[x] only Quantity or CodeableConcept or string
 * derivedFrom only Reference(ScreeningResponse)
 * component.extension contains Derived named derived 0..1
 * interpretation.extension contains Derived named derived 0..1
