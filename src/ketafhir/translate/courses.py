@@ -22,6 +22,7 @@ from ketafhir.translate.orders import request_reference
 from ketafhir.translate.writing import Writing
 
 DERIVED_END = EXTENSION + "derived-end"
+SEGMENT, BOLUS = f"{EXTENSION}infusion-segment", f"{EXTENSION}infusion-bolus"
 TYPE = "MedicationAdministration"
 ORDER_STATUS = "administration-order-status"
 STANDING = {"running": "running", "held": "held", "stopped": "discontinued", "completed": "completed"}
@@ -65,9 +66,8 @@ def codes_of(writing: Writing) -> dict[str, str]:
 def render_act(writing: Writing, course: Course, act: Act) -> Json:
     """The MedicationAdministration of one act, part of the infusion."""
     told = act.told
-    kind = "infusion-segment" if told.rate is not None else "bolus"
-    profile = EXTENSION + ("infusion-segment" if told.rate is not None else "infusion-bolus")
-    resource = writing.start(TYPE, told.key, profile, tags=(tag("keta." + kind),))
+    kind, profile = ("keta.infusion-segment", SEGMENT) if told.rate is not None else ("keta.bolus", BOLUS)
+    resource = writing.start(TYPE, told.key, profile, tags=(tag(kind),))
     shown = view(act)
     if told.refusal and act.state not in ("refused", "not-given"):
         shown.refusal = ()

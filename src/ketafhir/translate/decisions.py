@@ -106,7 +106,7 @@ def _read_rule(reading: Reading, result: Result, chosen: Result) -> Item:
 
 def render(writing: Writing, decision: Decision, told: list[Observation]) -> None:
     """The ClinicalImpression; the observations that support it are entries of their own."""
-    resource = writing.fill(writing.start(TYPE, decision.key, EXTENSION + "candidacy-decision"), decision, OBR, OBX)
+    resource = writing.fill(writing.start(TYPE, decision.key, f"{EXTENSION}candidacy-decision"), decision, OBR, OBX)
     resource.setdefault("status", "completed")
     resource["subject"] = writing.patient(decision.patient)
     visit = writing.visit(decision.visit)

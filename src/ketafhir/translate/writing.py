@@ -242,7 +242,7 @@ def _location(value: Place, writing: Writing) -> Described:
 
 def _device(value: Device, writing: Writing) -> Described:
     identifier = value.identifier
-    json = writing.start("Device", identifier.key, EXTENSION + "infusion-pump")
+    json = writing.start("Device", identifier.key, f"{EXTENSION}infusion-pump")
     json["identifier"] = [identifier_json(identifier)]
     return json, {"reference": urn(json["id"]), "display": identifier.value}
 
