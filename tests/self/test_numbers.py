@@ -1,0 +1,39 @@
+"""The numbers of the README are those of the tables. DOCS_UPDATE=1 writes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "readme_numbers.py"
+
+
+@pytest.fixture(scope="module")
+def numbers() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme_numbers", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_numbers_are_current(numbers: ModuleType) -> None:
+    if os.environ.get("DOCS_UPDATE"):
+        numbers.write()
+    assert numbers.written() == numbers.block(), (
+        "run DOCS_UPDATE=1 .venv/bin/python -m pytest tests/self/test_numbers.py"
+    )
+
+
+def test_they_count_what_they_say(numbers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers.block()
+    monkeypatch.setattr(numbers, "VERSIONS", ("2.5.1",))
+    monkeypatch.setattr(numbers, "READERS", {("RAS", "O17"): None})
+    assert "| message types | 1 | RAS^O17 |" in numbers.block()
+    assert "| versions | 1 | 2.5.1 |" in numbers.block()
+    assert before != numbers.block()
