@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import ssl
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 
-from ketafhir.config import PASSWORD_VARIABLE, TOKEN_VARIABLE, Config, FhirSettings, ListenerSettings, PeerSettings
+from ketafhir.config import (
+    Config,
+    ListenerSettings,
+    PeerSettings,
+)
+from ketafhir.delivering import Delivering, working
 from ketafhir.errors import StoreError, Transient
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import Address
@@ -31,15 +33,9 @@ from ketafhir.service.legs import Legs
 from ketafhir.service.processes import Processes
 from ketafhir.service.receiver import Receiver
 from ketafhir.service.together import Together
-from ketafhir.service.translating import FHIR
 from ketafhir.store.opening import is_url, open_store
 from ketafhir.store.protocol import Store
 from ketafhir.store.states import RECEIVED
-from ketafhir.sync.client import Timeouts
-from ketafhir.sync.opening import Access, open_client
-from ketafhir.sync.retry import RetryPolicy
-from ketafhir.sync.signin import SmartClient
-from ketafhir.sync.worker import Worker
 from ketafhir.translate import settings as translate_settings
 
 _REVIEW_SECONDS = 1.0  # between two looks for messages to translate again
@@ -61,7 +57,7 @@ class App:
         self._thread = ThreadPoolExecutor(1, "ketafhir-intake")
         self._stack = contextlib.AsyncExitStack()
         self.store: Store
-        self.worker: Worker | None = None
+        self.worker: Delivering | None = None
         self.intake: Intake
 
     @property
@@ -85,7 +81,8 @@ class App:
             if not is_url(place) and not self.store.occupy("service"):
                 raise StoreError(f"the store {place} is served by another process: stop that, or name another store")
             await self._start_delivering(stack)
-            self.intake = Intake(self.store, channels, self._config.policy.order)
+            forwards = {one.name: one.forward for one in self._config.receivers}
+            self.intake = Intake(self.store, channels, self._config.policy.order, forwards)
             self._together = Together(self.intake, self._thread)
             self._legs = Legs(self.store)
             stack.push_async_callback(self._close_intake)
@@ -136,7 +133,7 @@ class App:
             self._processes.start()
             stack.push_async_callback(self._processes.stop)
         else:
-            self.worker = await stack.enter_async_context(_working(self._config, self.store, 1))
+            self.worker = await stack.enter_async_context(working(self._config, self.store, 1))
 
     async def _listen(self, listener: ListenerSettings, channel: Channel) -> None:
         limits = self._config.limits
@@ -184,80 +181,6 @@ class App:
         await asyncio.to_thread(self.store.close)
 
 
-def _access(fhir: FhirSettings) -> Access:
-    smart = None
-    if fhir.key_file is not None:
-        smart = SmartClient(fhir.client_id, fhir.key_file, fhir.scope, fhir.key_id, fhir.token_url, fhir.origins)
-    return Access(
-        fhir.url,
-        fhir.auth,
-        fhir.token_file,
-        _given(TOKEN_VARIABLE),
-        fhir.username,
-        fhir.password_file,
-        _given(PASSWORD_VARIABLE),
-        smart,
-        fhir.tls_ca,
-        fhir.tls_cert,
-        fhir.tls_key,
-        Timeouts(fhir.connect_timeout, fhir.read_timeout, fhir.write_timeout, total=fhir.total_timeout),
-        max(16, 2 * fhir.parallel),
-    )
-
-
-def _given(variable: str) -> str | None:
-    return variable if os.environ.get(variable) else None
-
-
-@contextlib.asynccontextmanager
-async def _working(config: Config, store: Store, number: int) -> AsyncIterator[Worker]:
-    """A worker that delivers until the block ends, and then ends what is under way."""
-    fhir, delivery = config.fhir, config.delivery
-    client = open_client(_access(fhir))
-    policy = RetryPolicy(
-        first=delivery.wait,
-        longest=delivery.longest_wait,
-        patience=delivery.attempts,
-        parked=delivery.parked_wait,
-        rejections=delivery.rejections,
-        limit=delivery.limit,
-    )
-    name = f"{socket.gethostname()}/{number}"
-    lease = max(180.0, 2 * fhir.total_timeout)
-    worker = Worker(
-        store, client, FHIR, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy, write=fhir.write
-    )
-    running = asyncio.create_task(worker.run(), name="worker")
-    running.add_done_callback(_ended)
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await asyncio.wait([running])
-        await client.aclose()
-
-
-async def deliver(config: Config, number: int, stopping: asyncio.Event) -> None:
-    """Worker process `number`, beside one that listens: standard input wakes it, and its end ends it."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    store = await asyncio.to_thread(open_store, config.store.place)
-    try:
-        async with _working(config, store, number) as worker:
-
-            async def listen() -> None:
-                while await reader.read(1024):
-                    worker.wake()
-                stopping.set()
-
-            listening = asyncio.create_task(listen())
-            await stopping.wait()
-            listening.cancel()
-    finally:
-        await asyncio.to_thread(store.close)
-
-
 def _rules(listener: ListenerSettings, settings: Sequence[PeerSettings]) -> list[PeerRule]:
     found = [
         PeerRule(
@@ -294,9 +217,3 @@ def _channel(listener: ListenerSettings, config: Config) -> Channel:
     return Channel(
         listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset, acks=listener.acks
     )
-
-
-def _ended(worker: asyncio.Task[None]) -> None:
-    error = None if worker.cancelled() else worker.exception()
-    if error is not None:
-        _log.critical("nothing is delivered any more: %s; restart the service", type(error).__name__)

@@ -71,7 +71,7 @@ async def _deliver(config: Config, number: int) -> None:
     import asyncio
     import signal
 
-    from ketafhir.app import deliver
+    from ketafhir.delivering import deliver
 
     stopping = asyncio.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

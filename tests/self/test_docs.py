@@ -139,6 +139,7 @@ def test_every_setting_is_documented() -> None:
     told = {cells[0].strip("`") for cells in table_cells(DOCS / "operate.md")}
     known = {f"[[listener]] {one.name}" for one in fields(config.ListenerSettings)}
     known |= {f"[[peer]] {one.name}" for one in fields(config.PeerSettings)}
+    known |= {f"[[receiver]] {one.name}" for one in fields(config.ReceiverSettings)}
     for key, kind in config.SECTIONS.items():
         known |= {f"[{key}] {one.name}" for one in fields(kind)}
     assert {one for one in told if one.startswith("[")} == known | {"[authorities] NAME", "[authorities] default"}
@@ -154,7 +155,7 @@ def test_every_setting_of_a_site_is_documented() -> None:
 
 def test_every_setting_is_in_the_example() -> None:
     text = config.example()
-    kinds = (config.ListenerSettings, config.PeerSettings, *config.SECTIONS.values())
+    kinds = (config.ListenerSettings, config.PeerSettings, config.ReceiverSettings, *config.SECTIONS.values())
     missing = [one.name for kind in kinds for one in fields(kind)
                if not re.search(rf"^(# )?{one.name} = ", text, re.MULTILINE)]  # fmt: skip
     assert missing == []

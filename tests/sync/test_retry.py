@@ -74,7 +74,7 @@ def test_two_resources_of_one_identity_are_for_a_person() -> None:
 
 
 def test_every_disposition_goes_somewhere() -> None:
-    assert {after(disposition).state for disposition in Disposition} == {"done", "queued", "parked"}
+    assert {after(disposition).state for disposition in Disposition} == {"done", "queued", "parked", "dead"}
 
 
 def test_chance_spreads_the_upper_half() -> None:

@@ -18,10 +18,11 @@ from ketafhir.errors import Permanent, StoreError, Transient
 from ketafhir.store.protocol import Inbound, NewDelivery, Result
 from ketafhir.store.rows import DeliveryRow
 from ketafhir.store.sqlite import SqliteStore
-from ketafhir.sync import worker as worker_module
+from ketafhir.sync import courier
 from ketafhir.sync.client import FhirClient
+from ketafhir.sync.courier import MAX_RACES, FhirCourier
 from ketafhir.sync.retry import RetryPolicy
-from ketafhir.sync.worker import MAX_RACES, Worker
+from ketafhir.sync.worker import Worker
 
 A, B, C = (f"Observation/0b6f3c7e-1111-5222-8333-44445555666{number}" for number in range(3))
 QUICK = RetryPolicy(first=0.01, longest=0.02, parked=0.01)
@@ -30,7 +31,7 @@ CANARY = "ZZCANARY"
 
 @pytest.fixture(autouse=True)
 def _no_long_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_RACE_WAIT", 0.0001)
+    monkeypatch.setattr(courier, "_RACE_WAIT", 0.0001)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def delivery(store: SqliteStore, message_id: int) -> DeliveryRow:
 async def working(store: SqliteStore, transport: httpx.AsyncBaseTransport, **more: Any) -> AsyncIterator[Worker]:
     client = FhirClient(BASE, transport=transport)
     settings: dict[str, Any] = {"policy": QUICK, "poll_seconds": 0.02, "chance": lambda: 0.5} | more
-    worker = Worker(store, client, "fhir", **settings)
+    worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", **settings)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -381,7 +382,7 @@ def test_what_was_cut_off_is_taken_up_by_the_next_of_that_name(store: SqliteStor
 
     async def killed() -> None:
         client = FhirClient(BASE, transport=httpx.MockTransport(never))
-        worker = Worker(store, client, "fhir", name="w")
+        worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", name="w")
         task = asyncio.create_task(worker.run())
         await begun.wait()
         task.cancel()
@@ -408,7 +409,7 @@ def test_stopped_in_mid_claim_gives_back(store: SqliteStore, sink: FhirSink, mon
 
     async def scenario() -> None:
         client = FhirClient(BASE, transport=sink.transport)
-        worker = Worker(store, client, "fhir", poll_seconds=0.02)
+        worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", poll_seconds=0.02)
         stop.append(lambda: setattr(worker, "_stopping", True))
         await worker.run()
         await client.aclose()

@@ -17,6 +17,7 @@ from ketafhir.errors import Permanent
 from ketafhir.store.protocol import Inbound, NewDelivery, Result
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.sync.client import FhirClient
+from ketafhir.sync.courier import FhirCourier
 from ketafhir.sync.worker import Worker
 
 pytestmark = pytest.mark.hapi
@@ -92,7 +93,7 @@ def with_client(url: str, work: Callable[[FhirClient], Any]) -> Any:
 
 def drain(store: SqliteStore, url: str) -> None:
     async def work(client: FhirClient) -> None:
-        worker = Worker(store, client, "fhir", poll_seconds=0.05)
+        worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", poll_seconds=0.05)
         task = asyncio.create_task(worker.run())
         try:
             await worker.drain(30)

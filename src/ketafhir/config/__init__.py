@@ -25,6 +25,7 @@ from ketafhir.config.sections import (
     ListenerSettings,
     PeerSettings,
     PolicySettings,
+    ReceiverSettings,
     StoreSettings,
 )
 from ketafhir.errors import ConfigError
@@ -40,6 +41,7 @@ __all__ = [
     "ListenerSettings",
     "PeerSettings",
     "PolicySettings",
+    "ReceiverSettings",
     "StoreSettings",
     "example",
     "find",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ketafhir.config.kinds import KINDS, typed
-from ketafhir.config.sections import SECTIONS, Config, ListenerSettings, PeerSettings
+from ketafhir.config.sections import SECTIONS, Config, ListenerSettings, PeerSettings, ReceiverSettings
 from ketafhir.errors import ConfigError
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
@@ -25,7 +25,7 @@ class Loader:
         self.name, self.folder, self.environment = name, folder, environment
 
     def config(self, tree: dict[str, Any]) -> Config:
-        known = {"listener", "peer", "authorities", *SECTIONS}
+        known = {"listener", "peer", "receiver", "authorities", *SECTIONS}
         self._known(tree, known, "section")
         self._no_password(tree)
         overrides = self._overrides()
@@ -35,9 +35,8 @@ class Loader:
         }
         authorities, default = self._authorities(tree.get("authorities", {}))
         listeners = self._listeners(tree)
-        config = Config(
-            listeners, authorities, default, **parts, peers=self._peers(tree, {one.name for one in listeners})
-        )
+        peers = self._peers(tree, {one.name for one in listeners})
+        config = Config(listeners, authorities, default, **parts, peers=peers, receivers=self._receivers(tree))
         self._check(config)
         return config
 
@@ -126,6 +125,28 @@ class Loader:
             self._addresses(peer.addresses, f"{place} addresses")
             self._acks(peer.acks, place)
             found.append(peer)
+        return tuple(found)
+
+    def _receivers(self, tree: dict[str, Any]) -> tuple[ReceiverSettings, ...]:
+        tables = tree.get("receiver", [])
+        if not isinstance(tables, list):
+            raise self.error("receivers are written as [[receiver]], one section each")
+        found: list[ReceiverSettings] = []
+        for number, table in enumerate(tables, start=1):
+            place = f"[[receiver]] {number}" if len(tables) > 1 else "[[receiver]]"
+            one = self._section(ReceiverSettings, table, place)
+            if not one.name or one.name == "fhir" or one.name in [other.name for other in found]:
+                raise self.error(f"{place} needs a name of its own, which is not fhir")
+            if not one.address.startswith(("mllp://", "mllps://")):
+                raise self.error(f"{place} address is mllp://HOST:PORT or mllps://HOST:PORT, not {one.address!r}")
+            if not one.forward:
+                raise self.error(f'{place} forward names the message types that go there, as "ADT" or "ADT^A40"')
+            for key in ("on_error", "on_reject", "on_silence"):
+                if getattr(one, key) not in ("retry", "hold", "dead"):
+                    raise self.error(f'{place} {key} is "retry", "hold" or "dead", not {getattr(one, key)!r}')
+            if one.connections < 1 or one.reply_timeout <= 0:
+                raise self.error(f"{place} connections are at least 1, and reply_timeout is above 0")
+            found.append(one)
         return tuple(found)
 
     def _addresses(self, texts: tuple[str, ...], place: str) -> None:

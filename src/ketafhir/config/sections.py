@@ -46,6 +46,26 @@ class PeerSettings:
 
 
 @dataclass(slots=True, frozen=True)
+class ReceiverSettings:
+    """Another HL7v2 system that gets messages as they came. `forward` are their types, as "ADT" or "ADT^A40".
+
+    `on_error` (AE, CE), `on_reject` (AR, CR) and `on_silence` are "retry", "hold" or "dead" (`sync.hl7_courier`).
+    """
+
+    name: str = ""
+    address: str = ""
+    forward: tuple[str, ...] = ()
+    connections: int = 1
+    reply_timeout: float = 30.0
+    on_error: str = "retry"
+    on_reject: str = "dead"
+    on_silence: str = "retry"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class FhirSettings:
     """The FHIR server. `parallel`: how many patients are written at a time. Times in seconds.
 
@@ -134,6 +154,7 @@ class Config:
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
     peers: tuple[PeerSettings, ...] = ()
+    receivers: tuple[ReceiverSettings, ...] = ()
 
 
 SECTIONS: dict[str, Any] = {

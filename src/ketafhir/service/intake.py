@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from ketafhir.errors import Issue, Refused, StoreError
 from ketafhir.hl7v2.choreography import Outcome, choreography
+from ketafhir.hl7v2.er7 import Message
 from ketafhir.service import translating
 from ketafhir.service.admission import admit, by_header, supported
 from ketafhir.service.arrivals import Answered, Arrival, Arrived, Channel
@@ -33,7 +34,15 @@ _log = logging.getLogger("ketafhir.service")
 class Intake:
     """Takes messages of all listeners; `counts` tells how many came to what."""
 
-    def __init__(self, store: Store, channels: Mapping[str, Channel], order: str = "patient") -> None:
+    def __init__(
+        self,
+        store: Store,
+        channels: Mapping[str, Channel],
+        order: str = "patient",
+        forwards: Mapping[str, Sequence[str]] = {},
+    ) -> None:
+        """`forwards`: by the name of a receiver the types of message that go there as they came."""
+        self._forwards = forwards
         self._store = store
         self._order = order
         self._channels = channels
@@ -233,15 +242,24 @@ class Intake:
             assert refusal is not None
             return translating.refused(refusal, _told(refusal), noted)
         if not supported(message):
-            return translating.kept(message, noted)
+            return self._forwarded(arrived, message, translating.kept(message, noted))
         try:
-            return translating.translated(message, arrived.channel.settings, self._histories, noted, self._order)
+            verdict = translating.translated(message, arrived.channel.settings, self._histories, noted, self._order)
+            return self._forwarded(arrived, message, verdict)
         except Refused as error:
             return translating.refused(error, _told(error), noted)
         except StoreError:
             raise
         except Exception as error:
             return _fault(error)
+
+    def _forwarded(self, arrived: Arrived, message: Message, verdict: Verdict) -> Verdict:
+        """With what goes on to other receivers."""
+        types = {message.code, f"{message.code}^{message.event}"}
+        names = [name for name, taken in self._forwards.items() if types & set(taken)]
+        if names:
+            verdict.result = translating.forwarded(verdict, message, arrived.raw, names)
+        return verdict
 
     def _codes(self, arrived: Arrived, told: Outcome) -> tuple[str | None, str | None]:
         """MSA-1 of the first answer, and of the application answer of enhanced mode."""

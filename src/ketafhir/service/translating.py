@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 
@@ -63,6 +63,13 @@ def _wider(message: Message, order: str) -> tuple[str, ...]:
     if order == "sender":
         return ("sender " + "|".join(message.sender),)
     return ("all",) if order == "all" else ()
+
+
+def forwarded(verdict: Verdict, message: Message, raw: bytes, names: Sequence[str]) -> Result:
+    """The result, with the message as it came for other receivers: in the order of its patients, else of its sender."""
+    partitions = verdict.history.patients_known if verdict.history is not None else _wider(message, "sender")
+    more = [NewDelivery(name, partitions, raw) for name in names]
+    return replace(verdict.result, deliveries=(*verdict.result.deliveries, *more))
 
 
 def kept(message: Message, noted: Sequence[Issue]) -> Verdict:

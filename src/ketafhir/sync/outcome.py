@@ -34,13 +34,17 @@ class Disposition(StrEnum):
     IDENTITY = "identity"  # several resources match one identity: only a person can tell
     TOO_LARGE = "too-large"
     UNAUTHORIZED = "unauthorized"
+    FINAL = "final"  # turned down for good
+    HELD = "held"  # a person is to look at it
     MISCONFIGURED = "misconfigured"  # no FHIR server answers at this address
 
 
 _D = Disposition
 
 PAUSES_DESTINATION = frozenset({_D.UNSENT, _D.UNAVAILABLE, _D.THROTTLED, _D.UNAUTHORIZED, _D.MISCONFIGURED})
-_PERMANENT = frozenset({_D.REJECTED, _D.IDENTITY, _D.TOO_LARGE, _D.GONE, _D.UNAUTHORIZED, _D.MISCONFIGURED})
+_PERMANENT = frozenset(
+    {_D.REJECTED, _D.FINAL, _D.HELD, _D.IDENTITY, _D.TOO_LARGE, _D.GONE, _D.UNAUTHORIZED, _D.MISCONFIGURED}
+)
 
 # The code of the standard (issue-type), and what HAPI says for a conditional create and update.
 _SEVERAL_MATCH = ("multiple-matches", "because this search matched", "Multiple resources match")

@@ -4,7 +4,8 @@
     the destination's fault (unsent, 401) waits, not counted; the destination is left alone meanwhile
     transient, ambiguous, conflict        waits, longer each time; parked after `patience` attempts; then dead
     rejected, gone, too large             parked and tried again, since others may mend it; then dead
-    two resources match one identity      parked until an operator acts
+    two resources match one identity, held  parked until an operator acts
+    final (AR of a receiver)              dead
 
 What waits or is parked holds its partition (its patient), never the destination.
 """
@@ -56,7 +57,9 @@ def _failed(
     outcome: Outcome, attempts: int, rejections: int, policy: RetryPolicy, now: float, chance: Callable[[], float]
 ) -> Settlement:
     kind, status = outcome.disposition.value, str(outcome.status or "")
-    if outcome.disposition is Disposition.IDENTITY:
+    if outcome.disposition is Disposition.FINAL:
+        return dead(outcome.text, kind=kind, status=status)
+    if outcome.disposition in (Disposition.IDENTITY, Disposition.HELD):
         return park(outcome.text, None, kind=kind, status=status)
     if outcome.disposition in (Disposition.REJECTED, Disposition.GONE, Disposition.TOO_LARGE):
         if rejections + 1 >= policy.rejections:

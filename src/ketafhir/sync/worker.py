@@ -1,6 +1,6 @@
-"""Carries deliveries from the store to a FHIR server: claim, mark in flight, post, check each entry, settle.
+"""Carries deliveries from the store to a destination: claim, mark in flight, send, judge the answer, settle.
 
-Nothing is retried in memory but a lost race for a version, at most five times: every other wait is a row in
+Nothing is retried in memory (but a lost race for a version, `sync.courier`): every other wait is a row in
 the store that anybody can see, and that survives this process. What is repeated because its outcome was not
 known does no harm, since every write is idempotent.
 """
@@ -14,18 +14,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ketafhir.errors import Permanent, Refused, StoreError, TransferError, Transient
+from ketafhir.errors import Permanent, Refused, StoreError, Transient
 from ketafhir.store.protocol import Delivery, LeaseLost, Settlement, Store, dead, park
 from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
-from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.circuit import Circuit
-from ketafhir.sync.client import FhirClient, TransactionResult
-from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.sync.courier import Courier
+from ketafhir.sync.outcome import Disposition
 from ketafhir.sync.retry import RetryPolicy, settlement
-from ketafhir.sync.writing import Writer
 
-MAX_RACES = 5
-_RACE_WAIT = 0.05  # seconds, doubled each time
 _DRAIN_POLL = 0.02
 
 _log = logging.getLogger("ketafhir.sync")
@@ -36,13 +32,13 @@ class Worker:
     """Serves one destination, up to `parallel` patients at a time.
 
     `name` is this worker's own across restarts: what a dead process of that name held is taken back at the
-    start. `write` is the mode of `sync.writing`. The lease must outlive the longest request. Store calls are made in threads.
+    start. The lease must outlive the longest request. Store calls are made in threads.
     """
 
     def __init__(
         self,
         store: Store,
-        client: FhirClient,
+        courier: Courier,
         destination: str,
         *,
         name: str = "worker",
@@ -50,13 +46,11 @@ class Worker:
         poll_seconds: float = 1.0,
         lease_seconds: float = 180.0,
         policy: RetryPolicy | None = None,
-        write: str = "transaction",
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._client = client
-        self._writer = Writer(client, write)
+        self._courier = courier
         self._destination = destination
         self._name = name
         self._parallel = parallel
@@ -175,12 +169,13 @@ class Worker:
             _log.error("delivery %d is left to its lease: %s", delivery.id, error)
 
     async def _attempted(self, delivery: Delivery) -> Settlement:
+        async def begin() -> None:
+            await asyncio.to_thread(self._store.mark_inflight, delivery, self._lease)
+
         try:
-            outgoing = Outgoing(delivery.payload)
+            result = await self._courier.carry(delivery, begin)
         except Refused as error:
             return dead(f"never sent: {error.issues[0].code}", kind=Disposition.REJECTED.value)
-        try:
-            result = await self._transaction(delivery, outgoing)
         except StoreError:
             raise
         except Exception as error:
@@ -202,32 +197,6 @@ class Worker:
         await asyncio.to_thread(self._store.settle, delivery, ending)
         if ending.state in (PARKED, DEAD):
             _log.warning("message %d is %s: %s", delivery.message_id, ending.state, ending.reason)
-
-    async def _transaction(self, delivery: Delivery, outgoing: Outgoing) -> TransactionResult:
-        """Posts it, and again with the versions read anew for as long as others write first."""
-        store, destination = self._store, self._destination
-        versions = await asyncio.to_thread(store.versions_of, destination, outgoing.references)
-        for race in range(MAX_RACES + 1):
-            await asyncio.to_thread(store.mark_inflight, delivery, self._lease)
-            result = await self._writer.write(outgoing, versions)
-            if not _lost_a_race(result.outcome, versions) or race == MAX_RACES:
-                break
-            await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))
-            try:
-                current = {reference: await self._client.version(reference) for reference in versions}
-            except TransferError as error:
-                # Whether the server is there is for the next attempt to find out.
-                return TransactionResult(Outcome(Disposition.TRANSIENT, str(error)), [], {})
-            await asyncio.to_thread(store.learn_versions, destination, current)
-            versions = {reference: etag for reference, etag in current.items() if etag is not None}
-        return result
-
-
-def _lost_a_race(outcome: Outcome, versions: dict[str, str]) -> bool:
-    """A conflict; or something is gone whose version we thought we knew."""
-    if outcome.disposition is Disposition.CONFLICT:
-        return True
-    return outcome.disposition is Disposition.GONE and bool(versions)
 
 
 async def _at_most(event: asyncio.Event, seconds: float) -> None:

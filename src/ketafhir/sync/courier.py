@@ -1,0 +1,88 @@
+"""What a worker carries deliveries by: one class for each kind of destination."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ketafhir.errors import TransferError
+from ketafhir.store.protocol import Delivery, Store
+from ketafhir.sync.bundle import Outgoing
+from ketafhir.sync.client import FhirClient, TransactionResult
+from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.sync.writing import Writer
+
+MAX_RACES = 5
+_RACE_WAIT = 0.05  # seconds, doubled each time
+
+Begin: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True, frozen=True)
+class Carried:
+    """How an attempt ended; `versions` are those of the resources that were written, whatever the outcome."""
+
+    outcome: Outcome
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Courier(Protocol):
+    """Carries payloads to one destination."""
+
+    async def carry(self, delivery: Delivery, begin: Begin) -> Carried:
+        """One attempt. `begin` is awaited right before anything is sent: from then on it may have been done.
+
+        Raises Refused for a payload that can never be sent.
+        """
+
+
+class FhirCourier:
+    """To a FHIR server. `mode` is that of `sync.writing`.
+
+    Nothing is retried here but a lost race for a version, at most five times.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        client: FhirClient,
+        destination: str,
+        mode: str = "transaction",
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._writer = Writer(client, mode)
+        self._destination = destination
+        self._chance = chance
+
+    async def carry(self, delivery: Delivery, begin: Begin) -> Carried:
+        """Writes it, and again with the versions read anew for as long as others write first."""
+        outgoing = Outgoing(delivery.payload)
+        store, destination = self._store, self._destination
+        versions = await asyncio.to_thread(store.versions_of, destination, outgoing.references)
+        result = TransactionResult(Outcome(Disposition.UNSENT), [], {})
+        for race in range(MAX_RACES + 1):
+            await begin()
+            result = await self._writer.write(outgoing, versions)
+            if not _lost_a_race(result.outcome, versions) or race == MAX_RACES:
+                break
+            await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))
+            try:
+                current = {reference: await self._client.version(reference) for reference in versions}
+            except TransferError as error:
+                # Whether the server is there is for the next attempt to find out.
+                return Carried(Outcome(Disposition.TRANSIENT, str(error)))
+            await asyncio.to_thread(store.learn_versions, destination, current)
+            versions = {reference: etag for reference, etag in current.items() if etag is not None}
+        return Carried(result.outcome, result.versions)
+
+
+def _lost_a_race(outcome: Outcome, versions: Mapping[str, str]) -> bool:
+    """A conflict; or something is gone whose version we thought we knew."""
+    if outcome.disposition is Disposition.CONFLICT:
+        return True
+    return outcome.disposition is Disposition.GONE and bool(versions)

@@ -1,0 +1,35 @@
+"""Messages that go on to another receiver as they came."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from service_peers import Peer, adt, config, er7, fhir_sink, header, heart_rate, running
+
+from ketafhir.config import ReceiverSettings
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_what_is_taken_goes_on_byte_for_byte_and_what_is_refused_does_not(tmp_path: Path) -> None:
+    """The receiver is a second ketafhir."""
+    kept = er7(header("M3", "SIU^S12^SIU_S12"), "PID|1||SYN-1^^^WILLOW^MR||Doe^Jo")
+    with fhir_sink() as sink, running(config(tmp_path / "other.db", sink.url)) as other:
+        receiver = ReceiverSettings("archive", f"mllp://127.0.0.1:{other.port}", ("ADT", "SIU^S12"))
+        with running(replace(config(tmp_path / "s.db", sink.url), receivers=(receiver,))) as service:
+            with service.peer() as peer:
+                codes = [peer.send(one).code for one in (adt("M1"), heart_rate("M2"), kept, adt("M4", number=""))]
+                assert codes == ["AA", "AA", "AA", "AE"]
+            service.drain()
+            deliveries = [
+                (row.destination, row.state)
+                for number in range(1, 5)
+                for row in service.app.store.show(number).deliveries
+            ]
+        assert deliveries == [("fhir", "done"), ("archive", "done"), ("fhir", "done"), ("archive", "done")]
+        assert [other.app.store.show(number).raw for number in (1, 2)] == [adt("M1"), kept]
+        assert other.app.intake.counts["received"] == 2
+        with Peer(other.port) as peer:
+            assert peer.send(adt("M1")).code == "AA"
