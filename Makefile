@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup java node postgresql demo run test test-all reliability check bench profiles wheel clean
+.PHONY: help setup java node postgresql demo run test test-all reliability check bench profiles package wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: setup ## speed beside the peers, as CPU ratios from one run
 
 profiles: setup java node ## compile profiles/fsh into profiles/definitions and checks.json
 	@scripts/profiles.sh $(BIN) profiles
+
+package: setup ## write the FHIR NPM package of the profiles into dist/
+	@$(BIN)/ketafhir profiles package --out dist
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "hapi": set(),
     "mapping": {"therapy", "hl7v2", "fhir"},
     "translate": {"therapy", "hl7v2", "fhir", "mapping"},
-    "profiles": {"fhir", "mapping", "translate", "__init__"},
+    "profiles": {"fhir", "mapping", "translate", "sync", "__init__"},
     "explain": {"therapy", "hl7v2", "fhir", "mapping", "translate"},
     "sync": {"store", "fhir", "mllp"},
     "config": {"hl7v2"},

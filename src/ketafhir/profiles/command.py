@@ -1,4 +1,4 @@
-"""`ketafhir profiles terminology|checks`: what is made from the mapping tables, and from the compiled definitions."""
+"""`ketafhir profiles install|package|terminology|checks`: the FHIR package, onto a server or into a file, and its parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="terminology|checks")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="install|package|terminology|checks")
+    onto = verbs.add_parser(
+        "install", help="put the profiles and all they need on a FHIR server; again changes nothing"
+    )
+    onto.add_argument("--server", metavar="URL", required=True, help="the base URL of the server")
+    packed = verbs.add_parser("package", help="write the FHIR NPM package")
+    packed.add_argument("--out", metavar="DIR", default="dist", help="default: dist")
     made = verbs.add_parser("terminology", help="write what the package takes from the mapping tables")
     made.add_argument("--out", metavar="DIR", required=True, help="one file each in this folder")
     checks = verbs.add_parser("checks", help="write what a check of resources needs of the definitions, in short")
@@ -19,7 +25,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; gives the exit code."""
-    return _checks(args) if args.verb == "checks" else _terminology(Path(args.out))
+    verbs = {"install": _install, "package": _package, "terminology": _terminology, "checks": _checks}
+    return verbs[args.verb](args)
+
+
+def _install(args: argparse.Namespace) -> int:
+    import asyncio
+    import os
+    import sys
+
+    from ketafhir.profiles.install import Installed, install
+    from ketafhir.sync.client import FhirClient
+
+    def progress(number: int, total: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{number} of {total}" + ("\n" if number == total else ""))
+
+    async def put() -> Installed:
+        client = FhirClient(args.server, token=os.environ.get("KETAFHIR_FHIR_TOKEN"))
+        try:
+            return await install(client, progress)
+        finally:
+            await client.aclose()
+
+    done = asyncio.run(put())
+    print(f"{done.written} resources written, {done.unchanged} stood there already")
+    return 0
+
+
+def _package(args: argparse.Namespace) -> int:
+    from ketafhir.profiles import package
+
+    print(package.write(Path(args.out)))
+    return 0
 
 
 def _checks(args: argparse.Namespace) -> int:
@@ -37,11 +75,12 @@ def _checks(args: argparse.Namespace) -> int:
     return 0
 
 
-def _terminology(folder: Path) -> int:
+def _terminology(args: argparse.Namespace) -> int:
     from ketafhir import __version__
     from ketafhir.fhir import json
     from ketafhir.profiles import terminology
 
+    folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for one in terminology.resources(__version__):

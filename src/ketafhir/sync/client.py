@@ -165,6 +165,21 @@ class FhirClient:
         response = await self._get(reference)
         return None if response is None else response.headers.get("etag")
 
+    async def validate(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        """The OperationOutcome of `Type/$validate` (FHIR R4, resource-operation-validate.html). Raises as `read`.
+
+        A server may answer what it cannot read at all with an error status and an OperationOutcome: that is an answer too.
+        """
+        url = f"{self.base_url}/{resource['resourceType']}/$validate"
+        outcome, response = await self._send(
+            "POST", url, content=json.dumps(resource), headers={"Content-Type": _FHIR_JSON}
+        )
+        if response is not None and response.status_code in (200, 400, 412, 422):
+            found = _loaded(response)
+            if found.get("resourceType") == "OperationOutcome":
+                return found
+        raise outcome.error()
+
     async def metadata(self) -> dict[str, Any]:
         """The CapabilityStatement. Raises as `read`."""
         return await self._resource("GET", f"{self.base_url}/metadata")

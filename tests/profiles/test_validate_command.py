@@ -1,0 +1,96 @@
+"""`ketafhir validate` and `ketafhir profiles package`."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.cases import ROOT
+from ketafhir.cli import main
+from ketafhir.profiles import package
+from ketafhir.translate.translation import to_fhir
+
+MESSAGE = (ROOT / "RAS_O17" / "waste-with-witness" / "in.hl7").read_bytes().split(b"MSH|")[1]
+
+
+def bundle() -> Any:
+    return json.loads(to_fhir(b"MSH|" + MESSAGE).json())
+
+
+def validate(capsysbinary: pytest.CaptureFixture[bytes], *words: str) -> tuple[int, list[dict[str, Any]]]:
+    status = main(["validate", *words])
+    outcome = json.loads(capsysbinary.readouterr().out)
+    assert outcome["resourceType"] == "OperationOutcome"
+    return status, outcome["issue"]
+
+
+def test_what_is_written_is_valid(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps(bundle()))
+    for depth in ("shape", "profile"):
+        status, issues = validate(capsysbinary, str(file), "--depth", depth)
+        assert (status, [one["severity"] for one in issues]) == (0, ["information"])
+
+
+def test_a_finding_names_place_profile_and_row(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    spoilt = bundle()
+    at, segment = next(
+        (number, one["resource"])
+        for number, one in enumerate(spoilt["entry"])
+        if "rateRatio" in one["resource"].get("dosage", {})
+    )
+    del segment["dosage"]["rateRatio"]["numerator"]["value"]
+    segment["status"] = "banana"
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps(spoilt))
+    status, issues = validate(capsysbinary, str(file))
+    assert status == 1
+    found = {one["expression"][0]: one["diagnostics"] for one in issues}
+    place = f"Bundle.entry[{at}].resource"
+    rate = found[f"{place}.dosage.rateRatio.numerator.value"]
+    assert "RXA_to_MedicationAdministration.csv" in rate
+    assert "[rate]" in rate
+    assert "StructureDefinition/infusion-segment" in rate
+    assert "banana" not in found
+    assert f"{place}.status" in found
+
+
+def test_many_resources_on_their_lines(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    file = tmp_path / "many.ndjson"
+    file.write_text("\n".join(json.dumps(one["resource"]) for one in bundle()["entry"]))
+    assert validate(capsysbinary, str(file))[0] == 0
+    file.write_text('{"resourceType":"Patient","name":"x"}\n{"resourceType":"Patient"}\n')
+    status, issues = validate(capsysbinary, str(file))
+    assert (status, issues[0]["expression"]) == (1, ["Patient.name"])
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[1]", '{"resourceType": 7}', '{"a": 1}'])
+def test_what_is_no_resource_is_told(text: str, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    status, issues = validate(capsysbinary, str(file))
+    assert (status, issues[0]["severity"]) == (1, "error")
+
+
+def test_the_depth_server_needs_a_server(tmp_path: Path) -> None:
+    assert main(["validate", "x.json", "--depth", "server"]) == 2
+    assert main(["validate", "x.json", "--depth", "shape", "--server", "http://127.0.0.1:1/fhir"]) == 2
+
+
+def test_the_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first, second = package.write(tmp_path / "a"), package.write(tmp_path / "b")
+    assert first.read_bytes() == second.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(first.read_bytes())) as archive:
+        names = archive.getnames()
+        manifest = json.loads(archive.extractfile("package/package.json").read())  # type: ignore[union-attr]
+        index = json.loads(archive.extractfile("package/.index.json").read())  # type: ignore[union-attr]
+    assert names[0] == "package/package.json"
+    assert manifest["fhirVersions"] == ["4.0.1"]
+    assert {f"package/{one['filename']}" for one in index["files"]} == set(names[2:])
+    assert "package/StructureDefinition-infusion-segment.json" in names
+    assert "package/CodeSystem-keta.json" in names
