@@ -41,4 +41,4 @@ def target_lines(line: Line) -> Iterator[tuple[str, bool]]:
     if line.why:
         yield line.why, bool(line.targets)
     elif not line.targets and line.fate:
-        yield line.fate, True
+        yield "null: what was told before is deleted" if line.text == '""' else line.fate, True
