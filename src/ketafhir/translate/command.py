@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the file to translate, or - for standard input")
     parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
     parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
+    parser.add_argument(
+        "--version", metavar="N", help="with --to hl7v2: the version written, 2.3 to 2.8.1 (default 2.5.1)"
+    )
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
     parser.add_argument("--rejects", metavar="FILE", help="write the messages that are refused (HL7v2)")
     parser.add_argument("--strict", action="store_true", help="also check HL7v2 conformance with hl7apy; errors refuse")
@@ -48,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     """Translate a file; gives the exit code."""
     from ketafhir.translate.outputs import Findings, Rejects, Report
 
-    if args.message and args.to != "hl7v2":
-        print("ketafhir translate: --message goes with --to hl7v2", file=sys.stderr)
+    if (args.message or args.version) and args.to != "hl7v2":
+        print("ketafhir translate: --message and --version go with --to hl7v2", file=sys.stderr)
         return 2
     issues = Findings()
     try:
@@ -162,7 +165,8 @@ def _from_fhir(run: _Run, data: bytes) -> bool:
     value = json.loads(data)
     taking = outgoing.take(value, settings)
     if args.to == "hl7v2":
-        out = "".join(outgoing.compose(outgoing.outbound(taking), settings, args.message)).encode()
+        made = outgoing.compose(outgoing.outbound(taking), settings, args.message)
+        out = "".join(outgoing.as_version(made, args.version, taking.c)).encode()
         if args.strict:
             _check_strict(out, taking.c.issues)
         _output().write(out)
@@ -233,7 +237,8 @@ def _write_last_state(run: _Run, session: Session, sender: tuple[str, str]) -> N
     from ketafhir.translate.provenance import event_of
 
     out = outgoing.Outbound(records, run.settings.context(), {"": sender}, event_of(records))
-    text = "".join(outgoing.compose(out, run.settings, run.args.message)).encode()
+    made = outgoing.compose(out, run.settings, run.args.message)
+    text = "".join(outgoing.as_version(made, run.args.version, out.c)).encode()
     if run.args.strict:
         _check_strict(text, out.c.issues)
     _output().write(text)

@@ -160,6 +160,25 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
     return messages
 
 
+def as_version(messages: list[str], version: str | None, c: Context) -> list[str]:
+    """The messages in a version of HL7 v2 (None: 2.5.1 as written); what it has no place for is warned of. Raises Refused."""
+    if version is None:
+        return messages
+    from ketafhir.hl7v2.versions import VERSIONS, convert
+
+    if version not in VERSIONS:
+        hint = f"written are {', '.join(VERSIONS)}"
+        raise Refused(
+            Issue("error", "version-unknown", "this version is not written", value=version, hint=hint, hl7="203")
+        )
+    found = []
+    for text in messages:
+        converted, issues = convert(text, version)
+        found.append(converted)
+        c.issues += [one for one in issues if one not in c.issues]
+    return found
+
+
 def courses_of(records: Records) -> list[Course]:
     """The infusions of the acts, in order of start."""
     told: dict[str, list[Any]] = {}
