@@ -62,8 +62,9 @@ class Service:
     def kill(self, worker: bool = False) -> None:
         """With -9: the process that listens, or one of its workers, which it starts again."""
         assert self.process is not None
-        if worker and (children := _children(self.process.pid)):
-            _signal(random.choice(children))
+        if worker:
+            if children := _children(self.process.pid):  # none in the moment before they are started again
+                _signal(random.choice(children))
             return
         self.port = 0
         self.process.kill()
