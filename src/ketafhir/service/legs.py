@@ -7,12 +7,15 @@ after all is not to be seen from here; its sender will ask again, and is answere
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
+from itertools import islice
 
 from ketafhir.errors import StoreError
 from ketafhir.service.arrivals import Answered
 from ketafhir.store.protocol import Leg, Store
 
+_TOGETHER = 256  # of one commit
 _log = logging.getLogger("ketafhir.service")
 
 
@@ -21,6 +24,7 @@ class Legs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._flushing = threading.Lock()
         self._noted: deque[tuple[int, Leg, bool]] = deque()
 
     def note(self, answered: Answered, delivered: bool) -> None:
@@ -29,13 +33,17 @@ class Legs:
             self._noted.extend((answered.message_id, leg, delivered) for leg in answered.legs)
 
     def flush(self) -> None:
-        """Write what was noted. A store that fails now gets the rest later."""
-        while self._noted:
-            message_id, leg, delivered = self._noted[0]
-            write = self._store.ack_delivered if delivered else self._store.ack_undelivered
-            try:
-                write(message_id, leg)
-            except StoreError as error:
-                _log.error("that message %d is answered is not stored: %s", message_id, error)
-                return
-            self._noted.popleft()
+        """Write what was noted, with one commit for many. A store that fails now gets the rest later."""
+        with self._flushing:  # one that was given up in mid-write, when the service ends, still runs in its thread
+            while self._noted:
+                some = list(islice(self._noted, _TOGETHER))
+                try:
+                    with self._store.batch():
+                        for message_id, leg, delivered in some:
+                            write = self._store.ack_delivered if delivered else self._store.ack_undelivered
+                            write(message_id, leg)
+                except StoreError as error:
+                    _log.error("that message %d is answered is not stored: %s", some[0][0], error)
+                    return
+                for _ in some:
+                    self._noted.popleft()
