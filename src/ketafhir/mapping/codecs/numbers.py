@@ -65,7 +65,8 @@ def number_of(json: Any) -> Decimal:
 def read_unit(text: str) -> tuple[units.Unit | None, str, str]:
     """The unit of a CWE (or bare text): (the unit or None, its display where it differs, the text as sent).
 
-    Of the two triplets of a CWE the one that is UCUM counts, whichever stands first (IHE PCD sends both orders).
+    Of the two triplets of a CWE the one that is UCUM counts, whichever stands first (IHE PCD sends both orders); two that say
+    different units say none.
     """
     if "^" not in text:
         sent = unescape(text)
@@ -74,14 +75,15 @@ def read_unit(text: str) -> tuple[units.Unit | None, str, str]:
     parts = [unescape(part) for part in text.split("^")] + [""] * 6
     triplets = [(parts[0], parts[1], parts[2]), (parts[3], parts[4], parts[5])]
     triplets.sort(key=lambda one: one[2] not in ("UCUM", ""))
+    known: list[tuple[units.Unit, str, str]] = []
     for code, display, _ in triplets:
-        found = units.find(code) if code else None
-        if found is None and display:
-            found = units.find(display)
+        found = (units.find(code) if code else None) or (units.find(display) if display else None)
         if found:
             shown = display or code
-            return found, shown if shown != found.ucum else "", code or display
-    return None, "", next((part for part in parts if part), "")
+            known.append((found, shown if shown != found.ucum else "", code or display))
+    if known and all(one[0].ucum == known[0][0].ucum for one in known):
+        return known[0]
+    return None, "", next((part for part in parts if part), "") if not known else " or ".join(one[2] for one in known)
 
 
 def write_unit(quantity: Quantity) -> str:
