@@ -87,7 +87,7 @@ def told(report: Report, listed: list[Observation]) -> Records:
     start = report.period.start if report.period else None
     report.key = f"{scope}|{code_key(report.code)}|{moment(start)}"
     for one in listed:
-        one = replace(one, patient=PATIENT.key, report=report.key)
+        one = replace(one, patient=PATIENT.key, report=report.key, issued=report.issued)
         if one.effective is None:
             one.group_time = start
         one.key = key_of(scope, report.code, one.code, one.sub_id, one.effective or start, one.identifier)

@@ -15,7 +15,7 @@ from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy import listed, merges
 from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
-from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Visit, Waste
+from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Response, Visit, Waste
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
@@ -69,10 +69,11 @@ class History(Plain):
         if stays:
             aliases = merges.aliases(new, self.others, self.groups, stays)
             new = _rename(new, aliases) if aliases else new
-        for kind in ("observations", "reports", "responses", "decisions"):
-            _check_owner(getattr(self.others, kind), getattr(new, kind), stays)
         new.orders = owned_by(new.orders, numbers)
         issues = check(new.orders, self.parts)
+        for kind in ("observations", "reports", "responses", "decisions"):
+            older = _check_version(getattr(self.others, kind), getattr(new, kind), stays)
+            issues += older if kind != "reports" else []  # its results say the same, each for itself
         for key, act in new.administrations.items():
             issues += _check(act, self.administrations.get(key, ()))
         return new, numbers, issues
@@ -173,18 +174,41 @@ def _told(record: Any) -> tuple[Any, str]:
 
 def weight(record: Any) -> tuple[Any, ...]:
     """Which of two versions of a record that is kept whole counts: the heavier."""
-    rank = _RANK.get(getattr(record, "status", ""), 1)
-    return (rank, *getattr(record, "told", (0, "")), repr(record))
+    rank = _form_rank(record) if isinstance(record, Response) else _RANK.get(getattr(record, "status", ""), 1)
+    at, digest = getattr(record, "told", (0, ""))
+    said = getattr(record, "issued", None) or getattr(record, "analysed", None)
+    return (rank, said.at if said else at, at, digest, repr(record))
 
 
-def _check_owner(known: Mapping[str, Any], new: dict[str, Any], stays: dict[str, str]) -> None:
-    """What was seen of one patient is never overwritten by what is told of another."""
+def _form_rank(form: Response) -> int:
+    """A form stands as low as its answers do; those that were withdrawn count only where all are."""
+    ranks = [_RANK.get(item.status, 1) for item in form.items]
+    return min([rank for rank in ranks if rank < _RANK["entered-in-error"]] or ranks, default=1)
+
+
+def _check_version(known: Mapping[str, Any], new: dict[str, Any], stays: dict[str, str]) -> list[Issue]:
+    """What was seen of one patient is never overwritten by what is told of another; an older version changes nothing."""
+    older = []
     for key, record in new.items():
-        if key in known and not _same(known[key].patient, record.patient, stays):
+        other = known.get(key)
+        if other is None:
+            continue
+        if not _same(other.patient, record.patient, stays):
             raise refused(
                 "observation-of-other-patient", "this result is known as another patient's", where="OBR-3", hl7="204",
                 hint="check PID-3, and number each report (OBR-3) of a sender",
             )  # fmt: skip
+        if other != record and weight(record) < weight(other):
+            older.append(record)
+    if not older:
+        return []
+    text = "known already in a newer version, or with a higher status: this one changes nothing"
+    where = "OBX-11" if hasattr(older[0], "analysed") else "OBR-25"
+    return [
+        Issue(
+            "warning", "version-older", text, where=where, value=f"{len(older)}", hint="check OBX-11, OBR-22 and MSH-7"
+        )
+    ]
 
 
 def _same(one: str, other: str, stays: dict[str, str]) -> bool:

@@ -311,7 +311,8 @@ class Observation(Plain):
 
     `effective` is its own time as told; where it has none, `group_time` (of what it was told under) holds. `panel` is the
     key shared by the parts of one blood pressure, `response` that of the filled form a score was made from. `place` orders
-    what is told under one heading. `derived`: by us, never sent back.
+    what is told under one heading. `derived`: by us, never sent back. `issued` is when the heading says that its results were
+    reported (OBR-22): it tells the newer of two versions.
     """
 
     key: str = ""
@@ -332,6 +333,7 @@ class Observation(Plain):
     effective: Time | None = None
     group_time: Time | None = None
     analysed: Time | None = None
+    issued: Time | None = None
     performers: tuple[Practitioner, ...] = ()
     method: Coded | None = None
     device: Device | None = None

@@ -51,6 +51,7 @@ def read(reading: Reading, group: PatientGroup) -> None:
 def render(writing: Writing, new: Records, records: Records) -> None:
     """The entries of all that `new` tells, as it stands in `records`."""
     told = [records.observations[key] for key in new.observations if key in records.observations]
+    told += [one for one in records.observations.values() if _is_outdated(one) and one.key not in new.observations]
     for key in new.responses:
         writing.expect(screening.TYPE, key)
     results.render(writing, told)
@@ -62,9 +63,15 @@ def render(writing: Writing, new: Records, records: Records) -> None:
         if isinstance(one, Report):
             reports.render(writing, one, below.get(one.key, []))
         elif isinstance(one, Response):
-            screening.render(writing, one, below.get(one.key, []))
+            standing = [score for score in below.get(one.key, []) if not _is_outdated(score)]
+            screening.render(writing, one, standing)
         else:
             decisions.render(writing, one, below.get(one.key, []))
+
+
+def _is_outdated(one: Observation) -> bool:
+    """Whether a score was made by us from a form that was told otherwise since."""
+    return one.derived and one.status == "entered-in-error"
 
 
 def _place(one: Headed) -> int:

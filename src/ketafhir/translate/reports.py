@@ -25,7 +25,15 @@ def read(reading: Reading, group: Group) -> Report:
     start = report.period.start if report.period else None
     report.place = group.obr.occurrence if group.obr else 0
     report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
-    results.read_results(reading, group.results, scope_key=scope, heading=report.code, start=start, report=report.key)
+    results.read_results(
+        reading,
+        group.results,
+        scope_key=scope,
+        heading=report.code,
+        start=start,
+        report=report.key,
+        issued=report.issued,
+    )
     reading.records.reports[report.key] = report
     return report
 
@@ -69,7 +77,8 @@ def take(taking: Taking, resource: Json) -> Report:
                 str(reference.get("reference")),
             )
             continue
-        results.take_one(taking, found, scope_key=scope, heading=report.code, report=report.key)
+        for key in results.take_one(taking, found, scope_key=scope, heading=report.code, report=report.key):
+            taking.records.observations[key].issued = report.issued
     taking.records.reports[report.key] = report
     return report
 

@@ -31,6 +31,7 @@ def read_results(
     report: str = "",
     order: str = "",
     part_of: str = "",
+    issued: Time | None = None,
 ) -> tuple[str, ...]:
     """Records of the OBX of one group; gives their keys in the order told. Raises Refused.
 
@@ -55,6 +56,8 @@ def read_results(
             one.place = result.obx.occurrence
             one.key = _identity(one, scope, heading)
             role = blood_pressure.role_of(one.code)
+        if issued is not None:
+            one.issued = issued
         if one.key in known:
             _check_patient(reading, one, result)
             reading.warn(

@@ -8,7 +8,7 @@ from ketafhir.errors import Issue
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
-from ketafhir.plain import Plain, field
+from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import merges
 from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
@@ -268,10 +268,16 @@ class Session:
         told = len(out.observations)
         for name in groups:
             out.observations.update([(key, known.observations[key]) for key in self.history.groups.get(name, ())])
-        if len(out.observations) == told:
-            return
-        for panel in {one.panel for one in out.observations.values() if one.panel} - groups.keys():
+        further = len(out.observations) != told
+        panels = {one.panel for one in out.observations.values() if one.panel} - groups.keys() if further else ()
+        for panel in panels:
             out.observations.update([(key, known.observations[key]) for key in self.history.groups.get(panel, ())])
+        if not out.responses:
+            return
+        for key, one in out.observations.items():
+            if one.derived and one.response in out.responses and one.told != out.responses[one.response].told:
+                # Made from a version of the form that does not stand any more: what replaces it is made anew, or not at all.
+                out.observations[key] = replace(one, status="entered-in-error")
 
 
 def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:
