@@ -422,6 +422,20 @@ def test_the_order_number_of_another_patient_is_refused(desk: Desk, restart: boo
     assert desk.only(ras("M3", number="SYN-2", order="P-2")).code == "AA"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_the_report_number_of_another_patient_is_refused(desk: Desk, restart: bool) -> None:
+    first = heart_rate("M1", "SYN-1")
+    assert desk.only(first).code == "AA"
+    if restart:
+        desk.renew()
+    stolen = heart_rate("M2", "SYN-2").replace(b"M2-SYN-2", b"M1-SYN-1")
+    reply = desk.only(stolen)
+    assert (reply.code, reply.get("ERR", 3)[:3]) == ("AE", "204")
+    assert desk.store.record("https://willow.example/mrn|SYN-2") == (None, 0)
+    again = heart_rate("M3", "SYN-1", value="75").replace(b"M3-SYN-1", b"M1-SYN-1")
+    assert desk.only(again).code == "AA"
+
+
 def test_a_message_of_several_patients_holds_each_of_them(desk: Desk) -> None:
     desk.only(ras("M1", number="SYN-1"))
     assert desk.only(heart_rate("M2", "SYN-1", "SYN-2")).code == "AA"

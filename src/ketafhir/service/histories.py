@@ -29,9 +29,15 @@ from ketafhir.errors import Issue, refused
 from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy import merges
 from ketafhir.therapy.asjson import dump_history, load_history
-from ketafhir.therapy.fold import VERSIONED, History, waste_group, weight
+from ketafhir.therapy.fold import VERSIONED, History, heading_of, seen_group, seen_groups, waste_group, weight
 from ketafhir.therapy.records import KINDS, Observation, Records
 from ketafhir.translate.checking import infusions, is_drawn
+
+HEADING = "heading"
+"""The kind of key by which the store finds the patient of a report, form or decision that has a number."""
+
+SEEN = "seen"
+"""The kind of key by which the store finds the headings of what was observed of a patient in a slot of time."""
 
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
@@ -61,7 +67,7 @@ class Known:
         history = self.history
         others = history.others
         history.others = Records(observations=_for_orders(history), wastes=others.wastes, merges=others.merges)
-        history.groups = {}
+        history.groups, history.senders = {}, {}
         _index(history)
         headings = self.heading_row("")
         self.versions = {row: one for row, one in self.versions.items() if not row.startswith(headings)}
@@ -114,6 +120,15 @@ class Histories:
         """The patients that an order number (`P:` placer, `F:` filler, with its system) belongs to."""
         return self._store.lookup(ORDER_NUMBER, number)
 
+    def owners_of_heading(self, heading: str) -> list[str]:
+        """The patients that a report, form or decision belongs to."""
+        return self._store.lookup(HEADING, heading)
+
+    def seen(self, known: Known, slot: int) -> None:
+        """Load what was observed of the patient in a slot of time."""
+        for row in self._store.lookup(SEEN, seen_group(known.patient, slot)):
+            self._load(known, row)
+
     def _load(self, known: Known, row: str) -> None:
         if row in known.versions:
             return
@@ -134,9 +149,10 @@ class KnownHistory(History):
         self._histories = histories
         self._known: dict[str, Known] = {}
         self._numbers: dict[str, tuple[str, str]] = {}
+        self._headed: dict[str, str] = {}
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
-        """As `History.prepare`; an order number that another patient has in the store is refused (204)."""
+        """As `History.prepare`; a number of an order or report that another patient has in the store is refused (204)."""
         self._known = {}
         self._take(new.patients, new)
         ready, _, _ = super().prepare(new)  # for the keys, by which the rest is found
@@ -149,6 +165,7 @@ class KnownHistory(History):
         ready, numbers, issues = super().prepare(new)
         self._numbers = {name: owner for name, owner in numbers.items() if name not in self.numbers}
         stays = self.survivors(new)
+        self._headed = self._new_headings(ready, stays)
         for name, (_, patient) in self._numbers.items():
             if any(stays.get(owner, owner) != stays.get(patient, patient) for owner in self._histories.owners(name)):
                 raise refused(
@@ -175,14 +192,47 @@ class KnownHistory(History):
             else:
                 self._histories.complete(known, merges.under(ready, known.patient, self._known))
 
+    def _new_headings(self, new: Records, stays: dict[str, str]) -> dict[str, str]:
+        """The numbered headings that are told first, with their patient; one that is another patient's is refused (204)."""
+        found: dict[str, str] = {}
+        for kind in _HEADED:
+            for heading, one in getattr(new, kind).items():
+                known = self._known.get(one.patient)
+                if (one.filler or one.placer) and known and not known.versions.get(known.heading_row(heading)):
+                    found[heading] = one.patient
+        for heading, patient in found.items():
+            owners = self._histories.owners_of_heading(heading)
+            if any(stays.get(owner, owner) != stays.get(patient, patient) for owner in owners):
+                raise refused(
+                    "observation-of-other-patient", "this result is known as another patient's", where="OBR-3", hl7="204",
+                    hint="check PID-3, and number each report (OBR-3) of a sender",
+                )  # fmt: skip
+        return found
+
     @property
     def patients_known(self) -> tuple[str, ...]:
         """The partitions that the message is about."""
         return tuple(self._known)
 
-    def keys(self) -> list[Key]:
-        """The order numbers that the message has told first."""
-        return [Key(ORDER_NUMBER, name, patient) for name, (_, patient) in self._numbers.items() if patient]
+    def seen_in(self, patient: str, slot: int) -> tuple[str, ...]:
+        """As `History.seen_in`, of all that is in the store."""
+        if patient in self._known:
+            known = self._known[patient]
+            self._histories.seen(known, slot)
+            if known.history.groups is not self.groups:  # of several patients
+                _join(self, known.history)
+                _index(self)
+        return super().seen_in(patient, slot)
+
+    def keys(self, told: Records) -> list[Key]:
+        """The order numbers that the message has told first, and when it observed something."""
+        numbers = [Key(ORDER_NUMBER, name, patient) for name, (_, patient) in self._numbers.items() if patient]
+        slots = [
+            Key(SEEN, group, known.heading_row(heading))
+            for known in self._known.values()
+            for group, heading in seen_groups(_of(told, known.patient).observations.values())
+        ]
+        return [*numbers, *slots, *(Key(HEADING, heading, patient) for heading, patient in self._headed.items())]
 
     def changes(self, told: Records) -> list[RecordChange]:
         """The rows that the message changes. `told` are its records under the keys they got."""
@@ -204,6 +254,7 @@ class KnownHistory(History):
         if known.patient in self.charts:
             known.history.charts[known.patient] = self.charts[known.patient]
         own = known.history.infusions
+        known.history.senders.update(self.senders)
         known.history.counters.update({key: one for key, one in self.counters.items() if key in own})
 
     def stored(self) -> None:
@@ -226,7 +277,7 @@ def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
     """The rows that hold what was told, as they are now."""
     history = known.history
     others = Records(observations=_for_orders(history), merges=history.others.merges)
-    yield known.patient, replace(history, administrations={}, others=others, groups={}, counters={})
+    yield known.patient, replace(history, administrations={}, others=others, groups={}, counters={}, senders={})
     for infusion in _infusions_of(told):
         if infusion not in history.infusions:
             continue
@@ -236,7 +287,10 @@ def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
         row = History(administrations=acts, others=Records(wastes=wastes), counters=counters)
         yield known.infusion_row(infusion), row
     for heading in _headings(told, around=False):
-        yield known.heading_row(heading), History(others=_under(heading, history.others))
+        others = _under(heading, history.others)
+        digests = dict.fromkeys(one.told[1] for one in others.observations.values())
+        senders = {digest: history.senders[digest] for digest in digests if digest in history.senders}
+        yield known.heading_row(heading), History(others=others, senders=senders)
 
 
 def _headings(told: Records, *, around: bool = True) -> list[str]:
@@ -244,14 +298,10 @@ def _headings(told: Records, *, around: bool = True) -> list[str]:
     found = dict.fromkeys(key for kind in _HEADED for key in getattr(told, kind))
     for one in told.observations.values():
         if not one.order:
-            found[_heading(one)] = None
+            found[heading_of(one)] = None
         if one.response and around:
             found[one.response] = None
     return list(found)
-
-
-def _heading(one: Observation) -> str:
-    return one.report or one.panel or one.key
 
 
 def _under(heading: str, others: Records) -> Records:
@@ -260,7 +310,7 @@ def _under(heading: str, others: Records) -> Records:
         **{kind: {heading: records[heading]} for kind in _HEADED if heading in (records := getattr(others, kind))}
     )
     found.observations = {
-        key: one for key, one in others.observations.items() if not one.order and _heading(one) == heading
+        key: one for key, one in others.observations.items() if not one.order and heading_of(one) == heading
     }
     return found
 
@@ -277,6 +327,7 @@ def _index(history: History) -> None:
         for one in history.others.observations.values()
         for name in (one.report, one.panel, one.order, one.part_of)
     ]
+    told += seen_groups(history.others.observations.values())
     told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
     for name, key in told:
         if name and key not in history.groups.get(name, ()):

@@ -54,7 +54,7 @@ def translated(
         issues_json(issues),
         deliveries=(NewDelivery(FHIR, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
         records=history.changes(step.told),
-        keys=history.keys(),
+        keys=history.keys(step.told),
     )
     return Verdict("accepted", issues, result, history)
 

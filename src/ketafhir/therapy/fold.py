@@ -15,7 +15,7 @@ from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy import listed, merges
 from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
-from ketafhir.therapy.records import KINDS, Administration, Order, Patient, Records, Response, Visit, Waste
+from ketafhir.therapy.records import KINDS, Administration, Observation, Order, Patient, Records, Response, Visit, Waste
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
@@ -41,7 +41,9 @@ class History(Plain):
     holds the keys of the acts of an infusion, `courses` the infusions of an order, `ordered` the keys of all that was told of
     an order, `groups` the keys of the observations of a report, form, decision, blood pressure or order, and of the wastes
     of an order (`waste_group`). All is found by key, so that a message costs the same however much was told before it.
-    `charts` (by patient) and `counters` (by infusion) follow from the records.
+    `charts` (by patient) and `counters` (by infusion) follow from the records. Headings of observations are in `groups` by
+    patient and time as well (`seen_group`); `latest` is the last of these times, `senders` who told the observations of a
+    message, by its digest.
     """
 
     patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -56,6 +58,8 @@ class History(Plain):
     groups: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     charts: MutableMapping[str, Chart] = field(default_factory=dict)
     counters: MutableMapping[str, Counters] = field(default_factory=dict)
+    latest: MutableMapping[str, int] = field(default_factory=dict)
+    senders: MutableMapping[str, str] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
@@ -95,6 +99,10 @@ class History(Plain):
         held = [(one.key, (one.report, one.panel, one.order, one.part_of)) for one in seen]
         _list(self.groups, [(group, key) for key, groups in held for group in groups if group])
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
+        _list(self.groups, list(seen_groups(seen)))
+        for patient, slot in {(one.patient, slot_of(one)) for one in seen}:
+            if slot is not None and slot > self.latest.get(patient, -1):
+                self.latest[patient] = slot
         for kind in WHOLE:
             told = getattr(new, kind)
             if not told:
@@ -122,6 +130,18 @@ class History(Plain):
         both.update({key: one for key, one in told.items() if key not in both or weight(one) > weight(both[key])})
         return merges.survivors(both)
 
+    def seen(self, patient: str, low: int, high: int | None) -> list[str]:
+        """The keys of what was observed of a patient between two moments (seconds since the epoch), and somewhat around them."""
+        last = self.latest.get(patient, -1)
+        slots = range(low // SLOT, (last if high is None else min(high // SLOT, last)) + 1)
+        headings = dict.fromkeys(name for slot in slots for name in self.seen_in(patient, slot))
+        keys = (key for name in headings for key in self.groups.get(name, (name,)))
+        return [key for key in dict.fromkeys(keys) if key in self.others.observations]
+
+    def seen_in(self, patient: str, slot: int) -> tuple[str, ...]:
+        """The headings of what was observed of a patient in one slot of time."""
+        return self.groups.get(seen_group(patient, slot), ())
+
     def copy(self) -> History:
         """An independent history: the dictionaries are new, the records shared."""
         out = History()
@@ -138,6 +158,32 @@ def fold(history: History, new: Records) -> History:
     ready, numbers, _ = out.prepare(new)
     out.add(ready, numbers)
     return out
+
+
+SLOT = 600
+"""Seconds: what was observed is found by slots of ten minutes."""
+
+
+def slot_of(one: Observation) -> int | None:
+    """The slot of time of an observation; None for one that is told for an order, an administration or a form."""
+    time = one.effective or one.group_time
+    return None if time is None or one.order or one.part_of or one.response else int(time.at) // SLOT
+
+
+def seen_group(patient: str, slot: int) -> str:
+    """The name in `History.groups` of the headings of what was observed of a patient in one slot."""
+    return f"{patient}|seen|{slot}"
+
+
+def heading_of(one: Observation) -> str:
+    """What an observation is told under: report, form or decision, else its blood pressure, else itself."""
+    return one.report or one.panel or one.key
+
+
+def seen_groups(observations: Iterable[Observation]) -> dict[tuple[str, str], None]:
+    """The slots that observations fall in, each with the headings."""
+    told = dict.fromkeys((one.patient, slot_of(one), heading_of(one)) for one in observations)
+    return {(seen_group(patient, slot), heading): None for patient, slot, heading in told if slot is not None}
 
 
 def waste_group(order: str) -> str:

@@ -20,6 +20,7 @@ from ketafhir.therapy.records import Observation, Order, Records
 from ketafhir.therapy.values import Coded, Quantity
 from ketafhir.therapy.volumes import Reading, Segment
 from ketafhir.translate.kinds import is_weight, weights_of
+from ketafhir.translate.ties import Moved
 
 _COUNTER, _SEGMENT, _DRAWN = "mdc.vol-fluid-deliv-total", "keta.segment-volume", "keta.drawn-amount"
 _WITHDRAWN = ("entered-in-error", "deleted")
@@ -55,8 +56,11 @@ def _identities(history: History, new: Records, weights: list[Observation]) -> l
     return list(found)
 
 
-def note(history: History, new: Records, weights: list[Observation], after: dict[str, Course]) -> None:
-    """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps."""
+def note(history: History, new: Records, weights: list[Observation], after: dict[str, Course]) -> list[Moved]:
+    """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps.
+
+    Gives the infusions that ran at another time than was known.
+    """
     for order in new.orders.values():
         chart = history.charts.get(order.patient, Chart())
         identity = order.key.rpartition("|")[0]
@@ -64,11 +68,11 @@ def note(history: History, new: Records, weights: list[Observation], after: dict
             history.charts[order.patient] = replace(chart, orders=(*chart.orders, identity))
     for one in weights:
         _note_weight(history, history.others.observations[one.key])
-    for found in after.values():
-        _note_span(history, found)
     for key, one in new.observations.items():
         if one.part_of and _is(one, _COUNTER):
             _note_counter(history, history.others.observations[key])
+    moved = [_note_span(history, found) for found in after.values()]
+    return [one for one in moved if one is not None]
 
 
 def _note_weight(history: History, one: Observation) -> None:
@@ -80,15 +84,17 @@ def _note_weight(history: History, one: Observation) -> None:
     history.charts[one.patient] = replace(chart, weights=weights)
 
 
-def _note_span(history: History, found: Course) -> None:
+def _note_span(history: History, found: Course) -> Moved | None:
     patient, span = found.first.patient, span_of(found)
     chart = history.charts.get(patient, Chart())
-    if chart.spans.get(found.key) == span:
-        return
+    known = chart.spans.get(found.key)
+    if known == span:
+        return None
     spans = {key: one for key, one in chart.spans.items() if key != found.key}
     if span is not None:
         spans[found.key] = span
     history.charts[patient] = replace(chart, spans=spans)
+    return patient, known, span
 
 
 def span_of(found: Course) -> Span | None:
@@ -124,9 +130,12 @@ class Checking:
         if courses or self.identities:
             self.earlier = self._all(courses)
 
+    def note(self, courses: dict[str, Course]) -> list[Moved]:
+        """What is at hand of a patient follows the records from here on; gives the infusions whose time has changed."""
+        return note(self.history, self.new, self.weights, courses)
+
     def after(self, courses: dict[str, Course]) -> list[Issue]:
-        """What is wrong now and was not. What is at hand of a patient follows the records from here on."""
-        note(self.history, self.new, self.weights, courses)
+        """What is wrong now and was not."""
         found = self._all(courses) if courses or self.identities else []
         found += self._segment_volumes(courses)
         return [one for one in dict.fromkeys(found) if one not in self.earlier]

@@ -15,6 +15,7 @@ from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.results import compose_results, read_results, references, take_one
 from ketafhir.translate.taking import Taking
+from ketafhir.translate.ties import is_tie
 from ketafhir.translate.writing import Writing
 
 __all__ = [
@@ -104,6 +105,8 @@ def _is_waste(resource: Json) -> bool:
 def _take_alone(taking: Taking, resource: Json) -> None:
     """An Observation of an administration, or one that stands for itself."""
     for reference in resource.get("partOf", ()):
+        if is_tie(reference):
+            continue
         found = taking.resolve(reference, resource)
         if found is not None and found.get("resourceType") == _ADMINISTRATION:
             part_of, scope = _administration(taking, found)

@@ -18,6 +18,7 @@ from ketafhir.translate.reading import Reading
 from ketafhir.translate.repeats import Repeats
 from ketafhir.translate.result_templates import Group
 from ketafhir.translate.taking import Taking
+from ketafhir.translate.ties import tied
 from ketafhir.translate.writing import Writing
 
 
@@ -146,9 +147,11 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
             panels.setdefault(one.panel, []).append(one)
     for one in listed:
         if not one.panel:
-            writing.put(repeats.resource(one), one.preserved)
+            resource = repeats.resource(one)
+            writing.put(tied(writing, one, resource) if writing.charts else resource, one.preserved)
         elif one.panel in panels:
-            writing.put(blood_pressure.render(writing, repeats, panels.pop(one.panel)))
+            resource = blood_pressure.render(writing, repeats, panels.pop(one.panel))
+            writing.put(tied(writing, one, resource) if writing.charts else resource)
 
 
 def take_one(

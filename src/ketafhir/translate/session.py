@@ -13,7 +13,7 @@ from ketafhir.therapy import merges
 from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
-from ketafhir.therapy.records import Order, Records, Source
+from ketafhir.therapy.records import Observation, Order, Records, Source
 from ketafhir.translate import incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ketafhir.therapy.infusion import Act, Course
     from ketafhir.translate.checking import Checking
     from ketafhir.translate.spill import Spill
+    from ketafhir.translate.ties import Moved
 
 _IN_MEMORY = 1000  # messages: most files are shorter, and never see a database
 
@@ -100,13 +101,18 @@ class Session:
             checking.before(before)
         self.history.add(new, numbers)
         orders_told = self._orders_to_write(new, stood)
+        self.history.senders.update(dict.fromkeys({one.told[1] for one in new.observations.values()}, sender))
         if moved:
             orders_told = list(dict.fromkeys([*orders_told, *self._standings(told)]))
         after = {key: self._course(key) for key in affected}
+        shifted = checking.note(after) if checking else []
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
         records = self._neighbourhood(told, after, orders_told, stays)
         writing = Writing(records, self.settings.tables, c, sender, stays)
+        writing.charts = self.history.charts
         self._render(writing, told, before, after, relinked, orders_told, moved)
+        if shifted:
+            self._tie_again(writing, shifted, new)
         if source is not None:
             provenance.render(writing, source, self.settings)
             c.issues += _clock(new, source, self.settings)
@@ -117,6 +123,25 @@ class Session:
             c.issues += checking.after(after)
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
         return writing.entries.transaction(), after
+
+    def _tie_again(self, writing: Writing, moved: list[Moved], new: Records) -> None:
+        """Write the observations again that are part of an infusion now, or no longer, as those that told them."""
+        from ketafhir.translate import results, ties
+
+        found = ties.changed(self.history, moved, new.observations)
+        records, sender = writing.records, writing.source
+        for one in found.values():
+            if one.visit in self.history.visits and one.visit not in records.visits:
+                records.visits[one.visit] = completed(self.history.visits[one.visit])
+        records.observations.update(found)
+        results.expect(writing, found.values())
+        listed: dict[str, list[Observation]] = {}
+        leads = {one.panel or one.key: one for one in sorted(found.values(), key=lambda one: one.told)}
+        for one in leads.values():
+            listed.setdefault(self.history.senders.get(one.told[1], sender), []).append(one)
+        for writing.source, told in listed.items():
+            results.render(writing, told)
+        writing.source = sender
 
     def _standings(self, new: Records) -> dict[str, Order]:
         """The orders that this message tells of, in all their parts, as they stand."""

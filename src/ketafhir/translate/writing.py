@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.mapping.tables import Tables
+from ketafhir.therapy.charts import Chart
 from ketafhir.therapy.records import Records
 from ketafhir.therapy.values import Device, Identifier, Place, Practitioner
 
@@ -25,7 +26,8 @@ def resource_id(resource_type: str, key: str) -> str:
 
 
 class Writing:
-    """One Bundle being written. `source` is the sender, for meta.source, `survivors` who stays for patients given up.
+    """One Bundle being written. `source` is the sender, for meta.source, `survivors` who stays for patients given up;
+    `charts` say which infusions the patients had, and when.
 
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id).
@@ -43,6 +45,7 @@ class Writing:
         self._ids: dict[tuple[str, str], str] = {}
         self._patients: dict[str, Json] = {}
         self._visits: dict[str, Json | None] = {}
+        self.charts: Mapping[str, Chart] = {}
         c.link = self.link
 
     def expect(self, resource_type: str, *keys: str) -> None:
