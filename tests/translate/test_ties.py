@@ -112,3 +112,8 @@ def test_the_tie_gives_no_obx_of_the_infusion_back() -> None:
     assert not isinstance(steps[-1], Refused)
     assert "partOf" in str(steps[-1].bundle)
     assert to_hl7v2(steps[-1].bundle or {}).text == to_hl7v2(alone.bundle or {}).text
+
+
+def test_a_year_mistyped_is_found_as_fast_as_any_other() -> None:
+    early = START.replace(b"|0|1|20260302", b"|0|1|10260302")
+    assert tied(held([vitals("1015"), early, vitals("1020")])) == ["10:15", "10:20"]

@@ -349,7 +349,7 @@ def _join(into: History, other: History) -> None:
             continue
         for key, found in getattr(other, part.name).items():
             known = held.get(key)
-            if part.name in ("infusions", "courses", "groups") and known:
+            if part.name in ("infusions", "courses", "groups", "days") and known:
                 held[key] = tuple(dict.fromkeys((*known, *found)))
             elif part.name == "counters" and known:
                 held[key] = {**known, **found}

@@ -42,8 +42,8 @@ class History(Plain):
     an order, `groups` the keys of the observations of a report, form, decision, blood pressure or order, and of the wastes
     of an order (`waste_group`). All is found by key, so that a message costs the same however much was told before it.
     `charts` (by patient) and `counters` (by infusion) follow from the records. Headings of observations are in `groups` by
-    patient and time as well (`seen_group`); `latest` is the last of these times, `senders` who told the observations of a
-    message, by its digest.
+    patient and time as well (`seen_group`); `days` are those on which a patient was observed, `senders` who told the
+    observations of a message, by its digest.
     """
 
     patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class History(Plain):
     groups: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     charts: MutableMapping[str, Chart] = field(default_factory=dict)
     counters: MutableMapping[str, Counters] = field(default_factory=dict)
-    latest: MutableMapping[str, int] = field(default_factory=dict)
+    days: MutableMapping[str, tuple[int, ...]] = field(default_factory=dict)
     senders: MutableMapping[str, str] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
@@ -101,8 +101,8 @@ class History(Plain):
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
         _list(self.groups, list(seen_groups(seen)))
         for patient, slot in {(one.patient, slot_of(one)) for one in seen}:
-            if slot is not None and slot > self.latest.get(patient, -1):
-                self.latest[patient] = slot
+            if slot is not None and slot // _DAY not in self.days.get(patient, ()):
+                self.days[patient] = (*self.days.get(patient, ()), slot // _DAY)
         for kind in WHOLE:
             told = getattr(new, kind)
             if not told:
@@ -132,8 +132,9 @@ class History(Plain):
 
     def seen(self, patient: str, low: int, high: int | None) -> list[str]:
         """The keys of what was observed of a patient between two moments (seconds since the epoch), and somewhat around them."""
-        last = self.latest.get(patient, -1)
-        slots = range(low // SLOT, (last if high is None else min(high // SLOT, last)) + 1)
+        first, last = low // SLOT, None if high is None else high // SLOT
+        slots = [slot for day in sorted(self.days.get(patient, ())) for slot in range(day * _DAY, (day + 1) * _DAY)]
+        slots = [slot for slot in slots if first <= slot and (last is None or slot <= last)]
         headings = dict.fromkeys(name for slot in slots for name in self.seen_in(patient, slot))
         keys = (key for name in headings for key in self.groups.get(name, (name,)))
         return [key for key in dict.fromkeys(keys) if key in self.others.observations]
@@ -162,6 +163,7 @@ def fold(history: History, new: Records) -> History:
 
 SLOT = 600
 """Seconds: what was observed is found by slots of ten minutes."""
+_DAY = 86400 // SLOT
 
 
 def slot_of(one: Observation) -> int | None:
