@@ -13,8 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ketafhir.errors import KetafhirError
+
+if TYPE_CHECKING:
+    from ketafhir.translate.pump_orders import PumpOrders
 
 COMMANDS = {
     "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
@@ -94,7 +98,24 @@ def _queue(args: argparse.Namespace) -> int:
     return command.run(args)
 
 
-_WIRED = {"send": _send, "queue": _queue}
+def _translate(args: argparse.Namespace) -> int:
+    from ketafhir.translate import command
+
+    return command.run(args, _pump)
+
+
+def _pump(file: str) -> PumpOrders | None:
+    """What a configuration says of orders to pumps."""
+    import time
+
+    from ketafhir.config import load
+    from ketafhir.translate.pump_orders import PumpOrders
+
+    pump = load(file).pump
+    return PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None
+
+
+_WIRED = {"send": _send, "queue": _queue, "translate": _translate}
 """Commands of rooms that must not know what they are given here."""
 
 

@@ -20,12 +20,14 @@ from ketafhir.therapy.fold import settle
 from ketafhir.translate import losses, outgoing
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.provenance import event_of
+from ketafhir.translate.pump_orders import PumpOrders
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import Settings, default
 from ketafhir.translate.translation import to_hl7v2
 
 ROOT = Path(__file__).parent
 ZONE = None
+NOON = 1776186000.0  # 2026-04-14T12:00:00-05:00, when orders to pumps leave
 
 
 def site(folder: Path) -> str | None:
@@ -88,8 +90,8 @@ class Outcome:
         else:
             self.files["bundle.json"] = b"".join(json.dumps(one) + b"\n" for one in self.bundles)
         # The way back is from FHIR: the last state of each resource, as a server would hold it.
-        back = to_hl7v2(last_state(self.bundles), site=site(self.folder))
-        self.files["out.hl7"] = back.text.replace("\r", "\n").encode()
+        back = _back(last_state(self.bundles), site(self.folder), settings)
+        self.files["out.hl7"] = back.replace("\r", "\n").encode()
         assert event_of(records)
 
     def _from_fhir(self, data: bytes) -> None:
@@ -104,6 +106,15 @@ class Outcome:
         self.files["issues.json"] = json.dumps(operation_outcome(taking.c.issues), indent=True) + b"\n"
         self.files["therapy.json"] = json.dumps(dump(taking.records), indent=True) + b"\n"
         self.files["out.hl7"] = text.replace("\r", "\n").encode()
+
+
+def _back(bundle: dict[str, Any], overlay: str | None, settings: Settings) -> str:
+    """All that a Bundle makes; give instructions only leave when they are asked for, and with leave to do so."""
+    if not any(one["resource"].get("intent") == "instance-order" for one in bundle["entry"]):
+        return to_hl7v2(bundle, site=overlay).text
+    pump = PumpOrders("Dr Rowan Example", 24, NOON)
+    gives = to_hl7v2(bundle, message="RGV^O15", settings=settings.allowing(pump)).text
+    return to_hl7v2(bundle, site=overlay).text + gives
 
 
 def last_state(bundles: list[dict[str, Any]]) -> dict[str, Any]:

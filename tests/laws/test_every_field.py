@@ -5,8 +5,10 @@ comes back in the same field; also once more on the way FHIR -> HL7v2 -> FHIR.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
@@ -19,6 +21,7 @@ from ketafhir.hl7v2.stream import split_messages
 from ketafhir.hl7v2.structures import structure_of
 from ketafhir.translate import losses
 from ketafhir.translate.incoming import READERS, parse
+from ketafhir.translate.pump_orders import PumpOrders
 from ketafhir.translate.session import Session, Step
 from ketafhir.translate.settings import default
 from ketafhir.translate.translation import Translation, to_hl7v2
@@ -48,7 +51,19 @@ def trip(code: str, event: str) -> Trip:
         bundles, alone = [session.take(one).bundle for one in before], False
         step = session.take(message)
     bundles.append(step.bundle)
-    return Trip(message, step, bundles, to_hl7v2(json.dumps(last_state(bundles))), alone)
+    return Trip(message, step, bundles, way_back(last_state(bundles)), alone)
+
+
+def way_back(held: dict[str, Any]) -> Translation:
+    """All that a Bundle makes. Give instructions too, whatever speaks against them: what is filled is no order to a pump."""
+    bundle = json.dumps(held)
+    if not any(one["resource"].get("intent") == "instance-order" for one in held["entry"]):
+        return to_hl7v2(bundle)
+    with patch("ketafhir.translate.pump_orders.check", return_value=[]):
+        made = to_hl7v2(bundle, message="RGV^O15", settings=default().allowing(PumpOrders("nobody", 1, 0.0)))
+    with suppress(Refused):  # there may be nothing beside them
+        made.text = to_hl7v2(bundle).text + made.text
+    return made
 
 
 def fields(message: Message) -> dict[str, str]:
@@ -114,4 +129,4 @@ def test_what_is_in_the_bundle_goes_out_and_comes_in_again(kind: tuple[str, str]
     session = Session(default())
     again = [session.take(parse(text)).bundle for text in split_messages(made.back.text.encode())]
     assert set(TOKEN.findall(json.dumps(last_state(again)).decode())) >= set(TOKEN.findall(json.dumps(held).decode()))
-    assert to_hl7v2(json.dumps(last_state(again))).text.count("\r") == made.back.text.count("\r")
+    assert way_back(last_state(again)).text.count("\r") == made.back.text.count("\r")

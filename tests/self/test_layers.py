@@ -42,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
         "config", "app", "__init__",
     },
-    "cli": {"config", "hl7v2", "mllp", "store", "__init__"},
+    "cli": {"config", "hl7v2", "mllp", "store", "translate", "__init__"},
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip

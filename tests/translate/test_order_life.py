@@ -17,6 +17,7 @@ from ketafhir.therapy.lifecycle import CONFIRMS, ENDED, LEADS, REFUSES
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session, Step
 from ketafhir.translate.settings import default
+from ketafhir.translate.translation import to_hl7v2
 
 RXE = "RXE||6130^ketamine^RXNORM|120||mg^^UCUM||||||||||||||||||20|mL/h^^UCUM|1|mg/mL^^UCUM"
 PID = "PID|1||SYN-1^^^WILLOW^MR"
@@ -82,7 +83,13 @@ def test_what_a_sequence_of_order_controls_makes(controls: str, expected: str) -
 def test_every_effect_of_the_code_map_is_known_to_the_lifecycle() -> None:
     effects = set(CONTROLS.values())
     assert effects >= LEADS.keys() | CONFIRMS.keys() | REFUSES.keys()
-    assert effects - LEADS.keys() - CONFIRMS.keys() - REFUSES.keys() == {"placed", "child", "change", "stands"}
+    assert effects - LEADS.keys() - CONFIRMS.keys() - REFUSES.keys() == {
+        "placed",
+        "replacement",
+        "child",
+        "change",
+        "stands",
+    }
     leads = default().tables.code_map("request-control").domain_to_fhir
     assert {effect: leads[effect] for effect in LEADS} == LEADS
 
@@ -90,7 +97,8 @@ def test_every_effect_of_the_code_map_is_known_to_the_lifecycle() -> None:
 def test_the_documentation_shows_the_code_map() -> None:
     """docs/mapping.md, The life of an order: each control in one row, with what it leads to."""
     text = (Path(__file__).parents[2] / "docs/mapping.md").read_text("utf-8")
-    rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| (?:[A-Z]{2} )+\|", line)]
+    part = text.partition("### The life of an order")[2].partition("### ")[0]
+    rows = [line.split("|")[1:-1] for line in part.splitlines() if re.match(r"\| (?:[A-Z]{2} )+\|", line)]
     told = {control: status.strip() for controls, _, status in rows for control in controls.split()}
     assert told.keys() == CONTROLS.keys()
     for control, effect in CONTROLS.items():
@@ -199,6 +207,38 @@ def test_a_laboratory_order_is_not_translated() -> None:
         take(text.replace("\rOBR", "\rRXO|6130^ketamine^RXNORM|120||mg\rOBR"))
 
 
+def test_a_child_is_based_on_its_parent_and_comes_back() -> None:
+    child = message("ORC|CH|P-9^EHR|F-9^PHARM|||||P-1&EHR^F-1&PHARM", RXE, at=1)
+    _, (first, second) = take(whole("NW", 0), child)
+    (reference,) = requests(second)[0]["basedOn"]
+    assert reference["reference"] == f"MedicationRequest/{requests(first)[0]['id']}"
+    assert reference["identifier"]["value"] == "P-1"
+    assert "ORC|CH|P-9^EHR|F-9^PHARM|||||P-1&EHR^F-1&PHARM\r" in to_hl7v2(second.bundle).text
+
+
+@pytest.mark.parametrize("control", ["RP", "RQ", "RU"])
+def test_a_replacement_names_the_order_that_it_stands_for(control: str) -> None:
+    old, new = f"ORC|{control}|P-1^EHR|F-1^PHARM", "ORC|RO|P-2^EHR|F-2^PHARM"
+    told = message(old, new, RXE, at=1)
+    by_number = message("ORC|RO|P-3^EHR||||||P-2&EHR", RXE, at=2)
+    session, (_, second, third) = take(whole("NW", 0), told, by_number)
+    assert [(one["identifier"][0]["value"], one["status"]) for one in requests(second)] == [
+        ("P-2", "active"),
+        ("P-1", "stopped"),
+    ]
+    assert [one["priorPrescription"]["identifier"]["value"] for one in (*requests(second)[:1], *requests(third))] == [
+        "P-1",
+        "P-2",
+    ]
+    assert all("reference" in one["priorPrescription"] for one in (*requests(second)[:1], *requests(third)))
+    assert "ORC|RO|P-2^EHR|F-2^PHARM|||||P-1&EHR\r" in to_hl7v2(second.bundle).text
+    orders = settle(session.history).orders.values()
+    assert {one.placer.value: one.replaces.value for one in orders if one.placer and one.replaces} == {
+        "P-2": "P-1",
+        "P-3": "P-2",
+    }
+
+
 def test_the_reason_is_told_with_the_status() -> None:
     held = message("ORC|HD|P-1^EHR|F-1^PHARM|||||||||||||BP^Blood pressure^L", at=1, kind="ORM^O01^ORM_O01")
     _, (_, step, later) = take(whole("NW", 0), held, whole("XO", 2))
@@ -215,6 +255,30 @@ def test_both_parts_of_an_order_stand_alike() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ("H1|20|mL^^UCUM", "20 mL/h"), ("M40|36|mg^^UCUM", "0.9 mg/min"), ("H4|120|mg", "30 mg/h"),
+        ("H1|20|263762^MDC_DIM_MILLI_L^MDC", "20 mL/h"), ("|20|mL/h", "20 mL/h"), ("M1|0.1|ug/kg", "0.1 ug/kg/min"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_an_amount_per_time_unit_or_whole(cells: str, expected: str) -> None:
+    rxe = f"RXE||6130^ketamine^RXNORM|120||mg^^UCUM|||||||||||||||||{cells}"
+    rxo = f"RXO|6130^ketamine^RXNORM|120||mg^^UCUM|||||||||||||{cells.split('|')[0]}||||{cells.partition('|')[2]}"
+    for kind, detail in (("RDE^O11^RDE_O11", rxe), ("OMP^O09^OMP_O09", rxo)):
+        _, (step,) = take(message("ORC|NW|P-1^EHR|F-1^PHARM", detail, kind=kind))
+        dosage = requests(step)[0]["dosageInstruction"][0]
+        rate = dosage["doseAndRate"][0]["rateQuantity"]
+        assert f"{rate['value']} {rate['code']}" == expected
+        assert "timing" not in dosage
+
+
+@pytest.mark.parametrize("cells", ["|20|mL", "T1|20|mL", "M7|1|mL", "H1|-20|mL"])
+def test_what_makes_no_rate_is_refused(cells: str) -> None:
+    with pytest.raises(Refused):
+        take(message("ORC|NW|P-1^EHR", f"RXE||6130^ketamine^RXNORM|120||mg^^UCUM|||||||||||||||||{cells}"))
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from(sorted(CONTROLS)), st.booleans(), st.sampled_from(["", "", "IP", "HD", "DC", "CM"])),
     min_size=1,
@@ -226,7 +290,7 @@ def feed(events: list[tuple[str, bool, str]]) -> list[str]:
     """A whole NW, and after it what was drawn, whole or as an ORC alone."""
     texts = [whole("NW", 0)]
     for at, (control, bare, status) in enumerate(events, 1):
-        bare = bare and CONTROLS[control] not in ("placed", "change", "child")
+        bare = bare and CONTROLS[control] not in ("placed", "replacement", "change", "child")
         texts.append(
             alone(control, at, status=status) if bare else whole(control, at, status=status, rate=str(20 + at))
         )

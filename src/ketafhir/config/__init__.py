@@ -25,6 +25,7 @@ from ketafhir.config.sections import (
     ListenerSettings,
     PeerSettings,
     PolicySettings,
+    PumpSettings,
     ReceiverSettings,
     StoreSettings,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ListenerSettings",
     "PeerSettings",
     "PolicySettings",
+    "PumpSettings",
     "ReceiverSettings",
     "StoreSettings",
     "example",

@@ -15,6 +15,10 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -43,6 +47,7 @@ def _senders(value: list[str]) -> tuple[tuple[str, ...], ...]:
 KINDS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
     "str": ("a text", _is_text, str),
     "int": ("a whole number", _is_whole, int),
+    "bool": ("true or false", _is_switch, bool),
     "float": ("a number of seconds", _is_seconds, float),
     "Path": ("a path", _is_path, Path),
     "Path | None": ("a path", _is_path, Path),

@@ -70,6 +70,8 @@ class Loader:
                 or variable in (TOKEN_VARIABLE, PASSWORD_VARIABLE)
             ):
                 continue
+            if section == "pump":
+                raise ConfigError(f"{variable}: orders to pumps are switched on in the file, and nowhere else")
             known = [part.name for part in fields(SECTIONS[section])]
             if key not in known:
                 names = ", ".join(f"{_PREFIX}{section}_{one}".upper() for one in sorted(known))
@@ -220,6 +222,8 @@ class Loader:
             raise self.error(f'[policy] order is "patient", "sender" or "all", not {config.policy.order!r}')
         if "://" not in config.store.url and config.store.url:
             raise self.error("[store] url is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
+        if config.pump.orders and not config.pump.owner.strip():
+            raise self.error("[pump] orders = true needs the owner: the name of who answers for it")
         fhir = config.fhir
         if fhir.auth not in ("", "none", "bearer", "basic", "smart"):
             raise self.error(f'[fhir] auth is "none", "bearer", "basic" or "smart", not {fhir.auth!r}')
@@ -234,6 +238,7 @@ class Loader:
         limits, delivery = config.limits, config.delivery
         least = (
             ("[fhir] parallel", config.fhir.parallel, 1),
+            ("[pump] weight_hours", config.pump.weight_hours, 1),
             ("[fhir] connect_timeout", fhir.connect_timeout, 0.1),
             ("[fhir] read_timeout", fhir.read_timeout, 0.1),
             ("[fhir] write_timeout", fhir.write_timeout, 0.1),

@@ -132,6 +132,15 @@ class DeliverySettings:
 
 
 @dataclass(slots=True, frozen=True)
+class PumpSettings:
+    """Whether orders may leave for pumps (RGV^O15), who answers for that, and how old a body weight may be (hours)."""
+
+    orders: bool = False
+    owner: str = ""
+    weight_hours: int = 24
+
+
+@dataclass(slots=True, frozen=True)
 class LimitSettings:
     """Bytes, connections of one listener, and seconds; `idle_timeout` 0 is never."""
 
@@ -151,6 +160,7 @@ class Config:
     fhir: FhirSettings = FhirSettings()
     store: StoreSettings = StoreSettings()
     policy: PolicySettings = PolicySettings()
+    pump: PumpSettings = PumpSettings()
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
     peers: tuple[PeerSettings, ...] = ()
@@ -162,5 +172,6 @@ SECTIONS: dict[str, Any] = {
     "store": StoreSettings,
     "policy": PolicySettings,
     "delivery": DeliverySettings,
+    "pump": PumpSettings,
     "limits": LimitSettings,
 }

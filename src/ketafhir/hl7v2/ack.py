@@ -83,9 +83,13 @@ def application_response(
     control_id: str,
     timestamp: str,
     charset: str | None = None,
+    below: Sequence[Segment] = (),
 ) -> str:
-    """The application answer of enhanced mode: RRA^O18 to RAS^O17, RRE^O12 to RDE^O11, else ACK."""
-    return _Answer(received, charset).text(code, issues, control_id, timestamp, answer=True)
+    """The application answer of enhanced mode: RRA^O18 to RAS^O17, RRE^O12 to RDE^O11, else ACK.
+
+    `below` are the segments of its ORDER groups, in the separators of the message.
+    """
+    return _Answer(received, charset).text(code, issues, control_id, timestamp, answer=True, below=below)
 
 
 def locate(where: str) -> tuple[str, int, int, int, int]:
@@ -117,7 +121,16 @@ class _Answer:
         self.charset = self.charset if _bytewise(self.charset) else ""
         self.codec = _bytewise(self.charset) or _bytewise(charset or "") or "utf-8"
 
-    def text(self, code: Code, issues: Sequence[Issue], control_id: str, timestamp: str, *, answer: bool) -> str:
+    def text(
+        self,
+        code: Code,
+        issues: Sequence[Issue],
+        control_id: str,
+        timestamp: str,
+        *,
+        answer: bool,
+        below: Sequence[Segment] = (),
+    ) -> str:
         cells = {
             3: self._echo(5),
             4: self._echo(6),
@@ -133,6 +146,9 @@ class _Answer:
         if answer:
             cells |= {15: "NE", 16: "NE"}
         segments = [encode_segment("MSH", cells, self.seps), self._msa(code, issues), *self._errors(issues)]
+        segments += [
+            encode_segment(one.name, [without_controls(cell) for cell in one.fields], self.seps) for one in below
+        ]
         return encode(segments, self.seps).encode(self.codec, "replace").decode(self.codec)
 
     def _echo(self, number: int) -> str:

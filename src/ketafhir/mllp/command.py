@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", help="our certificate, for a receiver that asks for one")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key")
     parser.add_argument(
+        "--confirm", action="store_true", help="send give instructions (RGV) too: each may program a pump, once more"
+    )
+    parser.add_argument(
         "--timeout",
         type=_seconds,
         default=10.0,
@@ -59,7 +62,21 @@ def run(args: argparse.Namespace, split: Split) -> int:
     for number, message in enumerate(messages, start=1):
         if not message.startswith(b"MSH"):
             return _complain(f"part {number} of {args.file} is not an HL7v2 message; nothing was sent", 1)
+    gives = [number for number, message in enumerate(messages, start=1) if _is_give(message)]
+    if gives and not args.confirm:
+        numbers = ", ".join(map(str, gives))
+        return _complain(
+            f"message {numbers} of {args.file} can program a pump (RGV), and may have done so before; nothing was sent. "
+            "--confirm sends it",
+            1,
+        )
     return _send(messages, address, args.timeout, tls)
+
+
+def _is_give(message: bytes) -> bool:
+    """Whether MSH-9 says RGV, whatever the separators are."""
+    header = re.split(rb"[\r\n]", message, maxsplit=1)[0].split(message[3:4])
+    return len(header) > 8 and header[8].lstrip().upper().startswith(b"RGV")
 
 
 def terminated_by_cr(message: bytes) -> bytes:

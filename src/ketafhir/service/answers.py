@@ -28,12 +28,21 @@ class Answers:
         text = ack.acknowledge(received, cast(ack.Code, code), told, charset=self._charset, **self._new())
         return er7.to_bytes(text, self._charset)
 
-    def application(self, received: er7.Message | bytes, code: str, issues: Sequence[Issue] = ()) -> bytes:
-        """The application answer of the enhanced mode, RRA^O18 to RAS^O17; to what is no message an ACK."""
+    def application(
+        self,
+        received: er7.Message | bytes,
+        code: str,
+        issues: Sequence[Issue] = (),
+        below: Sequence[er7.Segment] = (),
+    ) -> bytes:
+        """The application answer of the enhanced mode, RRA^O18 to RAS^O17, with its ORDER groups (`below`); to what is no
+        message an ACK."""
         if isinstance(received, bytes):
             return self.accept(received, code, issues)
         told = _told(issues)
-        text = ack.application_response(received, cast(ack.Code, code), told, charset=self._charset, **self._new())
+        text = ack.application_response(
+            received, cast(ack.Code, code), told, charset=self._charset, below=below, **self._new()
+        )
         return er7.to_bytes(text, self._charset)
 
     def _new(self) -> dict[str, str]:

@@ -154,7 +154,7 @@ class KnownHistory(History):
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """As `History.prepare`; a number of an order or report that another patient has in the store is refused (204)."""
         self._known = {}
-        self._take(new.patients, new)
+        self._take([*new.patients, *self._unnamed(new)], new)
         ready, _, _ = super().prepare(new)  # for the keys, by which the rest is found
         if len(self._known) > 1:
             self._complete_family(new, ready)
@@ -208,6 +208,14 @@ class KnownHistory(History):
                     hint="check PID-3, and number each report (OBR-3) of a sender",
                 )  # fmt: skip
         return found
+
+    def _unnamed(self, new: Records) -> list[str]:
+        """The patients of orders that an answer tells without PID, by their numbers."""
+        orders = [one for one in new.orders.values() if not one.patient]
+        names = [
+            role + one.key for order in orders for role, one in (("P:", order.placer), ("F:", order.filler)) if one
+        ]
+        return [owner for name in names for owner in self._histories.owners(name)]
 
     @property
     def patients_known(self) -> tuple[str, ...]:

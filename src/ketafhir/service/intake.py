@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ketafhir.errors import Issue, Refused, StoreError
 from ketafhir.hl7v2.choreography import Outcome, choreography
-from ketafhir.hl7v2.er7 import Message
+from ketafhir.hl7v2.er7 import Message, Segment
 from ketafhir.service import translating
 from ketafhir.service.admission import admit, by_header, supported
 from ketafhir.service.arrivals import Answered, Arrival, Arrived, Channel
@@ -26,6 +26,7 @@ from ketafhir.service.translating import Verdict
 from ketafhir.store import states
 from ketafhir.store.protocol import Accepted, RecordsChanged, Store, Unfinished
 from ketafhir.translate import incoming
+from ketafhir.translate.order_answers import echo
 
 _RACES = 5  # a record that others write more often than this in the time of one message is a fault
 _log = logging.getLogger("ketafhir.service")
@@ -158,7 +159,8 @@ class Intake:
         code, application = self._codes(arrived, verdict.told)
         ack = answers.accept(arrived.raw, code, verdict.issues) if code else None
         received = arrived.message or arrived.raw
-        answer = answers.application(received, application, verdict.issues) if application else None
+        below = _below(arrived, application)
+        answer = answers.application(received, application, verdict.issues, below) if application else None
         accepted = self._store.accept(arrived.inbound(ack, replace(verdict.result, answer=answer)))
         self._count(accepted.message_id, verdict)
         answered = Answered(accepted.message_id)
@@ -191,7 +193,7 @@ class Intake:
             received = arrived.message or arrived.raw
             code = self._codes(arrived, verdict.told)[1]
             answers = arrived.channel.answers
-            answer = answers.application(received, code, _shown(verdict)) if code else None
+            answer = answers.application(received, code, _shown(verdict), _below(arrived, code)) if code else None
             self._store.complete(message_id, replace(verdict.result, answer=answer))
             return Accepted(message_id, duplicate=False, reused=False, ack=None, answer=answer)
 
@@ -272,6 +274,13 @@ class Intake:
         if outcome != states.TRANSLATED:
             codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues))
             _log.warning("message %d is %s: %s", message_id, outcome, codes)
+
+
+def _below(arrived: Arrived, code: str | None) -> list[Segment]:
+    """The ORDER groups of the application answer, where its structure has any."""
+    if arrived.message is None or code is None:
+        return []
+    return echo(arrived.message, code, arrived.channel.settings.tables)
 
 
 def _told(refusal: Refused | None) -> Outcome:

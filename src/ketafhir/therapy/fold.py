@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ketafhir.errors import Issue, refused
 from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy import listed, merges
+from ketafhir.therapy.boluses import joined
 from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
 from ketafhir.therapy.records import KINDS, Administration, Observation, Order, Patient, Records, Response, Visit, Waste
@@ -73,7 +74,8 @@ class History(Plain):
         if stays:
             aliases = merges.aliases(new, self.others, self.groups, stays)
             new = _rename(new, aliases) if aliases else new
-        new.orders = owned_by(new.orders, numbers)
+        new = joined(self, numbers, new)
+        new.orders = owned_by(new.orders, numbers, stays)
         issues = check(new.orders, self.parts)
         for kind in ("observations", "reports", "responses", "decisions"):
             older = _check_version(getattr(self.others, kind), getattr(new, kind), stays)

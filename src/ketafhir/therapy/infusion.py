@@ -84,13 +84,14 @@ def _is_check(act: Administration) -> bool:
 
 def _steers(act: Administration) -> bool:
     """Whether an act opens or ends a segment."""
-    return (act.rate is not None or is_closer(act)) and not _is_check(act)
+    return (act.rate is not None or is_closer(act)) and not _is_check(act) and act.parent is None
 
 
 def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
     """The course of one infusion from everything told of it, in any order."""
     acts = sorted(_numbered(list(told), order), key=_place)
-    found = Course(key, next((act for act in acts if not is_event(act)), acts[0]))
+    own = [act for act in acts if act.parent is None] or [_stand_in(key, acts[0])]
+    found = Course(key, next((act for act in own if not is_event(act)), own[0]))
     found.closers = [act for act in acts if is_event(act)]
     found.weight, found.concentration = weight, _concentration(acts, order)
     ends, followed = _ends(acts)
@@ -103,6 +104,15 @@ def course(key: str, told: Iterable[Administration], order: Order | None, weight
         if _is_check(act) and act.rate is not None and act.start is not None:
             _check_rate(found, act, act.start)
     return found
+
+
+def _stand_in(key: str, bolus: Administration) -> Administration:
+    """What is known of an infusion of which only a bolus was told: the number of its order."""
+    parent = bolus.parent
+    assert parent is not None
+    number = replace(parent, type="")
+    placer, filler = (number, None) if parent.type == "PLAC" else (None, number)
+    return replace(bolus, parent=None, order=key.rpartition("|")[0].rpartition("|")[0], placer=placer, filler=filler)
 
 
 def _check_rate(found: Course, check: Administration, at: Time) -> None:
@@ -130,14 +140,14 @@ def _runs(act: Act, at: Time) -> bool:
 
 def _numbered(acts: list[Administration], order: Order | None) -> list[Administration]:
     """The acts with every number their order is known by: a message may tell one of two."""
-    known: list[Administration | Order] = [*acts]
+    known: list[Administration | Order] = [act for act in acts if act.parent is None]
     if order is not None:
         known.append(order)
     placer = next((one.placer for one in known if one.placer), None)
     filler = next((one.filler for one in known if one.filler), None)
     return [
         act
-        if (act.placer or not placer) and (act.filler or not filler)
+        if act.parent is not None or ((act.placer or not placer) and (act.filler or not filler))
         else replace(act, placer=act.placer or placer, filler=act.filler or filler)
         for act in acts
     ]
@@ -220,6 +230,8 @@ def _parent(found: Course, last: Administration | None, order: Order | None, wei
     else:
         _sums(found, given)
         found.status = _status(found, last, given, _short(found, order, weight))
+        if all(act.told.parent is not None for act in given):
+            found.status = "unknown"  # a bolus from an infusion of which nothing else is known
     if found.status in ("completed", "stopped"):
         ends = [act.end or (act.told.start if act.told.rate is None else None) for act in given]
         found.end = max((end for end in ends if end), key=lambda time: time.at, default=None) if all(ends) else None

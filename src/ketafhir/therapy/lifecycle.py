@@ -8,7 +8,7 @@ as if it had never been made, and a refused change changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ketafhir.errors import Issue, refused
@@ -16,6 +16,8 @@ from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy.records import Order
 from ketafhir.therapy.values import Identifier
 
+GIVE = "give"
+"""The intent of an instruction to give, one for each RXG."""
 STATUS = "status"
 """The intent of what tells the status of an order and nothing else: an ORC alone."""
 ENDED = frozenset(("completed", "stopped", "cancelled", "entered-in-error"))
@@ -112,6 +114,8 @@ def settled(own: tuple[Order, ...], all_told: Iterable[Order], complete: Complet
     said = [one for one in (*content, *status) if one.state is not None and (one.owned or not made.owned)]
     if not said:
         return made
+    if made.intent == GIVE:  # a change of rate says nothing of pump and weight: they are as they were
+        made = replace(made, observations=tuple(dict.fromkeys(key for one in content for key in one.observations)))
     newest = max(said, key=_told)
     assert newest.state is not None
     changes: dict[str, Any] = {"state": replace(newest.state, standing=found.state)}
@@ -149,12 +153,18 @@ def order_identity(placer: Identifier | None, filler: Identifier | None) -> str:
     return number.key if number else ""
 
 
-def owned_by(orders: dict[str, Order], numbers: dict[str, tuple[str, str]]) -> dict[str, Order]:
-    """The orders with the patient of their numbers, where the message names none: an answer need not repeat the PID."""
+def owned_by(
+    orders: dict[str, Order], numbers: dict[str, tuple[str, str]], stays: Mapping[str, str]
+) -> dict[str, Order]:
+    """The orders with the patient of their numbers, where the message names none: an answer need not repeat the PID.
+
+    `stays` says who stays for a patient number that was merged.
+    """
     found = {}
     for key, order in orders.items():
         names = [role + one.key for role, one in (("P:", order.placer), ("F:", order.filler)) if one]
-        patient = order.patient or next((numbers[name][1] for name in names if name in numbers), "")
+        owner = next((numbers[name][1] for name in names if name in numbers), "")
+        patient = order.patient or stays.get(owner, owner)
         found[key] = order if patient == order.patient else replace(order, patient=patient)
     return found
 

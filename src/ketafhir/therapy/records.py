@@ -25,6 +25,7 @@ from ketafhir.therapy.values import (
     Quantity,
     Range,
     Rate,
+    Ratio,
     Time,
     Value,
 )
@@ -160,14 +161,15 @@ class Ingredient(Plain):
 
 
 class Order(Plain):
-    """An infusion order as placed (`intent` original) or as the pharmacy encoded it (`intent` filler).
+    """An infusion order as placed (`intent` original), as the pharmacy encoded it (filler), or one instruction to give (give).
 
     `dose` is the total (mg, or mg/kg with the weight among the order's observations), `over` the time it is to go in,
     `rate` the ordered start rate, `max_rate` the titration limit, `concentration` of the final bag, `volume` what is
     dispensed (of a mixture its final volume). `duration` is that of the whole service, `occurrence_duration` that of one
     infusion. `observations` are the keys of those told with it. `status_reason` is why it stands as it does. `owned` is False
     for the order details inside an administration message, which only fill what is missing. Of the `intent` status it tells
-    how an order stands and nothing else (`therapy.lifecycle`).
+    how an order stands and nothing else (`therapy.lifecycle`). `parent` is the number of the order it is a child of, `replaces`
+    of the one it stands for. `counters` are those of a give instruction (RXG-1, RXG-2), `strength` the drug in its bag.
     """
 
     key: str = ""
@@ -179,6 +181,9 @@ class Order(Plain):
     group: Identifier | None = None
     state: OrderState | None = None
     status_reason: Coded | None = None
+    parent: Identifier | None = None
+    replaces: Identifier | None = None
+    counters: tuple[str, str] = ("", "")
     placed: Time | None = None
     requester: Practitioner | None = None
     enterer: Practitioner | None = None
@@ -196,7 +201,11 @@ class Order(Plain):
     rate: Quantity | None = None
     max_rate: Quantity | None = None
     concentration: Quantity | None = None
+    strength: Ratio | None = None
     volume: Quantity | None = None
+    lot: str = ""
+    expiry: Time | None = None
+    manufacturer: Coded | None = None
     ingredients: tuple[Ingredient, ...] = ()
     instructions: tuple[Coded, ...] = ()
     indications: tuple[Coded, ...] = ()
@@ -247,6 +256,7 @@ class Administration(Plain):
     action: str = ""
     order_control: str = ""
     order_status: str = ""
+    parent: Identifier | None = None
     event: Event | None = None
     recorded: Time | None = None
     route: Coded | None = None

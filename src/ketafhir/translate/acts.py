@@ -27,7 +27,16 @@ def compose(composing: Composing, courses: list[Course]) -> None:
 
 
 def _compose_order(composing: Composing, courses: list[Course]) -> None:
-    acts = [one for course in courses for one in (*(act.told for act in course.acts), *course.closers)]
+    told = [one for course in courses for one in (*(act.told for act in course.acts), *course.closers)]
+    _compose_group(composing, courses, [one for one in told if one.parent is None])
+    for order in dict.fromkeys(one.order for one in told if one.parent is not None):
+        _compose_group(composing, courses, [one for one in told if one.parent is not None and one.order == order])
+
+
+def _compose_group(composing: Composing, courses: list[Course], acts: list[Administration]) -> None:
+    """The ORC of one order with its acts: those of the infusion, or a bolus from it, which has an order of its own."""
+    if not acts:
+        return
     acts.sort(key=lambda act: (act.start.at if act.start else 0, act.counters))
     if len({act.counters for act in acts}) < len(acts) and composing.tables.settings.rxa2 == "unique":
         text = "administrations of one order have the same RXA-1 and -2, and the receiver takes these as unique"
@@ -36,12 +45,17 @@ def _compose_order(composing: Composing, courses: list[Course]) -> None:
     head = replace(
         last,
         order_control=last.order_control or codes.code("v2-0119.RE").code,
-        order_status=_standing(composing, courses[-1]),
+        order_status=_of_bolus(last) if last.parent else _standing(composing, courses[-1]),
     )
     composing.add("ORC", composing.cells(head, ORC))
     for act in acts:
         course = next(one for one in courses if act.infusion == one.key)
-        _compose_act(composing, act, course, is_last=act is _last_of(course, acts))
+        _compose_act(composing, act, course, is_last=act.parent is None and act is _last_of(course, acts))
+
+
+def _of_bolus(act: Administration) -> str:
+    """How the order of a bolus stands: it is over once it was given."""
+    return act.order_status or ("completed" if act.state == "completed" else "")
 
 
 def _standing(composing: Composing, found: Course) -> str:

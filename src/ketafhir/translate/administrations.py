@@ -18,6 +18,7 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
+from ketafhir.therapy.boluses import is_bolus
 from ketafhir.therapy.fold import act as settled
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_event
@@ -47,12 +48,20 @@ def _read_order(reading: Reading, order: OrderGroup) -> None:
     if not identity:
         raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)
     kept = orc.pop("preserved", ())
+    account = reading.accounts[-1]
+    parent = orc.pop("parent", None)
     standing = {name: orc.pop(name, "") for name in ("order_control", "order_status")}
     acts: list[Administration] = []
     for group in order.administrations:
         # ORC-5 and ORC-1 speak of the last administration of the order.
         acts += _read_group(reading, group, identity, orc, standing if group is order.administrations[-1] else {})
     last = acts[-1]
+    for act in acts:
+        act.parent = parent if is_bolus(act) else None
+    if parent is not None and not any(act.parent for act in acts):
+        kept = (*kept, ("ORC-8", order.orc.get(8)))
+        at = reading.accounts.index(account)
+        reading.accounts[at] = account._replace(kept=account.kept | {"ORC-8"}, told=account.told - {"parent"})
     last.preserved = (*last.preserved, *kept)
     last.preserved += _keep(reading, order.others, {})
     notes = note_texts([nte for name, nte in order.notes if name == "ORC"], reading)

@@ -11,9 +11,11 @@ from ketafhir.errors import ConfigError, Issue, Refused, TableError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from ketafhir.hl7v2.er7 import Message
     from ketafhir.translate.outputs import Findings, Rejects, Report
+    from ketafhir.translate.pump_orders import PumpOrders
     from ketafhir.translate.session import Session
     from ketafhir.translate.settings import Settings
 
@@ -44,11 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="site overlay: a folder with segments/, codesystems/, settings.csv or limits.csv, or its name",
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="with --message RGV^O15: the configuration that allows orders to pumps ([pump])",
+    )
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Translate a file; gives the exit code."""
+def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | None = None) -> int:
+    """Translate a file; gives the exit code. `pump` reads what a configuration says of orders to pumps."""
     from ketafhir.translate.outputs import Findings, Rejects, Report
 
     if (args.message or args.version) and args.to != "hl7v2":
@@ -59,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         from ketafhir.translate.settings import default
 
         settings = default(args.timezone, args.site)
+        if args.config and pump is not None:
+            settings = settings.allowing(pump(args.config))
         source = _open(args.file)
         run = _Run(
             args, settings, issues, Report(args.report) if args.report else None,

@@ -82,7 +82,7 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
             one["value"] += "".join(
                 told.key.rpartition("|")[2].partition("@")[1:]
             )  # where only the start tells two apart
-    resource["identifier"].insert(1, _infusion_number(course.key, told))
+    resource["identifier"].insert(1, _infusion_number(course.key, course.first if told.parent else told))
     resource["partOf"] = [writing.to(TYPE, course.key)]
     _medication(writing, resource, told, with_batch=True)
     _subject(writing, resource, told)

@@ -16,7 +16,7 @@ from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course, last_event
 from ketafhir.therapy.records import Administration
-from ketafhir.therapy.values import Coded
+from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import amounts, events, orders
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.courses import DERIVED_END, ORDER_STATUS, STANDING, TYPE
@@ -218,6 +218,7 @@ def _add(taking: Taking, one: Numbered) -> None:
     if _counted_by_start(resource):
         act.key += f"@{moment(act.start)}"
     act.infusion = f"{act.order}|{give}|@{act.visit}"
+    _join_parent(taking, one)
     if taking.records.administrations.setdefault(act.key, act) is not act:
         raise refusal(
             taking, resource, "identifier", "identity-collision",
@@ -229,6 +230,29 @@ def _add(taking: Taking, one: Numbered) -> None:
     amounts.beside_rate(taking, resource, act)
     if not _ours(resource):
         amounts.notes(taking, act, _notes(resource), act.key, act.key)
+
+
+def _join_parent(taking: Taking, one: Numbered) -> None:
+    """A bolus under an order of its own is part of the infusion of another (IHE PCD-03)."""
+    if one.whole is None or not tagged(one.whole, "keta.infusion"):
+        return
+    told = taking.take(one.whole, ORC)
+    placer, filler = told.get("placer"), told.get("filler")
+    owner = order_identity(placer, filler)
+    own = {number.key for number in (one.act.placer, one.act.filler) if number}
+    if not owner or own & {number.key for number in (placer, filler) if number}:
+        return
+    named = [number for number in one.whole.get("identifier", ()) if _is_infusion_number(number)]
+    give = str(named[0].get("value", "")).partition("@")[0] if named else "0"
+    one.act.infusion = f"{owner}|{give or '0'}|@{one.act.visit}"
+    number, role = (placer, "PLAC") if placer else (filler, "FILL")
+    assert number is not None  # one of the two is the owner's
+    one.act.parent = Identifier(number.value, number.system, role, number.authority)
+
+
+def _is_infusion_number(number: Json) -> bool:
+    codings = number.get("type", {}).get("coding", ())
+    return any(coding.get("code") == codes.code("keta.infusion-number").code for coding in codings)
 
 
 def _take_events(taking: Taking, whole: Json) -> None:

@@ -30,6 +30,13 @@ def _orders(reading: Reading, group: PatientGroup) -> None:
         order_status.read(reading, group)
 
 
+def _gives(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import gives
+
+    _orders(reading, group)
+    gives.read(reading, group)
+
+
 def _observations(reading: Reading, group: PatientGroup) -> None:
     from ketafhir.translate import observations
 
@@ -64,8 +71,10 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
     ("RRE", "O12"): _orders,
     ("RRE", "O26"): _orders,
     ("RRE", "O02"): _orders,
-    ("RRG", "O16"): _orders,
-    ("RRG", "O02"): _orders,
+    ("RGV", "O15"): _gives,
+    ("RGV", "O01"): _gives,
+    ("RRG", "O16"): _gives,
+    ("RRG", "O02"): _gives,
     ("RAS", "O17"): _administrations,
     ("RAS", "O01"): _administrations,
     ("ORU", "R01"): _observations,

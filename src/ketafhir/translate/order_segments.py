@@ -11,15 +11,18 @@ from typing import Any
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Give, Result
 from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
-from ketafhir.hl7v2.groups import Result
-from ketafhir.mapping import codes
+from ketafhir.mapping import codes, units
 from ketafhir.mapping.codecs.coded import of_name, write_cwe
+from ketafhir.mapping.codecs.numbers import number_text, read_amount, read_interval, read_unit, whole_rate, write_unit
+from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.engine import Preserved, put_back
+from ketafhir.plain import replace
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order
-from ketafhir.therapy.values import Coded, Identifier
+from ketafhir.therapy.values import Coded, Identifier, Quantity, Rate
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.results import compose_results, read_results
@@ -28,12 +31,14 @@ ORC, TQ1, RXR, RXC = (
     "ORC_to_MedicationRequest", "TQ1_to_MedicationRequest", "RXR_to_MedicationRequest", "RXC_to_Ingredient",
 )  # fmt: skip
 OBX = "OBX_to_MedicationRequest"
-ORIGINAL, FILLER = "original", "filler"
-DETAIL = {ORIGINAL: "RXO", FILLER: "RXE"}
+ORIGINAL, FILLER, GIVE = "original", "filler", "give"
+DETAIL = {ORIGINAL: "RXO", FILLER: "RXE", GIVE: "RXG"}
 _DRUG_FIELD = {ORIGINAL: 1, FILLER: 2}
+_REPLACED = ("replace", "replaced")
+_RATE_FIELDS = {ORIGINAL: (17, 21, 22), FILLER: (22, 23, 24), GIVE: (14, 15, 16)}  # per, amount, units
 _UNSAID = ("D", "W", "X", "N")  # OBX-11: deleted, wrong, no result, not asked
 # Where preserved segments that no row maps have their place; others come back at the end of the order.
-_PLACED = frozenset(("ORC", "RXO", "RXE", "TQ1", "TQ2", "RXR", "RXC", "OBX", "PRT"))
+_PLACED = frozenset(("ORC", "RXO", "RXE", "RXG", "TQ1", "TQ2", "RXR", "RXC", "OBX", "PRT"))
 
 
 def tables_of(intent: str) -> tuple[str, str]:
@@ -52,14 +57,39 @@ def read(reading: Reading, group: PatientGroup) -> None:
     The details inside a RAS only fill what is missing: its ORC, OBX and other segments belong to the
     administrations.
     """
-    owned = reading.message.code != "RAS"
+    owned = reading.message.code not in ("RAS", "RGV")
+    replaced: Identifier | None = None
     for one in group.orders:
         if one.rxe is not None or one.rxo is not None:
-            _read_order(reading, one, owned)
+            _read_order(reading, one, owned, replaced)
+        replaced = _replaced(reading, one) or replaced
 
 
-def _read_order(reading: Reading, group: OrderGroup, owned: bool) -> None:
-    common = _read_orc(reading, group, owned)
+def _replaced(reading: Reading, group: OrderGroup) -> Identifier | None:
+    """The number of an order that the replacement orders after it (RO) stand for (chapter 4: RP, RQ or RU, then RO)."""
+    if group.orc is None or group.orc.get(1) not in reading.tables.code_map("request-control").v2_to_domain:
+        return None
+    if reading.tables.code_map("request-control").v2_to_domain[group.orc.get(1)] not in _REPLACED:
+        return None
+    values = reading.tables.mapping(ORC).from_v2(group.orc, reading.c)
+    reading.c.preserved.clear()
+    reading.nulls()
+    placer, filler = values.get("placer"), values.get("filler")
+    return replace(placer, type="PLAC") if placer else replace(filler, type="FILL") if filler else None
+
+
+def related(values: dict[str, Any], replaced: Identifier | None = None) -> dict[str, Any]:
+    """The values of an ORC; ORC-8 of a replacement order names the order it stands for, and no parent."""
+    state = values.get("state")
+    if state is not None and state.effect == "replacement":
+        parent = values.pop("parent", None)
+        if parent or replaced:
+            values["replaces"] = parent or replaced
+    return values
+
+
+def _read_order(reading: Reading, group: OrderGroup, owned: bool, replaced: Identifier | None) -> None:
+    common = related(read_orc(reading, group, owned=owned), replaced)
     details = _details(reading, group, owned)
     if not details:
         return
@@ -74,8 +104,9 @@ def _read_order(reading: Reading, group: OrderGroup, owned: bool) -> None:
             told=reading.told, **fields,
         )  # fmt: skip
         if owned and last:
-            _read_beside(reading, group, order)
-        _add(reading, order, group)
+            read_beside(reading, group, order)
+            _read_infusions(reading, group, order)
+        add(reading, order, group)
 
 
 def _notes(group: OrderGroup, intent: str, *, owned: bool, both: bool) -> list[Segment]:
@@ -87,7 +118,7 @@ def _notes(group: OrderGroup, intent: str, *, owned: bool, both: bool) -> list[S
     ]
 
 
-def _read_orc(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, Any]:
+def read_orc(reading: Reading, group: OrderGroup, *, owned: bool) -> dict[str, Any]:
     """The ORC, with `nulls` and `preserved`. In a RAS the administrations read it too, and account for it."""
     orc = group.head
     reading.c.nulls.clear()
@@ -99,9 +130,9 @@ def _read_orc(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, Any
     values.setdefault("preserved", ())
     values["nulls"] = reading.nulls()
     if "placer" not in values and "filler" not in values:
-        raise _refused(reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101")
+        raise refused(reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101")
     if owned and "state" not in values:
-        raise _refused(reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101")
+        raise refused(reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101")
     return values
 
 
@@ -120,9 +151,9 @@ def _details(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, dict
             continue
         field = _DRUG_FIELD[intent]
         if segment.get(field) not in ("", '""'):
-            found[intent] = _detail(reading, intent, segment, *below)
+            found[intent] = read_detail(reading, intent, segment, *below)
         elif owned:
-            raise _refused(
+            raise refused(
                 reading, segment, field, "drug-unknown", "an order without drug",
                 "send code^text^coding system", "101",
             )  # fmt: skip
@@ -132,7 +163,7 @@ def _details(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, dict
     return found
 
 
-def _detail(
+def read_detail(
     reading: Reading,
     intent: str,
     segment: Segment,
@@ -142,7 +173,8 @@ def _detail(
 ) -> dict[str, Any]:
     """The values of one detail with its first TQ1 and RXR and all RXC; further TQ1, TQ2 and RXR are
     preserved."""
-    values = reading.read(segment, *tables_of(intent))
+    values = reading.read(_with_whole_rate(segment, intent), *tables_of(intent))
+    reading.accounts[-1] = reading.accounts[-1]._replace(segment=segment)
     kept: Preserved = values.pop("preserved", ())
     seen: dict[str, int] = {}
     for one in (*timings, *routes):
@@ -161,7 +193,28 @@ def _detail(
     return values
 
 
-def _read_beside(reading: Reading, group: OrderGroup, order: Order) -> None:
+def _with_whole_rate(segment: Segment, intent: str) -> Segment:
+    """The segment with an amount per time unit (20, mL, H1) told as a whole rate (20 mL/h), as in an RXA (chapter 4A, RXE-22).
+
+    The time is then that of the rate, and not of the dose. What makes no rate stays as it is, and is refused by its row.
+    """
+    per, amount, unit = _RATE_FIELDS[intent]
+    if not (segment.get(per) and segment.get(amount) and segment.get(unit)):
+        return segment
+    found = read_unit(segment.get(unit))[0]
+    if found is None or found.kind not in units.AMOUNTS:
+        return segment
+    try:
+        over = read_interval(segment.get(per))
+        whole = whole_rate(Rate(Quantity(read_amount(segment.get(amount)), found.ucum), over))
+    except Unreadable:
+        return segment
+    fields = list(segment.fields)
+    fields[per], fields[amount], fields[unit] = "", number_text(whole.value), write_unit(whole)
+    return Segment(segment.name, fields, segment.line, segment.occurrence)
+
+
+def read_beside(reading: Reading, group: OrderGroup | Give, order: Order, scope: str = "") -> None:
     """Observations of the order, the highest rate among them, and the segments that no table maps."""
     rest: list[Result] = []
     for result in group.results:
@@ -170,7 +223,7 @@ def _read_beside(reading: Reading, group: OrderGroup, order: Order) -> None:
         else:
             rest.append(result)
     if rest:
-        identity = order_identity(order.placer, order.filler)
+        identity = scope or order_identity(order.placer, order.filler)
         order.observations = read_results(reading, rest, order=order.key, scope_key=identity)
     seen: dict[str, int] = {}
     for segment in (*(prt for _, prt in group.participations), *group.others):
@@ -179,6 +232,9 @@ def _read_beside(reading: Reading, group: OrderGroup, order: Order) -> None:
             continue
         number = seen[segment.name] = seen.get(segment.name, 0) + 1
         order.preserved += reading.keep(segment, number)
+
+
+def _read_infusions(reading: Reading, group: OrderGroup, order: Order) -> None:
     for number, infusion in enumerate(group.infusions, 1):
         order.preserved += reading.keep(infusion.rxv, number)
         below = (
@@ -212,16 +268,17 @@ def _read_max_rate(reading: Reading, result: Result, order: Order) -> None:
         reading.drop(segment, "what follows the highest rate has no place of its own")
 
 
-def _add(reading: Reading, order: Order, group: OrderGroup) -> None:
+def add(reading: Reading, order: Order, group: OrderGroup) -> None:
+    """The order into the records. Raises Refused where the message has another under its number."""
     known = reading.records.orders.setdefault(order.key, order)
     if known is not order and order.owned:
-        raise _refused(
+        raise refused(
             reading, group.head, 2, "identity-collision", "two orders of one message have one number",
             "give each order its own number", "205",
         )  # fmt: skip
 
 
-def _refused(reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str) -> Refused:
+def refused(reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str) -> Refused:
     where = reading.message.where(segment, field)
     return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
 
@@ -243,14 +300,14 @@ def compose(composing: Composing, orders: Iterable[Order], kind: str) -> None:
             continue
         _compose_orc(composing, original, last)
         compose_detail(composing, original, filler)
-        _compose_beside(composing, last)
+        compose_beside(composing, last)
 
 
 def _compose_orc(composing: Composing, original: Order | None, last: Order) -> None:
     """One ORC stands for both; where FHIR says otherwise of the original order, the filler order counts."""
-    cells = composing.cells(last, ORC)
+    cells = composing.cells(shown(last), ORC)
     if original is not None and original is not last:
-        other = composing.cells(original, ORC)
+        other = composing.cells(shown(original), ORC)
         differing = [f"ORC-{field}" for field in sorted(other) if other[field] != cells.get(field, "")]
         if differing:
             composing.c.warn(
@@ -260,31 +317,40 @@ def _compose_orc(composing: Composing, original: Order | None, last: Order) -> N
     composing.add("ORC", cells)
 
 
+def shown(order: Order) -> Order:
+    """The order with the number that goes into ORC-8: of its parent, else of what a replacement order stands for."""
+    control = order.state.control if order.state else ""
+    if order.parent is None and order.replaces is not None and control == codes.code("v2-0119.RO").code:
+        return replace(order, parent=order.replaces)
+    return order
+
+
 def compose_detail(composing: Composing, original: Order | None, filler: Order | None) -> None:
     """What follows the ORC: [TQ1] RXO NTE RXR RXC, RXE NTE TQ1 RXR RXC; also the order detail of a
     RAS_O17."""
     if original is not None:
-        _compose_timing(composing, original)
+        compose_timing(composing, original)
         composing.add("RXO", composing.cells(original, *tables_of(ORIGINAL)))
         composing.notes(original.notes)
-        _compose_routes(composing, original)
+        compose_routes(composing, original)
     if filler is not None:
         composing.add("RXE", composing.cells(filler, *tables_of(FILLER)))
         composing.notes(filler.notes)
-        _compose_timing(composing, filler)
-        _compose_routes(composing, filler)
+        compose_timing(composing, filler)
+        compose_routes(composing, filler)
 
 
-def _compose_timing(composing: Composing, order: Order) -> None:
+def compose_timing(composing: Composing, order: Order) -> None:
     """TQ1 after RXE is required in 2.5.1, also when nothing is told of the time."""
     cells = composing.cells(order, TQ1)
-    if cells or order.intent == FILLER:
+    if cells or order.intent != ORIGINAL:
         composing.add("TQ1", {**cells, 1: "1"})
     _add_further(composing, "TQ1", order.preserved, 2)
     _add_further(composing, "TQ2", order.preserved, 1)
 
 
-def _compose_routes(composing: Composing, order: Order) -> None:
+def compose_routes(composing: Composing, order: Order) -> None:
+    """RXR and RXC."""
     cells = composing.cells(order, RXR)
     if cells:
         composing.add("RXR", cells)
@@ -304,7 +370,8 @@ def _add_further(composing: Composing, name: str, preserved: Preserved, number: 
         number += 1
 
 
-def _compose_beside(composing: Composing, order: Order) -> None:
+def compose_beside(composing: Composing, order: Order) -> None:
+    """What stands below an order: PRT, RXV, its observations and highest rate, and what no table maps."""
     _add_further(composing, "PRT", order.preserved, 1)
     _add_further(composing, "RXV", order.preserved, 1)
     told = composing.records.observations.values()

@@ -18,7 +18,7 @@ from ketafhir.translate.reading import Reading, note_texts
 RESPONSES = frozenset(("ORR", "ORP", "RRE", "RRG"))
 """The message codes that answer an order."""
 _TAKEN = ("state", "placer", "filler", "group", "status_reason")
-_WITH_DETAIL = frozenset(("placed", "change", "child"))
+_WITH_DETAIL = frozenset(("placed", "replacement", "change", "child"))
 _WHY = "an ORC alone tells the status of an order, and changes nothing else"
 _ACCEPTED = ("AA", "CA", "")
 

@@ -11,15 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
-from ketafhir.mapping.codecs.identifiers import identifier_json
+from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.identifiers import identifier_json, read_identifier
 from ketafhir.mapping.engine import get_preserved, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
-from ketafhir.therapy.fold import order_identity
+from ketafhir.plain import replace
+from ketafhir.therapy.fold import order_identity, order_of
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import results
 from ketafhir.translate.order_segments import (
     FILLER,
+    GIVE,
     OBX,
     ORC,
     ORIGINAL,
@@ -36,6 +39,8 @@ from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
 _DOSED = {"doseQuantity", "doseRange", "rateQuantity", "rateRatio", "rateRange"}
+_OF_PRODUCT = ("ingredients", "form", "concentration", "strength", "lot", "expiry", "manufacturer")
+"""What is told of a drug that is more than a code."""
 _MOST = ("maxDosePerAdministration", "maxDosePerLifetime")
 _OFTEN = {
     "countMax", "durationMax", "frequencyMax", "period", "periodMax", "dayOfWeek", "timeOfDay", "when", "offset",
@@ -112,10 +117,7 @@ def render(writing: Writing, order: Order) -> None:
     if encounter:
         resource["encounter"] = encounter
     _render_medication(writing, order, resource)
-    if order.intent == FILLER:
-        original = f"{order.key.removesuffix(FILLER)}{ORIGINAL}"
-        if original in writing.records.orders:
-            resource["basedOn"] = [writing.to("MedicationRequest", original)]
+    _render_relations(writing, order, resource)
     if order.observations:
         resource["supportingInformation"] = results.references(writing, order.observations)
     if order.notes:
@@ -123,10 +125,37 @@ def render(writing: Writing, order: Order) -> None:
     writing.put(resource, order.preserved)
 
 
+def _render_relations(writing: Writing, order: Order, resource: Json) -> None:
+    """What an order is based on: as placed, as encoded, its parent; and the order it replaces. A number always goes along."""
+    identity = order_of(order.key)
+    if order.intent == GIVE:
+        give = next(
+            one for one in resource["identifier"] if one["value"] == "-".join(order.counters) and "system" not in one
+        )
+        give["system"] = "urn:ketafhir:order:" + identity
+    before = {GIVE: (FILLER, ORIGINAL), FILLER: (ORIGINAL,)}.get(order.intent, ())
+    known = [f"{identity}|{intent}" for intent in before if f"{identity}|{intent}" in writing.records.orders]
+    based = [writing.to("MedicationRequest", key) for key in known[:1]]
+    if order.parent is not None:
+        based.append(_to_number(writing, order.parent))
+    if based:
+        resource["basedOn"] = based
+    if order.replaces is not None:
+        resource["priorPrescription"] = _to_number(writing, order.replaces)
+
+
+def _to_number(writing: Writing, number: Identifier) -> Json:
+    """A reference to an order by its number; the literal reference too, where the order is known."""
+    role = (number, None) if number.type == "PLAC" else (None, number)
+    order = find_order(writing.records, *role)
+    reference: Json = {} if order is None else writing.to("MedicationRequest", order.key)
+    return {**reference, "identifier": identifier_json(number)}
+
+
 def _render_medication(writing: Writing, order: Order, resource: Json) -> None:
     medication = writing.start("Medication", f"{order.key}|medication", EXTENSION + "infusion-medication")
     writing.fill(medication, order, tables_of(order.intent)[1])
-    if not (order.ingredients or order.form or order.concentration):
+    if not any(getattr(order, name) for name in _OF_PRODUCT):
         resource["medicationCodeableConcept"] = medication["code"]
         return
     for one in order.ingredients:
@@ -148,11 +177,15 @@ def _take(taking: Taking, resource: Json) -> None:
     _check(taking, resource)
     values = taking.take(resource, ORC, TQ1, RXR, OBX)
     values.setdefault("intent", FILLER)
+    if values["intent"] == GIVE and not _has_number(resource):
+        values["intent"] = FILLER
     values.update(taking.take(resource, tables_of(values["intent"])[0]))
     _number(taking, resource, values)
     values.update(_medication(taking, resource, values["intent"]))
+    _take_relations(taking, resource, values)
+    give = f"-{values.get('counters', ('', ''))[0] or '0'}" if values["intent"] == GIVE else ""
     order = Order(
-        key=order_key(values["placer"], values["filler"], values["intent"]),
+        key=order_key(values["placer"], values["filler"], values["intent"]) + give,
         notes=tuple(str(one["text"]) for one in resource.get("note", ()) if one.get("text")),
         patient=taking.patient(resource), visit=taking.visit(resource), **values,
     )  # fmt: skip
@@ -162,9 +195,35 @@ def _take(taking: Taking, resource: Json) -> None:
     _take_observations(taking, resource, order)
 
 
+def _has_number(resource: Json) -> bool:
+    """Whether a give instruction has its number (RXG-1), as ours have."""
+    one = codes.code("keta.give-number")
+    typed = [coding for number in resource.get("identifier", ()) for coding in number.get("type", {}).get("coding", ())]
+    return any(coding.get("code") == one.code and coding.get("system") == one.system for coding in typed)
+
+
+def _take_relations(taking: Taking, resource: Json, values: dict[str, Any]) -> None:
+    """The parent (a number among `basedOn` that is another order's) and what is replaced."""
+    own = {one.key for one in (values["placer"], values["filler"]) if one}
+    for reference in resource.get("basedOn", ()):
+        number = read_identifier(reference.get("identifier")) if isinstance(reference, dict) else None
+        if number is not None and number.type in ("PLAC", "FILL") and number.key not in own:
+            values["parent"] = number
+    prior = resource.get("priorPrescription")
+    if isinstance(prior, dict):
+        found = taking.resolve(prior, resource) or {}
+        listed = [prior.get("identifier"), *found.get("identifier", ())]
+        numbers = [one for one in map(read_identifier, listed) if one and one.type in ("PLAC", "FILL")]
+        if numbers:
+            values["replaces"] = numbers[0]
+            state = values.get("state")
+            if state is not None and state.effect == "placed":
+                values["state"] = replace(state, control=codes.code("v2-0119.RO").code, effect="replacement")
+
+
 def _take_observations(taking: Taking, resource: Json, order: Order) -> None:
     """The observations told with the order: the dosing weight, the steps of a titration."""
-    identity = order_identity(order.placer, order.filler)
+    identity = order.key if order.intent == GIVE else order_identity(order.placer, order.filler)
     for reference in resource.get("supportingInformation", ()):
         found = taking.resolve(reference, resource)
         if found is None or found.get("resourceType") != "Observation":

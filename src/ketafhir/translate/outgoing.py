@@ -44,6 +44,7 @@ STRUCTURES = {
     **{f"ADT^{event}": structure_of("ADT", event, "2.5.1") for event in ADT},
     "OMP^O09": "OMP_O09",
     "RDE^O11": "RDE_O11",
+    "RGV^O15": "RGV_O15",
     "RAS^O17": "RAS_O17",
     "ORU^R01": "ORU_R01",
 }
@@ -59,6 +60,7 @@ _TOLD_BY = {
     "ADT": ("Patient",),
     "OMP": ("MedicationRequest",),
     "RDE": ("MedicationRequest",),
+    "RGV": ("MedicationRequest",),
     "RAS": ("MedicationAdministration",),
     "ORU": ("DiagnosticReport", "QuestionnaireResponse", "ClinicalImpression", "Observation"),
 }
@@ -149,6 +151,8 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
         )  # fmt: skip
     if out.records.merges:
         out = out._replace(records=merges.settled(out.records))
+    if wanted != "RGV^O15":
+        _leave_gives(out)
     courses = courses_of(out.records)
     messages = []
     for patient, visit in _subjects(out.records):
@@ -179,12 +183,25 @@ def as_version(messages: list[str], version: str | None, c: Context) -> list[str
     return found
 
 
+def _leave_gives(out: Outbound) -> None:
+    """Give instructions can program a pump: they leave only when asked for by name."""
+    gives = [one for one in out.records.orders.values() if one.intent == "give"]
+    if gives:
+        out.c.where = ""
+        out.c.warn(
+            "gives-left-out", "give instructions leave only when they are asked for", str(len(gives)),
+            "ask for RGV^O15, where the configuration allows orders to pumps",
+        )  # fmt: skip
+
+
 def courses_of(records: Records) -> list[Course]:
     """The infusions of the acts, in order of start."""
     told: dict[str, list[Any]] = {}
     for act in records.administrations.values():
         told.setdefault(act.infusion, []).append(act)
-    by_identity = {order_identity(order.placer, order.filler): order for order in records.orders.values()}
+    by_identity = {
+        order_identity(order.placer, order.filler): order for order in records.orders.values() if order.intent != "give"
+    }
     found = [course(key, some, by_identity.get(some[0].order)) for key, some in told.items()]
     for waste in records.wastes.values():
         if waste.infusion not in told:
@@ -224,6 +241,8 @@ def _kinds(
         found.append("OMP^O09")
     if any(order.intent == "filler" for order in told):
         found.append("RDE^O11")
+    if wanted == "RGV^O15" and any(order.intent in ("give", "filler") for order in told):
+        found.append("RGV^O15")
     if _courses(courses, patient, visit):
         found.append("RAS^O17")
     if observations.has_reports(records, patient.key, visit.key if visit else ""):
@@ -268,6 +287,12 @@ def _message(
     if kind in ("RDE^O11", "OMP^O09"):
         told = [_of(records.orders, patient, visit), composing.used]
         orders.compose(composing, told[0], kind)
+    elif kind == "RGV^O15":
+        from ketafhir.translate import gives, pump_orders
+
+        told = [pump_orders.gives_of(records, patient, key), composing.used]
+        composing.c.issues += pump_orders.check(records, patient, told[0], settings.pump, settings.tables.limits)
+        gives.compose(composing, told[0])
     elif kind == "RAS^O17":
         own = _courses(courses, patient, visit)
         told = [[one.closers for one in own], [act.told for one in own for act in one.acts], composing.used]

@@ -171,6 +171,8 @@ class Session:
             filler = f"{identity}|filler"
             if intent == "original" and key not in before and filler in before:
                 found.append(filler)
+            if intent in ("original", "filler") and key not in before:
+                found += [part for part in before if part.startswith(f"{identity}|give-")]
             if key in before and after[key] != before[key] and key not in new.orders:
                 found.append(key)
         return list(dict.fromkeys(found))
@@ -254,9 +256,15 @@ class Session:
             for act in found.acts:
                 wanted["patients"].add(act.told.patient)
                 wanted["visits"].add(act.told.visit)
-            wanted["orders"].update(order.key for order in self._orders(found.first.order))
+            for identity in {act.told.order for act in found.acts} | {found.first.order}:
+                wanted["orders"].update(order.key for order in self._orders(identity))
         for key in orders_told:
             wanted["orders"].update(order.key for order in self._orders(order_of(key)))
+            order = history.order(key)
+            for number in (order.parent, order.replaces):
+                names = [f"{role}:{number.key}" for role in "PF"] if number else []
+                for identity, _ in filter(None, map(history.numbers.get, names)):
+                    wanted["orders"].update(one.key for one in self._orders(identity))
         for key in wanted.pop("orders"):
             out.orders[key] = order = history.order(key)
             if key in orders_told:

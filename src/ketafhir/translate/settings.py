@@ -12,14 +12,19 @@ from ketafhir.mapping.tables import Tables, digest
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from ketafhir.translate.pump_orders import PumpOrders
+
 
 _MOST_SENDERS = 64
 
 
 class Settings:
-    """Tables (with the overlay of one site), zone and authorities; made once, used for many messages."""
+    """Tables (with the overlay of one site), zone and authorities; made once, used for many messages.
 
-    __slots__ = ("_digest", "_read", "authorities", "default_authority", "tables", "zone")
+    `pump` allows orders to pumps (RGV^O15); without it there are none.
+    """
+
+    __slots__ = ("_digest", "_read", "authorities", "default_authority", "pump", "tables", "zone")
 
     def __init__(
         self,
@@ -27,12 +32,18 @@ class Settings:
         zone: ZoneInfo | None = None,
         authorities: dict[str, str] | None = None,
         default_authority: str = "",
+        pump: PumpOrders | None = None,
     ) -> None:
         self.tables, self.zone = tables, zone
         self.authorities = authorities or {}
         self.default_authority = default_authority
+        self.pump = pump
         self._digest = ""
         self._read: dict[str, dict[tuple[Any, ...], Any]] = {}
+
+    def allowing(self, pump: PumpOrders | None) -> Settings:
+        """The same settings, with or without orders to pumps."""
+        return Settings(self.tables, self.zone, self.authorities, self.default_authority, pump)
 
     def context(self, local: str = "") -> Context:
         """A fresh context for one translation; `local` is the system of numbers that come without authority."""

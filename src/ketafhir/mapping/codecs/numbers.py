@@ -359,22 +359,23 @@ def split_rate(rate: Rate) -> tuple[Quantity, Quantity]:
     return Quantity(rate.amount.value, found.amount), Quantity(Decimal(1), found.per)
 
 
+def read_interval(text: str) -> Quantity:
+    """A time as letter and whole number: M40 is 40 min. Raises Unreadable."""
+    match = _INTERVAL.fullmatch(unescape(text))
+    if not match:
+        raise Unreadable(
+            "interval-unreadable", "not S, M, H, D, W or L and a whole number", text, "send for example M40", "102"
+        )
+    return Quantity(Decimal(match[2]), _TIME_UNITS[match[1]])
+
+
 class Interval(Codec):
     """RXE-22: S, M, H, D, W or L and a number <-> how long (FHIR Timing.repeat.duration and durationUnit)."""
 
     fhir_type = "Timing"
 
     def from_v2(self, c: Context, *cells: str) -> Quantity:
-        match = _INTERVAL.fullmatch(unescape(cells[0]))
-        if not match:
-            raise Unreadable(
-                "interval-unreadable",
-                "not S, M, H, D, W or L and a whole number",
-                cells[0],
-                "send for example M40",
-                "102",
-            )
-        return Quantity(Decimal(match[2]), _TIME_UNITS[match[1]])
+        return read_interval(cells[0])
 
     def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
         interval = write_interval(value)

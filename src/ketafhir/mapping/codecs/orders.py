@@ -11,12 +11,14 @@ from typing import Any
 from ketafhir.mapping import codemaps, units
 from ketafhir.mapping.codecs.base import Codec, unescape
 from ketafhir.mapping.codecs.coded import SoftCode
+from ketafhir.mapping.codecs.identifiers import EntityIdentifier
 from ketafhir.mapping.codecs.numbers import (
     Amount,
     Concentration,
     number_text,
     quantity_json,
     read_amount,
+    read_exact,
     read_quantity,
     read_unit,
     write_unit,
@@ -24,7 +26,7 @@ from ketafhir.mapping.codecs.numbers import (
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.paths import EXTENSION
-from ketafhir.therapy.values import OrderState, Quantity, Range
+from ketafhir.therapy.values import Identifier, OrderState, Quantity, Range, Ratio
 
 _CONTROL, _STATUS = EXTENSION + "order-control", EXTENSION + "order-status"
 
@@ -251,6 +253,87 @@ class Strength(Concentration):
         keep_cell(c, 0, number)
         keep_cell(c, 1, unit)
         return None
+
+
+class StrengthVolume(Codec):
+    """Amount and unit of the drug, and of the volume it is in (RXG-17 -18 -23 -24: 250 mg in 250 mL) <-> Ratio.
+
+    Without a volume the unit is a concentration (1 mg/mL). What is none of the two is preserved.
+    """
+
+    cells = 4
+    fhir_type = "Ratio"
+
+    def __init__(self, vocab: str, maps: Any) -> None:
+        super().__init__(vocab, maps)
+        self._whole, self._drug, self._fluid = Concentration("", maps), Amount("", maps), Amount("volume", maps)
+
+    def from_v2(self, c: Context, *cells: str) -> Ratio | None:
+        try:
+            return self._ratio(cells)
+        except Unreadable as error:
+            c.warn(error.code, f"{error.why}: preserved", cells[0])
+        for number, text in enumerate(cells):
+            keep_cell(c, number, text)
+        return None
+
+    def _ratio(self, cells: tuple[str, ...]) -> Ratio | None:
+        amount, unit, volume, volume_unit = cells
+        if not amount:
+            if volume:
+                raise Unreadable("strength-unread", "a volume without the amount of drug in it", volume)
+            return None
+        if not volume:
+            whole = self._whole.from_v2(Context(None), amount, unit)
+            assert whole is not None
+            mass, _, per = whole.unit.partition("/")
+            return Ratio(Quantity(whole.value, mass), Quantity(Decimal(1), per))
+        top = self._drug.from_v2(Context(None), amount, unit)
+        below = self._fluid.from_v2(Context(None), volume, volume_unit)
+        if below is None or top is None or not below.value or not top.unit:
+            raise Unreadable("strength-unread", "a strength needs its amount and volume with units", amount)
+        return Ratio(top, below)
+
+    def to_v2(self, c: Context, value: Ratio) -> tuple[str, ...]:
+        top, below = value.numerator, value.denominator
+        whole = f"{top.unit}/{below.unit}"
+        if below.value == 1 and units.find(whole) is not None:
+            return number_text(top.value), write_unit(Quantity(top.value, whole)), "", ""
+        return number_text(top.value), write_unit(top), number_text(below.value), write_unit(below)
+
+    def to_fhir(self, c: Context, value: Ratio) -> dict[str, Any]:
+        return {"numerator": quantity_json(value.numerator), "denominator": quantity_json(value.denominator)}
+
+    def from_fhir(self, c: Context, json: Any) -> Ratio:
+        top, below = (read_exact(json.get(end)) for end in ("numerator", "denominator"))
+        if not below.value:
+            raise Unreadable("strength-unread", "a strength in no volume", number_text(below.value))
+        return Ratio(top, below)
+
+
+class Parent(Codec):
+    """ORC-8 (EIP: two EI with `&` between their parts) -> the number of an order, typed placer's or filler's."""
+
+    cells = 1
+    fhir_type = "Reference"
+
+    def __init__(self, vocab: str, maps: Any) -> None:
+        super().__init__(vocab, maps)
+        self._number = EntityIdentifier("", maps)
+
+    def from_v2(self, c: Context, *cells: str) -> Identifier | None:
+        found: Identifier | None = None
+        for number, (part, role) in enumerate(zip(cells[0].split("^"), ("PLAC", "FILL"), strict=False), 1):
+            one = self._number.from_v2(c, part.replace("&", "^")) if part else None
+            if one is not None and found is None:
+                found = Identifier(one.value, one.system, role, one.authority)
+            elif one is not None:
+                c.keep(f".{number}", part)
+        return found
+
+    def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
+        text = self._number.to_v2(c, value)[0].replace("^", "&")
+        return (f"^{text}" if value.type == "FILL" else text,)
 
 
 class PartAmount(Amount):

@@ -1,0 +1,261 @@
+"""Orders to pumps: off unless the configuration says so, and every reason against one is named. docs/safety.md."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.cases import NOON, ROOT, last_state
+from ketafhir import config
+from ketafhir.cli import main
+from ketafhir.errors import ConfigError, Refused
+from ketafhir.fhir import json
+from ketafhir.translate.pump_orders import PumpOrders
+from ketafhir.translate.settings import default
+from ketafhir.translate.translation import iter_fhir, to_hl7v2
+
+OWNER = PumpOrders("Dr Rowan Example", 24, NOON)
+CASE = ROOT / "RGV_O15/pcd-03-new-bag-rate-change-bolus"
+CONFIG = '[pump]\norders = true\nowner = "Dr Rowan Example"\nweight_hours = 240000\n'
+
+
+def bundle(case: Path = CASE, messages: int = 3) -> dict[str, Any]:
+    """The decision, the order and the new bag as FHIR."""
+    steps = [step for step in iter_fhir((case / "in.hl7").read_bytes()) if not isinstance(step, Refused)]
+    held = [step.bundle for step in steps[:messages] if step.bundle]
+    return last_state(copy.deepcopy(held))
+
+
+def find(value: dict[str, Any], kind: str, **wanted: str) -> dict[str, Any]:
+    found = [one["resource"] for one in value["entry"] if one["resource"]["resourceType"] == kind]
+    return next(one for one in found if all(one.get(name) == said for name, said in wanted.items()))
+
+
+def leave(value: dict[str, Any], pump: PumpOrders | None = OWNER) -> str:
+    return to_hl7v2(value, message="RGV^O15", settings=default().allowing(pump)).text
+
+
+def reasons(value: dict[str, Any], pump: PumpOrders | None = OWNER) -> list[str]:
+    with pytest.raises(Refused) as caught:
+        leave(value, pump)
+    assert all(
+        issue.hint or issue.code in ("pump-order-mismatch", "weight-suspect") or ":" in issue.text
+        for issue in caught.value.issues
+    )
+    return [issue.code for issue in caught.value.issues]
+
+
+def weights(value: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [one["resource"] for one in value["entry"] if one["resource"]["resourceType"] == "Observation"]
+    return [one for one in found if one.get("valueQuantity", {}).get("code") == "kg"]
+
+
+def test_one_that_is_in_order_leaves() -> None:
+    assert [line[:3] for line in leave(bundle()).split("\r") if line] == [
+        "MSH",
+        "PID",
+        "PV1",
+        "ORC",
+        "RXG",
+        "TQ1",
+        "RXR",
+        "OBX",
+        "OBX",
+    ]
+
+
+def test_they_are_off_unless_allowed() -> None:
+    assert reasons(bundle(), None) == ["pump-orders-off"]
+
+
+def test_they_never_leave_beside_others() -> None:
+    made = to_hl7v2(bundle(), settings=default().allowing(OWNER))
+    assert "RGV" not in made.text
+    assert [issue.code for issue in made.issues if issue.code == "gives-left-out"] == ["gives-left-out"]
+
+
+@pytest.mark.parametrize("decision", ["refused", "review"])
+def test_never_for_who_is_no_candidate(decision: str) -> None:
+    value = bundle()
+    for finding in find(value, "ClinicalImpression")["finding"]:
+        for coding in finding["itemCodeableConcept"]["coding"]:
+            coding["code"] = decision
+    assert reasons(value) == ["not-a-candidate"]
+
+
+def test_never_without_a_decision_or_with_one_taken_back() -> None:
+    value = bundle()
+    find(value, "ClinicalImpression")["status"] = "entered-in-error"
+    assert reasons(value) == ["not-a-candidate"]
+    value["entry"] = [one for one in value["entry"] if one["resource"]["resourceType"] != "ClinicalImpression"]
+    assert reasons(value) == ["not-a-candidate"]
+
+
+def test_the_newest_decision_counts() -> None:
+    value = bundle()
+    again = copy.deepcopy(
+        next(one for one in value["entry"] if one["resource"]["resourceType"] == "ClinicalImpression")
+    )
+    again["fullUrl"], again["resource"]["id"] = "urn:uuid:00000000-0000-5000-8000-000000000001", "later"
+    text = json.dumps(again).replace(b"2026-04-13", b"2026-04-14").replace(b'"accepted"', b'"refused"')
+    value["entry"].append(json.loads(text))
+    assert reasons(value) == ["not-a-candidate"]
+
+
+@pytest.mark.parametrize(("hours", "ahead"), [(25, 0), (0, 24 * 60)])
+def test_never_with_a_weight_of_another_day(hours: int, ahead: int) -> None:
+    late = PumpOrders("Dr Rowan Example", 24, NOON + hours * 3600 - ahead * 60)
+    assert set(reasons(bundle(), late)) == {"weight-stale"}
+
+
+def test_never_without_a_weight() -> None:
+    value = bundle()
+    for one in weights(value):
+        one["status"] = "entered-in-error"
+    assert "weight-missing" in reasons(value)
+
+
+def test_never_with_a_weight_in_pounds() -> None:
+    value = bundle()
+    measured = copy.deepcopy(next(one for one in value["entry"] if one["resource"] is weights(value)[0]))
+    measured["fullUrl"], measured["resource"]["id"] = "urn:uuid:00000000-0000-5000-8000-000000000002", "measured"
+    measured["resource"]["valueQuantity"]["value"] = Decimal("36.3")
+    value["entry"].append(measured)
+    assert "weight-suspect" in reasons(value)
+
+
+@pytest.mark.parametrize(
+    ("status", "intent"), [("on-hold", "filler-order"), ("stopped", "filler-order"), ("cancelled", "instance-order")]
+)
+def test_never_under_an_order_that_is_not_in_force(status: str, intent: str) -> None:
+    value = bundle()
+    request = find(value, "MedicationRequest", intent=intent)
+    request["status"] = status
+    request.pop("_status", None)
+    assert set(reasons(value)) == {"order-not-active"}
+
+
+def test_never_without_its_order() -> None:
+    value = bundle()
+    value["entry"] = [one for one in value["entry"] if one["resource"].get("intent") != "filler-order"]
+    assert "order-not-known" in reasons(value)
+
+
+def give_of(value: dict[str, Any]) -> dict[str, Any]:
+    return find(value, "MedicationRequest", intent="instance-order")
+
+
+def test_never_above_the_highest_rate() -> None:
+    value = bundle()
+    give_of(value)["dosageInstruction"][0]["doseAndRate"][0]["rateQuantity"]["value"] = 60
+    assert reasons(value) == ["rate-over-max"]
+
+
+def test_never_another_concentration() -> None:
+    value = bundle()
+    key = give_of(value)["medicationReference"]["reference"]
+    medication = next(one["resource"] for one in value["entry"] if one["fullUrl"] == key)
+    for extension in medication["extension"]:
+        if "valueRatio" in extension:
+            extension["valueRatio"]["numerator"]["value"] = 1250
+    assert "pump-order-mismatch" in reasons(value)
+
+
+def test_never_another_drug() -> None:
+    value = bundle()
+    key = give_of(value)["medicationReference"]["reference"]
+    medication = next(one["resource"] for one in value["entry"] if one["fullUrl"] == key)
+    medication["code"] = {
+        "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "6960", "display": "midazolam"}]
+    }
+    assert "pump-order-mismatch" in reasons(value)
+
+
+def test_never_without_rate_or_concentration() -> None:
+    value = bundle()
+    del give_of(value)["dosageInstruction"][0]["doseAndRate"][0]["rateQuantity"]
+    assert "pump-order-incomplete" in reasons(value)
+
+
+def test_never_an_order_that_is_inconsistent() -> None:
+    value = bundle()
+    find(value, "MedicationRequest", intent="filler-order")["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"][
+        "value"
+    ] = 900
+    assert reasons(value)
+
+
+def test_every_reason_is_told_at_once() -> None:
+    value = bundle()
+    find(value, "ClinicalImpression")["status"] = "entered-in-error"
+    find(value, "MedicationRequest", intent="filler-order")["status"] = "on-hold"
+    late = PumpOrders("Dr Rowan Example", 24, NOON + 30 * 3600)
+    assert {"not-a-candidate", "order-not-active", "weight-stale"} <= set(reasons(value, late))
+
+
+def test_a_bolus_is_under_the_order_of_its_parent() -> None:
+    value = bundle(messages=5)
+    assert "ORC|CH|P-B9^EHR|F-B9^PHARM|||||P-B2&EHR^F-B2&PHARM|" in leave(value)
+    find(value, "MedicationRequest", intent="filler-order")["status"] = "stopped"
+    assert "order-not-active" in reasons(value)
+
+
+def test_an_encoded_order_alone_is_given_as_it_is() -> None:
+    lines = leave(bundle(messages=2)).split("\r")
+    rxg = next(line for line in lines if line.startswith("RXG"))
+    assert (
+        rxg
+        == "RXG|1||||120||mg^^UCUM".replace("||||", "|||6130^ketamine^RXNORM|")
+        + "|^Solution for infusion||||||H6|20|mL/h^^UCUM|1|mg/mL^^UCUM"
+    )
+    assert next(line for line in lines if line.startswith("ORC")).startswith("ORC|RE|P-B2^EHR|F-B2^PHARM")
+
+
+def test_the_configuration_needs_an_owner_and_is_not_the_environment() -> None:
+    assert config.parse(CONFIG).pump.owner == "Dr Rowan Example"
+    assert not config.parse("").pump.orders
+    for text in (
+        "[pump]\norders = true\n",
+        '[pump]\norders = true\nowner = " "\n',
+        '[pump]\norders = "yes"\n',
+        "[pump]\nweight_hours = 0\n",
+    ):
+        with pytest.raises(ConfigError):
+            config.parse(text)
+    with pytest.raises(ConfigError, match="in the file"):
+        config.parse("", environment={"KETAFHIR_PUMP_ORDERS": "true"})
+
+
+def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "ketafhir", *words], capture_output=True, check=False)
+
+
+def test_the_command_line_needs_the_configuration(tmp_path: Path) -> None:
+    source, file = tmp_path / "bundle.json", tmp_path / "ketafhir.toml"
+    source.write_bytes(json.dumps(bundle()))
+    words = ["translate", str(source), "--to", "hl7v2", "--message", "RGV^O15"]
+    made = run(*words)
+    assert (made.returncode, b"pump-orders-off" in made.stderr, made.stdout) == (1, True, b"")
+    file.write_text("[pump]\norders = false\nowner = 'Dr Rowan Example'\n")
+    made = run(*words, "--config", str(file))
+    assert (made.returncode, b"pump-orders-off" in made.stderr, made.stdout) == (1, True, b"")
+    file.write_text(CONFIG)
+    made = run(*words, "--config", str(file))
+    assert (made.returncode, b"RXG|1|" in made.stdout) == (0, True)
+
+
+def test_an_old_file_is_not_sent_again_without_confirmation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "give.hl7"
+    file.write_text("MSH|^~\\&|A|B|||20260414085500-0500||ADT^A08|1|P|2.5.1\rPID|1\r" + leave(bundle()))
+    assert main(["send", str(file), "mllp://127.0.0.1:1"]) == 1
+    said = capfd.readouterr().err
+    assert "message 2" in said
+    assert "--confirm" in said
+    assert main(["send", str(file), "mllp://127.0.0.1:1", "--confirm", "--timeout", "1"]) == 1
+    assert "RGV" not in capfd.readouterr().err  # it tried: nobody listens there
