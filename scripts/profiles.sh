@@ -38,4 +38,4 @@ if ! grep -qE '[^0-9]0 Errors' "$work/sushi.log"; then
 fi
 rm -rf "$out/definitions" && mkdir -p "$out/definitions"
 cp "$work"/fsh/fsh-generated/resources/*.json "$out/definitions/"
-"$bin/ketafhir" profiles checks --core "$core/$package" --definitions "$out/definitions" --out "$out/checks.json" >&2
+"$bin/ketafhir" profiles checks --core "$core/$package" --definitions "$out/definitions" --out "$out/checks.json" --codes "$out/codes.csv" >&2

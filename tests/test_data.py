@@ -35,7 +35,14 @@ def test_in_a_wheel(tmp_path: Path) -> None:
     spec.loader.exec_module(module)
     found = {
         module.path(name)
-        for name in ("mappings", "profiles/definitions", "profiles/checks.json", "docker/hapi", "stories")
+        for name in (
+            "mappings",
+            "profiles/definitions",
+            "profiles/checks.json",
+            "profiles/codes.csv",
+            "docker/hapi",
+            "stories",
+        )
     }
     assert found == {tmp_path / place for place in included.values()}
 

@@ -90,7 +90,8 @@ def test_the_sources_compile_to_what_is_committed(tmp_path: Path) -> None:
     command = [str(ROOT / "scripts" / "profiles.sh"), str(Path(sys.executable).parent), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    made = {file.name: file.read_text("utf-8") for file in tmp_path.rglob("*.json")}
-    committed = {file.name: file.read_text("utf-8") for file in (*DEFINITIONS.glob("*.json"), CHECKS)}
+    made = {file.name: file.read_text("utf-8") for file in tmp_path.rglob("*.*")}
+    codes = CHECKS.with_name("codes.csv")
+    committed = {file.name: file.read_text("utf-8") for file in (*DEFINITIONS.glob("*.json"), CHECKS, codes)}
     assert sorted(made) == sorted(committed)
     assert [name for name in sorted(made) if made[name] != committed[name]] == [], "run make profiles"

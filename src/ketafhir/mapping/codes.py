@@ -51,6 +51,27 @@ def find(system: str, value: str) -> Code | None:
     return _by_code().get((system, value))
 
 
+def is_published(system: str, value: str) -> bool:
+    """Whether a code may be written under a system: a table of HL7 has its codes and no other; True for what is no such table."""
+    if (system, value) in _by_code():
+        return True
+    from ketafhir.fhir.tables import published  # read where a code is not of the catalogue
+
+    listed = published().get(system)
+    return listed is None or value in listed
+
+
+def local_system(system: str) -> str:
+    """The system of a code that a table of HL7 does not have: `urn:id:HL70162`, which goes back as HL70162."""
+    return _UNKNOWN + v2_name(system)
+
+
+def of_local(system: str) -> str:
+    """The inverse of `local_system`; any other system stands for itself."""
+    name = system.removeprefix(_UNKNOWN)
+    return system_uri(name) if name != system and _TABLE_NAME.fullmatch(name) else system
+
+
 def system_uri(v2_name: str) -> str:
     """The FHIR system of an HL7v2 coding-system name (CWE-3).
 

@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checks = verbs.add_parser("checks", help="write what a check of resources needs of the definitions, in short")
     checks.add_argument("--core", metavar="DIR", required=True, help="the definitions of R4, one JSON file each")
     checks.add_argument("--definitions", metavar="DIR", required=True, help="the compiled definitions of this project")
-    checks.add_argument("--out", metavar="FILE", required=True)
+    checks.add_argument("--out", metavar="FILE", required=True, help="the definitions in short (JSON)")
+    checks.add_argument("--codes", metavar="FILE", required=True, help="the codes of the HL7 tables (CSV)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,9 +69,9 @@ def _checks(args: argparse.Namespace) -> int:
     made = compact.compact(compact.Core(Path(args.core)), [*compiled, *terminology.resources("")])
     # One definition on a line: a change shows where it is.
     lines = [json.dumps(url) + b":" + json.dumps(one) for url, one in made["definitions"].items()]
-    codes = [json.dumps(system) + b":" + json.dumps(some) for system, some in made["codes"].items()]
-    parts = (b'{"definitions":{', b",\n".join(lines), b'},"codes":{', b",\n".join(codes), b"}}", b"")
-    Path(args.out).write_bytes(b"\n".join(parts))
+    Path(args.out).write_bytes(b"\n".join((b'{"definitions":{', b",\n".join(lines), b"}}", b"")))
+    codes = [f"{system},{' '.join(some)}\n" for system, some in made["codes"].items()]
+    Path(args.codes).write_text("system,codes\n" + "".join(codes), "utf-8")
     print(f"{len(lines)} definitions in {args.out}")
     return 0
 

@@ -3,7 +3,9 @@
 Run by `scripts/profiles.sh`, with the definitions of R4 in a folder. Kept are elements, cardinalities, types,
 fixed values and patterns, slices, required bindings with their codes written out, reference targets, invariants.
 
-    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}}, "codes": {system: [code, ...]}}
+    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}}}
+
+The codes of the HL7 tables are a file of their own, `profiles/codes.csv`, since a translation needs them too.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ketafhir import data
 from ketafhir.fhir import json
 from ketafhir.fhir.profile.compiler import Compiler
+from ketafhir.fhir.tables import published
 
 Json = dict[str, Any]
 
@@ -33,4 +34,4 @@ def check(resource: Json) -> list[Problem]:
 def definitions() -> Compiler:
     """The checks that ship with the project."""
     with open(data.file("profiles/checks.json"), "rb") as file:
-        return Compiler(**json.loads(file.read()))
+        return Compiler(json.loads(file.read())["definitions"], published())

@@ -7,7 +7,7 @@ reference targets, extensions with their context, and the invariants of `ketafhi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ketafhir.fhir.profile.invariants import INVARIANTS, Invariant
@@ -60,9 +60,9 @@ def _step(node: Node, step: str) -> Node:
 class Compiler:
     """The checks of a set of definitions, each made when first asked for."""
 
-    def __init__(self, definitions: dict[str, Json], codes: dict[str, list[str]]) -> None:
+    def __init__(self, definitions: dict[str, Json], codes: Mapping[str, frozenset[str]]) -> None:
         self.definitions = definitions
-        self._codes = {system: frozenset(some) for system, some in codes.items()}
+        self._codes = codes
         self._made: dict[str, Check] = {}
         self._trees: dict[str, Node] = {}
 

@@ -95,7 +95,8 @@ def coding_json(coding: Coding) -> dict[str, Any]:
     """Coding, elements in the order of the specification."""
     json: dict[str, Any] = {}
     if coding.system:
-        json["system"] = coding.system
+        known = codes.is_published(coding.system, coding.code)
+        json["system"] = coding.system if known else codes.local_system(coding.system)
     if coding.version:
         json["version"] = coding.version
     json["code"] = coding.code
@@ -122,7 +123,7 @@ def read_coding(json: dict[str, Any]) -> Coding:
     """A Coding."""
     return Coding(
         str(json["code"]),
-        str(json.get("system", "")),
+        codes.of_local(str(json.get("system", ""))),
         str(json.get("display", "")),
         str(json.get("version", "")),
     )
