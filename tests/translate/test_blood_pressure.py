@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from oru_trips import PANEL, Json, back, below_patient, codes_of, message, obx, read, resources, take, to_bundle
 
 from ketafhir.mapping.paths import EXTENSION
@@ -63,6 +64,19 @@ def test_halves_of_two_devices_are_not_paired() -> None:
     text = message(PANEL, pressure(1, SYS, "120", f18="A^M"), pressure(2, DIA, "80", f18="B^M"))
     assert [values(one) for one in panels(text)] == [["120", "absent"], ["80", "absent"]]
     assert back(text) == below_patient(text)
+
+
+@pytest.mark.parametrize("field", ["f17", "f20"])
+def test_a_cuff_and_an_arterial_line_are_never_paired(field: str) -> None:
+    cuff, line = {field: "cuff^Cuff^L", "f4": "1"}, {field: "art^Arterial line^L", "f4": "1"}
+    mixed = message(PANEL, pressure(1, SYS, "120", **cuff), pressure(2, DIA, "80", **line))
+    assert [values(one) for one in panels(mixed)] == [["120", "absent"], ["80", "absent"]]
+    both = message(
+        PANEL, pressure(1, SYS, "120", **cuff), pressure(2, DIA, "80", **cuff),
+        pressure(3, SYS, "126", **line), pressure(4, DIA, "76", **line),
+    )  # fmt: skip
+    assert [values(one) for one in panels(both)] == [["120", "80"], ["126", "76"]]
+    assert back(mixed) == below_patient(mixed)
 
 
 def test_two_possible_pairings_are_an_issue_and_each_half_stays_alone() -> None:

@@ -73,7 +73,7 @@ def pair(
         return
     rest = []
     for group in _grouped(parts, _sub_id):
-        if _is_pair(group):
+        if _is_pair(group) and _is_measured_alike(group):
             join(group, scope, heading, used)
         else:
             rest += group
@@ -93,7 +93,15 @@ def _sub_id(one: Observation) -> tuple[Any, ...]:
 def _place(one: Observation) -> tuple[Any, ...]:
     device = one.device.identifier.key if one.device else ""
     method = one.method.label if one.method else ""
-    return moment(one.effective or one.group_time), device, method, one.status in _WITHDRAWN
+    site = one.site.label if one.site else ""
+    return moment(one.effective or one.group_time), device, method, site, one.status in _WITHDRAWN
+
+
+def _is_measured_alike(group: list[Observation]) -> bool:
+    """Whether no two parts tell another method or site: a cuff and an arterial line are never one reading."""
+    methods = {one.method.label for one in group if one.method}
+    sites = {one.site.label for one in group if one.site}
+    return len(methods) <= 1 and len(sites) <= 1
 
 
 def _grouped(parts: list[Observation], by: Callable[[Observation], tuple[Any, ...]]) -> list[list[Observation]]:
