@@ -106,7 +106,7 @@ def test_a_good_resource() -> None:
         (SEGMENT, "meta.tag.0.code", "bolus", "MedicationAdministration.meta.tag", "required"),
         (SEGMENT, "partOf", None, "MedicationAdministration.partOf", "required"),
         (SEGMENT, "partOf.0.reference", "Procedure/2", "MedicationAdministration.partOf[0].reference", "structure"),
-        (SEGMENT, "identifier.0", number("x"), "MedicationAdministration.identifier", "required"),
+        (SEGMENT, "identifier.1", number("x"), "MedicationAdministration.identifier", "required"),
         (SEGMENT, "dosage.dose", {"value": 10}, "MedicationAdministration.dosage.dose", "structure"),
         (SEGMENT, "dosage.rateRatio", None, "MedicationAdministration.dosage.rateRatio", "required"),
         (SEGMENT, "effectivePeriod.start", None, "MedicationAdministration.effectivePeriod.start", "required"),

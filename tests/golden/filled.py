@@ -37,6 +37,8 @@ GIVEN = {
     "TQ1-6": "40^min&&UCUM", "TQ1-13": "45^min&&UCUM",
 }  # fmt: skip
 """Values that a codec must understand, or the message is refused."""
+DECIDES = {("R42", "OBX"): "MDC_EVT_PUMP_VOL_COUNTERS_CLEARED"}
+"""What a segment of a message must say, or the message is refused."""
 DRUG_ORDERS = {"RXO", "RXR", "RXC", "NTE"}
 """What is read where a structure lets several kinds of order stand."""
 
@@ -104,6 +106,8 @@ def _known(code: str, event: str, structure: str) -> tuple[dict[str, Segment], t
         best: dict[str, Segment] = {}
         for message, earlier in samples():
             for segment in message.segments if alike(message) else ():
+                if DECIDES.get((event, segment.name), "") not in encode([segment]):
+                    continue
                 if segment.name not in best or _filled(segment) > _filled(best[segment.name]):
                     best[segment.name] = segment
                     before = earlier if segment.name == "ORC" and "ORC" not in found else before

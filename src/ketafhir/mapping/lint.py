@@ -19,6 +19,7 @@ RECORDS: dict[str, type] = {
     "Patient": records.Patient,
     "Encounter": records.Visit,
     "Provenance": records.Source,
+    "Device": records.Container,
     "MedicationRequest": records.Order,
     "Medication": records.Order,
     "Ingredient": records.Ingredient,

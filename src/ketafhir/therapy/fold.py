@@ -44,7 +44,8 @@ class History(Plain):
     of an order (`waste_group`). All is found by key, so that a message costs the same however much was told before it.
     `charts` (by patient) and `counters` (by infusion) follow from the records. Headings of observations are in `groups` by
     patient and time as well (`seen_group`); `days` are those on which a patient was observed, `senders` who told the
-    observations of a message, by its digest.
+    observations of a message, by its digest. `channels` are the infusions that a
+    channel of a pump delivered.
     """
 
     patients: MutableMapping[str, tuple[Patient, ...]] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class History(Plain):
     counters: MutableMapping[str, Counters] = field(default_factory=dict)
     days: MutableMapping[str, tuple[int, ...]] = field(default_factory=dict)
     senders: MutableMapping[str, str] = field(default_factory=dict)
+    channels: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def prepare(self, new: Records) -> tuple[Records, dict[str, tuple[str, str]], list[Issue]]:
         """`new` under the keys it will get, the order numbers it adds, and warnings; nothing is changed yet.
@@ -97,6 +99,7 @@ class History(Plain):
         _list(self.infusions, [(act.infusion, act.key) for act in acts])
         _list(self.courses, [(act.order, act.infusion) for act in acts])
         _list(self.ordered, [(order_of(key), key) for key in new.orders])
+        _list(self.channels, [(act.channel, act.infusion) for act in acts])
         seen = new.observations.values()
         held = [(one.key, (one.report, one.panel, one.order, one.part_of)) for one in seen]
         _list(self.groups, [(group, key) for key, groups in held for group in groups if group])

@@ -6,7 +6,7 @@ that end is derived, never told. The parent's status comes from the last event; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -15,7 +15,7 @@ from typing import Any
 from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import measures
 from ketafhir.therapy.records import Administration, Order
-from ketafhir.therapy.values import Quantity, Time
+from ketafhir.therapy.values import Coded, Quantity, Time
 
 GIVEN = frozenset({"completed", "stopped", "superseded", "running", "unknown"})
 """The states of an act in which drug was given."""
@@ -48,7 +48,9 @@ class Course(Plain):
     """An infusion: its children in order of start, the events that ended something, and what follows for the parent.
 
     `total` is the drug given in mg, `volume` in mL, `minutes` the running time: each None while it is not known.
-    `concentration` and `weight` are those by which rates were reckoned where an act tells none of its own.
+    `concentration` and `weight` are those by which rates were reckoned where an act tells none of its own. `kept` is
+    under which key an act or event of a pump is found ("": it ended nothing), by its own; `events` are those of the
+    pumps as told (`therapy.pump`).
     """
 
     key: str
@@ -64,6 +66,8 @@ class Course(Plain):
     concentration: Quantity | None = None
     weight: Quantity | None = None
     findings: list[Finding] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    events: list[Administration] = field(default_factory=list)
 
 
 def is_closer(act: Administration) -> bool:
@@ -84,14 +88,36 @@ def _is_check(act: Administration) -> bool:
 
 def _steers(act: Administration) -> bool:
     """Whether an act opens or ends a segment."""
-    return (act.rate is not None or is_closer(act)) and not _is_check(act) and act.parent is None
+    return (act.rate is not None or is_closer(act) or act.delivery != "") and not _is_check(act) and act.parent is None
 
 
-def course(key: str, told: Iterable[Administration], order: Order | None, weight: Quantity | None = None) -> Course:
-    """The course of one infusion from everything told of it, in any order."""
-    acts = sorted(_numbered(list(told), order), key=_place)
+def course(
+    key: str,
+    told: Iterable[Administration],
+    order: Order | None,
+    weight: Quantity | None = None,
+    match_seconds: int = 60,
+) -> Course:
+    """The course of one infusion from everything told of it, in any order.
+
+    `match_seconds`: an eMAR and a pump segment that start no further apart are one.
+    """
+    listed = list(told)
+    kept: dict[str, str] = {}
+    findings: list[Finding] = []
+    events: list[Administration] = []
+    if any(act.delivery for act in listed):
+        from ketafhir.therapy.pump import joined, whole_of
+
+        made = joined(listed, match_seconds)
+        kept = {**made.kept, **{whole_of(act.key): key for act in listed if act.delivery}}
+        listed, findings, events = made.acts, [Finding(*one) for one in made.findings], made.events
+        listed = _of_one_drug(listed, order)
+    acts = sorted(_numbered(listed, order), key=_place)
     own = [act for act in acts if act.parent is None] or [_stand_in(key, acts[0])]
-    found = Course(key, next((act for act in own if not is_event(act)), own[0]))
+    found = Course(
+        key, next((act for act in own if not is_event(act)), own[0]), kept=kept, findings=findings, events=events
+    )
     found.closers = [act for act in acts if is_event(act)]
     found.weight, found.concentration = weight, _concentration(acts, order)
     ends, followed = _ends(acts)
@@ -138,6 +164,25 @@ def _runs(act: Act, at: Time) -> bool:
     return start is not None and start.at <= at.at and (act.end is None or at.at <= act.end.at)
 
 
+def _of_one_drug(acts: list[Administration], order: Order | None) -> list[Administration]:
+    """A pump may not tell its drug in every event, and tells it by a label: then it is that of the others of the infusion, or
+    of the order."""
+    ordered = order.drug if order else None
+    drug = next((act.drug for act in acts if act.drug), None) or ordered
+    found = []
+    for act in acts:
+        own = act.drug or drug
+        if act.delivery and own and ordered and not own.codings and _names(ordered, own.text):
+            own = ordered
+        found.append(act if own is act.drug else replace(act, drug=own))
+    return found
+
+
+def _names(drug: Coded, label: str) -> bool:
+    """Whether a label names a drug."""
+    return any(one and one.casefold() in label.casefold() for one in (drug.text, *(c.display for c in drug.codings)))
+
+
 def _numbered(acts: list[Administration], order: Order | None) -> list[Administration]:
     """The acts with every number their order is known by: a message may tell one of two."""
     known: list[Administration | Order] = [act for act in acts if act.parent is None]
@@ -154,8 +199,8 @@ def _numbered(acts: list[Administration], order: Order | None) -> list[Administr
 
 
 def _place(act: Administration) -> tuple[Any, ...]:
-    """Acts in order of start; what starts at once, in order of the counters."""
-    return _at(act.start), [(len(number), number) for number in act.counters], act.key
+    """Acts in order of start; what starts at once, in order of the counters. A pump stops before it starts anew."""
+    return _at(act.start), act.delivery == "start", [(len(number), number) for number in act.counters], act.key
 
 
 def _alive(acts: Iterable[Administration]) -> list[Administration]:
@@ -167,7 +212,7 @@ def _ends(acts: list[Administration]) -> tuple[dict[str, Administration], set[st
     events = [act for act in _alive(acts) if _steers(act) and act.start is not None]
     found: dict[str, Administration] = {}
     followed = set()
-    for act, later in pairwise(events):
+    for act, later in _next_events(events):
         if is_closer(act) or later.start is None:
             continue
         if act.end is None:
@@ -175,6 +220,18 @@ def _ends(acts: list[Administration]) -> tuple[dict[str, Administration], set[st
         elif act.end.at <= later.start.at:
             followed.add(act.key)
     return found, followed
+
+
+def _next_events(events: list[Administration]) -> Iterator[tuple[Administration, Administration]]:
+    """Each event with the next of its infusion; that of a pump's channel is never ended by another channel."""
+    if not any(act.channel for act in events):
+        yield from pairwise(events)
+        return
+    for at, act in enumerate(events):
+        for later in events[at + 1 :]:
+            if later.channel == act.channel or not (later.channel and act.channel):
+                yield act, later
+                break
 
 
 def _at(time: Time | None) -> Decimal:
@@ -253,6 +310,8 @@ def _status(found: Course, last: Administration, given: list[Act], short: bool) 
         return "stopped" if short else "completed"
     if state == "unknown":
         return "unknown"
+    if state == "superseded" and last.delivery:
+        return "running"  # a pump between two rates: what it stopped goes on (delivery status transitioning)
     if held:
         return "held"
     if over:

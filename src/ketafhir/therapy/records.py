@@ -228,6 +228,10 @@ class Administration(Plain):
     refused, not-given, deleted, or empty while it runs; `therapy.infusion` derives running, superseded and unknown.
     `order_status` is what the order said beside it: running, held, discontinued, completed, or empty. `event` is what the
     eMAR called it.
+
+    An event of an infusion pump has a `pump`, the `channel` of it that delivers (its identity), the `source` that does (primary,
+    secondary, clinician, ...), the volume on its `counter`, and its `delivery`: start, stop, complete, clear (the program or the
+    patient was taken off the pump) or reset (of the counter). `therapy.pump` makes segments of these.
     """
 
     key: str = ""
@@ -263,6 +267,11 @@ class Administration(Plain):
     site: Coded | None = None
     device: Coded | None = None
     method: Coded | None = None
+    pump: Device | None = None
+    channel: str = ""
+    delivery: str = ""
+    source: str = ""
+    counter: Quantity | None = None
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
@@ -298,7 +307,9 @@ class Waste(Plain):
 class Report(Plain):
     """A set of observations told under one heading (an OBR): those whose `report` is its key.
 
-    `place` is that of the heading among all of its message, here as in a filled form and a decision.
+    `place` is that of the heading among all of its message, here as in a filled form and a decision. `event` names the
+    message it makes where that is no ORU^R01: an event of a pump (R42) or an alarm (R40). `containers` are the keys of the
+    parts of the device it tells of, in the order told.
     """
 
     key: str = ""
@@ -312,6 +323,8 @@ class Report(Plain):
     status: str = ""
     notes: tuple[str, ...] = ()
     place: int = 0
+    event: str = ""
+    containers: tuple[str, ...] = ()
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
@@ -352,6 +365,21 @@ class Observation(Plain):
     place: int = 0
     preserved: Preserved = ()
     derived: bool = False
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+class Container(Plain):
+    """A part of a device that holds others (ISO/IEEE 11073: MDS, VMD, channel): `path` is its place (OBX-4), `parent` the key
+    of the part it is in. `identifier` is its own; that of the MDS is the identity of the device.
+    """
+
+    key: str = ""
+    parent: str = ""
+    device: str = ""
+    code: Coded | None = None
+    path: str = ""
+    identifier: Identifier | None = None
+    preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
@@ -424,6 +452,7 @@ class Records(Plain):
     observations: dict[str, Observation] = field(default_factory=dict)
     responses: dict[str, Response] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
 
 
 KINDS: tuple[str, ...] = names(Records)

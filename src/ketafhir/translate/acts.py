@@ -8,9 +8,9 @@ from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, write_u
 from ketafhir.mapping.codecs.people import write_xcn
 from ketafhir.mapping.engine import NULL, put_back
 from ketafhir.plain import replace
-from ketafhir.therapy.infusion import Course, is_event, last_event
+from ketafhir.therapy.infusion import Act, Course, is_closer, is_event, last_event
 from ketafhir.therapy.records import Administration, Observation, Waste
-from ketafhir.therapy.values import Quantity
+from ketafhir.therapy.values import Event, Quantity
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.courses import STANDING
@@ -19,6 +19,11 @@ from ketafhir.translate.observations import compose_results
 
 def compose(composing: Composing, courses: list[Course]) -> None:
     """ORDER groups of a RAS^O17: one for each order, in order of start; each act an ADMINISTRATION group of its own."""
+    for course in courses:
+        if composing.tables.settings.mar_action == "RXA-9":
+            _name(course)
+        if any(one.told.delivery and not any(one.told.counters) for one in course.acts):
+            _number(composing, course, courses)
     by_order: dict[str, list[Course]] = {}
     for course in courses:
         by_order.setdefault(course.first.order, []).append(course)
@@ -26,8 +31,46 @@ def compose(composing: Composing, courses: list[Course]) -> None:
         _compose_order(composing, group)
 
 
+def _name(course: Course) -> None:
+    """What an eMAR would call the acts that none has named, for a site whose RXA must say it."""
+    before: Act | None = None
+    for one in course.acts:
+        told = one.told
+        if told.event is None and one.state != "deleted":
+            if one.state in ("refused", "not-given"):
+                action = "held"
+            elif told.rate is None:
+                action = "given" if len(course.acts) == 1 else "bolus"
+            elif before is None:
+                action = "new-bag"
+            else:
+                action = "restarted" if before.end and told.start and before.end.at < told.start.at else "rate-change"
+            told.event = Event(action)
+        before = one if told.rate is not None else before
+
+
+def _number(composing: Composing, course: Course, courses: list[Course]) -> None:
+    """Counters for the segments of a pump, which has none, by time (chapter 4A: RXA-1 and -2 are required)."""
+    order = course.first.placer, course.first.filler
+    same = [one for one in courses if (one.first.placer, one.first.filler) == order]
+    used = {one.told.counters for found in same for one in found.acts}
+    count = 0
+    for one in course.acts:
+        if any(one.told.counters):
+            continue
+        count += 1
+        while ("0", str(count)) in used:
+            count += 1
+        one.told.counters = ("0", str(count))
+    composing.c.warn(
+        "counters-made", "segments of a pump have no counters (RXA-1, RXA-2): they are numbered by time within this Bundle",
+        hint="always send all administrations of an order together",
+    )  # fmt: skip
+
+
 def _compose_order(composing: Composing, courses: list[Course]) -> None:
     told = [one for course in courses for one in (*(act.told for act in course.acts), *course.closers)]
+    told = [one for one in told if not (one.delivery and is_closer(one))]  # R42 tells what a pump ended
     _compose_group(composing, courses, [one for one in told if one.parent is None])
     for order in dict.fromkeys(one.order for one in told if one.parent is not None):
         _compose_group(composing, courses, [one for one in told if one.parent is not None and one.order == order])

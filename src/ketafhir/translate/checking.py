@@ -35,6 +35,8 @@ def infusions(history: History, new: Records, weights: list[Observation] | None 
     """
     weights = weights_of(new) if weights is None else weights
     found = dict.fromkeys(act.infusion for act in new.administrations.values())
+    for act in new.administrations.values():
+        found |= dict.fromkeys(history.channels.get(act.channel, ()))
     found |= dict.fromkeys(one.infusion for one in new.wastes.values() if one.infusion in history.infusions)
     for order in new.orders.values():
         found.update(dict.fromkeys(history.courses.get(order.key.rpartition("|")[0], ())))
@@ -251,7 +253,7 @@ class Checking:
                 acts = [
                     (course, act) for course in courses.values() for act in course.acts if act.told.key == one.part_of
                 ]
-                segment = _segment(*acts[0]) if acts else None
+                segment = segment_of(*acts[0]) if acts else None
                 if told is not None and segment and segment.end is not None:
                     wrong = volumes.volume([segment], Reading(segment.end, told), self.limits)
                     found += [wrong.issue("OBX-5", str(one.value.value))] if wrong else []
@@ -322,11 +324,12 @@ def dosing_weight(history: History, orders: list[str]) -> Quantity | None:
 def segments_of(course: Course) -> list[Segment] | None:
     """The segments of what was given in mL/h; None where one of them cannot be told so."""
     acts = [act for act in course.acts if act.told.rate is not None and act.state in GIVEN]
-    segments = [_segment(course, act) for act in acts]
+    segments = [segment_of(course, act) for act in acts]
     return [one for one in segments if one] if all(segments) else None
 
 
-def _segment(course: Course, act: Act) -> Segment | None:
+def segment_of(course: Course, act: Act) -> Segment | None:
+    """A segment as seconds and mL/h; None where that cannot be told."""
     told = act.told
     rate = measures.millilitres_per_hour(told.rate, course.weight, told.concentration or course.concentration)
     if rate is None or told.start is None or (act.end is None and act.state != "running"):

@@ -24,6 +24,7 @@ from ketafhir.translate.writing import Writing
 DERIVED_END = EXTENSION + "derived-end"
 SEGMENT, BOLUS = f"{EXTENSION}infusion-segment", f"{EXTENSION}infusion-bolus"
 TYPE = "MedicationAdministration"
+PUMP_SEGMENTS = "urn:ketafhir:pump-segment"
 ORDER_STATUS = "administration-order-status"
 STANDING = {"running": "running", "held": "held", "stopped": "discontinued", "completed": "completed"}
 """How an infusion stands, as an order says it (ORC-5). Of others the word stands beside the act it was told with."""
@@ -46,14 +47,15 @@ def render_parent(writing: Writing, course: Course) -> Json:
         resource["statusReason"] = [_completion(course.status)]
     if course.start is not None:
         resource["effectivePeriod"] = _period(course.start, course.end)
-    resource["request"] = request_reference(writing, first.placer, first.filler)
+    if first.placer or first.filler:
+        resource["request"] = request_reference(writing, first.placer, first.filler)
     if course.total is not None:
         dosage: Json = {"dose": quantity_json(Quantity(course.total, "mg"))}
         if first.route is not None:
             writing.tables.mapping(RXR).to_fhir(Administration(route=first.route), writing.c, RXR, resource)
             dosage = {**resource.pop("dosage"), **dosage}
         resource["dosage"] = dosage
-    for number, event in enumerate(course.closers, 1):
+    for number, event in enumerate([one for one in course.closers if not one.delivery], 1):
         put_preserved(resource, events.kept(event, writing.c, number))
     return resource
 
@@ -76,17 +78,25 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
         writing.fill(resource, told, OBX)
     writing.tables.mapping(ORC).to_fhir(told, writing.c, ORC, resource)
     writing.tables.mapping(RXR).to_fhir(told, writing.c, RXR, resource)
-    for one in resource["identifier"]:
-        if one["value"] == "-".join(told.counters) and "system" not in one:
-            one["system"] = _number_system(told)
-            one["value"] += "".join(
-                told.key.rpartition("|")[2].partition("@")[1:]
-            )  # where only the start tells two apart
-    resource["identifier"].insert(1, _infusion_number(course.key, course.first if told.parent else told))
+    if any(told.counters):
+        for one in resource["identifier"]:
+            if one["value"] == "-".join(told.counters) and "system" not in one:
+                one["system"] = _number_system(told)
+                if not told.delivery:  # where only the start tells two apart
+                    one["value"] += "".join(told.key.rpartition("|")[2].partition("@")[1:])
+        resource["identifier"].insert(1, _infusion_number(course.key, course.first if told.parent else told))
+    else:
+        resource["identifier"] = [_infusion_number(course.key, told), *_order_numbers(told)]
+    if told.delivery:
+        number = Identifier(told.key, PUMP_SEGMENTS)
+        resource["identifier"].append({"type": {"coding": [tag("keta.pump-segment")]}, **identifier_json(number)})
+        if told.pump is not None:
+            resource.setdefault("device", []).append(writing.c.link("Device", told.pump))
     resource["partOf"] = [writing.to(TYPE, course.key)]
     _medication(writing, resource, told, with_batch=True)
     _subject(writing, resource, told)
-    resource["request"] = request_reference(writing, told.placer, told.filler)
+    if told.placer or told.filler:  # a pump may run without an order
+        resource["request"] = request_reference(writing, told.placer, told.filler)
     if act.state in ("refused", "not-given"):
         resource.setdefault("statusReason", []).insert(0, _completion(act.state))
     _effective(resource, act)
@@ -101,6 +111,14 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     if told.notes:
         resource["note"] = [{"text": text} for text in told.notes]
     put_preserved(resource, (*told.preserved, *preserved))
+    return resource
+
+
+def render_withdrawn(writing: Writing, course: Course, act: Act) -> Json:
+    """What was a child and is part of another now: an eMAR's that a pump tells as well. It is no part of the infusion any more."""
+    resource = render_act(writing, course, act)
+    resource["meta"]["tag"].append(tag("keta.withdrawn"))
+    del resource["meta"]["profile"], resource["partOf"]
     return resource
 
 

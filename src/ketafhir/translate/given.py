@@ -11,10 +11,12 @@ from typing import Any
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.identifiers import DeviceIdentifier
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course, last_event
+from ketafhir.therapy.pump import START
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import amounts, events, orders
@@ -31,7 +33,12 @@ _NOT_GIVEN = ("refused", "not-given")
 
 def take(taking: Taking) -> None:
     """All MedicationAdministrations of the Bundle, after its orders. Raises Refused."""
-    told = taking.index.of_type(TYPE)
+    told = []
+    for one in taking.index.of_type(TYPE):
+        if tagged(one, "keta.withdrawn"):
+            taking.left_out[id(one)] = "a pump told the same segment: that goes out"
+        else:
+            told.append(one)
     above = {id(one): _whole(taking, one) for one in told}
     held = {id(one) for one in above.values() if one is not None}
     wholes = [
@@ -44,8 +51,8 @@ def take(taking: Taking) -> None:
         elif not any(resource is one for one in wholes):
             acts.append(Numbered(_take_act(taking, resource, above[id(resource)]), resource, above[id(resource)]))
     number(taking, acts)
-    for one in acts:
-        _add(taking, one)
+    for numbered_act in acts:
+        _add(taking, numbered_act)
     for resource in wholes:
         _take_events(taking, resource)
         _tell_whole(taking, resource)
@@ -72,13 +79,14 @@ def _whole(taking: Taking, resource: Json) -> Json | None:
 
 
 def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administration:
-    values = taking.take(resource, RXA, seen=_as_period(resource))
+    seen, pump = _of_pump(taking, resource)
+    values = taking.take(resource, RXA, seen=_as_period(seen))
     preserved = list(values.pop("preserved", ()))
-    values.update(taking.take(resource, RXR, ORC, OBX))
+    values.update(taking.take(resource, RXR, ORC, OBX, seen=seen))
     values.pop("preserved", None)
     preserved += _take_medication(taking, resource, values)
     values["placer"], values["filler"] = order_numbers(taking, resource, whole, values)
-    act = Administration(**values)
+    act = Administration(**values, **pump)
     give, number = act.counters
     act.counters = (give, number.partition("@")[0])
     _check(taking, resource, act)
@@ -96,6 +104,35 @@ def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administrat
     act.order = order_identity(act.placer, act.filler)
     _check_patient(taking, resource, act, whole)
     return act
+
+
+def _of_pump(taking: Taking, resource: Json) -> tuple[Json, dict[str, Any]]:
+    """A segment that a pump told: the resource without its pump, and what that says of the act."""
+    key = numbered(resource, "keta.pump-segment")
+    if not key:
+        return resource, {}
+    codec = DeviceIdentifier("", taking.tables.code_map)
+    pumps = {
+        at: codec.from_fhir(taking.c, one)
+        for at, one in enumerate(resource.get("device", ()))
+        if taking.resolve(one, resource) is not None
+    }
+    rest = [one for at, one in enumerate(resource.get("device", ())) if at not in pumps]
+    seen = {name: part for name, part in resource.items() if name != "device"}
+    if rest:
+        seen["device"] = rest
+    pump = next(iter(pumps.values()), None)
+    return seen, {"key": key, "delivery": START, "channel": key.rpartition("@")[0], "pump": pump}
+
+
+def numbered(resource: Json, name: str) -> str:
+    """The value of the identifier of one of our types, or ""."""
+    one = codes.code(name)
+    for identifier in resource.get("identifier", ()):
+        for coding in identifier.get("type", {}).get("coding", ()):
+            if (coding.get("system"), coding.get("code")) == (one.system, one.code):
+                return str(identifier.get("value", ""))
+    return ""
 
 
 def _take_medication(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -214,9 +251,10 @@ def _add(taking: Taking, one: Numbered) -> None:
     """The act under its key, with what it gave beside a rate. Raises Refused where two have one key."""
     act, resource = one.act, one.resource
     give = act.counters[0] or "0"
-    act.key = f"{act.order}|{give}|{act.counters[1]}"
-    if _counted_by_start(resource):
-        act.key += f"@{moment(act.start)}"
+    if not act.key:
+        act.key = f"{act.order}|{give}|{act.counters[1]}"
+        if _counted_by_start(resource):
+            act.key += f"@{moment(act.start)}"
     act.infusion = f"{act.order}|{give}|@{act.visit}"
     _join_parent(taking, one)
     if taking.records.administrations.setdefault(act.key, act) is not act:

@@ -53,6 +53,18 @@ def _administrations(reading: Reading, group: PatientGroup) -> None:
     administrations.read(reading, group)
 
 
+def _pump_events(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import pumps
+
+    pumps.read(reading, group)
+
+
+def _alarms(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import pumps
+
+    pumps.read_alarms(reading, group)
+
+
 def _patient_only(reading: Reading, group: PatientGroup) -> None:
     """ADT tells the patient and the visit, which are read for every message."""
 
@@ -78,6 +90,8 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
     ("RAS", "O17"): _administrations,
     ("RAS", "O01"): _administrations,
     ("ORU", "R01"): _observations,
+    ("ORU", "R42"): _pump_events,
+    ("ORU", "R40"): _alarms,
 }
 """The messages that are translated: message code and trigger event, and the module that reads their groups.
 

@@ -37,6 +37,16 @@ def kind_of(code: Coded | None) -> Kind | None:
         found = _of_coding(coding.system, coding.code)
         if found is not None:
             return found
+    return _of_refid(code) if code is not None else None
+
+
+def _of_refid(code: Coded) -> Kind | None:
+    """The kind of a term of devices that is known by its name, whatever number it came with."""
+    from ketafhir.translate.pump_terms import MDC, meaning
+
+    for coding in code.codings:
+        if coding.system == MDC and meaning(coding.display):
+            return Kind(coding.display, (OBSERVATION,), of_name("category.therapy"), frozenset())
     return None
 
 

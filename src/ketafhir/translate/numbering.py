@@ -9,6 +9,7 @@ from ketafhir.mapping.paths import Json
 from ketafhir.plain import replace
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Identifier
+from ketafhir.translate.courses import PUMP_SEGMENTS
 from ketafhir.translate.taking import Taking
 
 Numbers = tuple[Identifier | None, Identifier | None]
@@ -36,6 +37,8 @@ def order_numbers(taking: Taking, resource: Json, whole: Json | None, values: di
         told = taking.take(named, "ORC_to_MedicationAdministration")
         if told.get("placer") or told.get("filler"):
             return told.get("placer"), told.get("filler")
+    if any(str(one.get("system", "")) == PUMP_SEGMENTS for one in resource.get("identifier", ())):
+        return None, None
     own = taking.identifiers(named)
     number = own[0] if own else Identifier(taking.local_key(named), SENDER + "fhir")
     taking.c.warn(
@@ -70,7 +73,7 @@ def _of_request(taking: Taking, resource: Json) -> Numbers | None:
 
 def number(taking: Taking, told: list[Numbered]) -> None:
     """Counters for the acts that have none: RXA-1 counts the infusions of an order, RXA-2 the acts of one, each by time."""
-    bare = [one for one in told if one.act.counters == ("", "")]
+    bare = [one for one in told if one.act.counters == ("", "") and not one.act.delivery]
     if not bare:
         return
     used = {(one.act.order, *one.act.counters) for one in told}

@@ -55,6 +55,12 @@ def render(writing: Writing, new: Records, records: Records) -> None:
     told += [one for one in records.observations.values() if _is_outdated(one) and one.key not in new.observations]
     for key in new.responses:
         writing.expect(screening.TYPE, key)
+    for key in new.reports:
+        if records.reports[key].containers:
+            from ketafhir.translate import devices
+
+            own = [one for one in told if one.report == key]
+            writing.metrics |= devices.metrics(writing, records.reports[key], own)
     results.render(writing, told)
     headed: list[Headed] = [records.reports[key] for key in new.reports]
     headed += [records.responses[key] for key in new.responses]
@@ -133,9 +139,21 @@ def has_reports(records: Records, patient: str, visit: str) -> bool:
 
 def _headed(records: Records, patient: str, visit: str) -> list[Headed]:
     """What has an OBR of its own, in the order told."""
-    kinds = (records.reports.values(), records.responses.values(), records.decisions.values())
+    reports = [one for one in records.reports.values() if not one.event]
+    kinds = (reports, records.responses.values(), records.decisions.values())
     found = [one for kind in kinds for one in kind if (one.patient, one.visit) == (patient, visit)]
     return sorted(found, key=_place)
+
+
+def events(records: Records, patient: str, visit: str) -> list[Report]:
+    """The reports that make messages of their own, events of pumps and alarms, in order of time."""
+    told = [one for one in records.reports.values() if one.event and (one.patient, one.visit) == (patient, visit)]
+    return sorted(told, key=lambda one: (one.period.start.at if one.period and one.period.start else 0, one.place))
+
+
+def compose_event(composing: Composing, report: Report) -> None:
+    """The ORDER_OBSERVATION group of one event."""
+    reports.compose(composing, 1, report, results.by_heading(composing.records).get(report.key, []))
 
 
 def _alone(records: Records, patient: str, visit: str) -> list[Observation]:

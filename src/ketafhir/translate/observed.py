@@ -133,8 +133,9 @@ def resource_of(writing: Writing, record: Observation, key: str) -> Json:
     put_time(resource, "effectiveDateTime", record.effective, record.group_time)
     if record.value is None:
         resource["dataAbsentReason"] = absent_reason(record)
-    if record.part_of:
-        resource["partOf"] = [writing.to("MedicationAdministration", record.part_of)]
+    part_of = writing.moved.get(record.part_of, record.part_of)
+    if part_of:
+        resource["partOf"] = [writing.to("MedicationAdministration", part_of)]
     if record.response:
         resource["derivedFrom"] = [writing.to("QuestionnaireResponse", record.response)]
     if record.notes:

@@ -21,7 +21,7 @@ from ketafhir.plain import names
 from ketafhir.therapy import merges
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
-from ketafhir.therapy.records import Order, Patient, Records, Visit
+from ketafhir.therapy.records import Order, Patient, Records, Report, Visit
 from ketafhir.therapy.values import Coded, Device, Identifier, Place, Practitioner, Quantity, Time
 from ketafhir.translate import (
     acts,
@@ -36,6 +36,7 @@ from ketafhir.translate import (
     visits,
 )  # fmt: skip
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.courses import PUMP_SEGMENTS
 from ketafhir.translate.incoming import ADT
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
@@ -47,6 +48,8 @@ STRUCTURES = {
     "RGV^O15": "RGV_O15",
     "RAS^O17": "RAS_O17",
     "ORU^R01": "ORU_R01",
+    "ORU^R42": "ORU_R01",
+    "ORU^R40": "ORU_R40",
 }
 """The messages that are written, and their structures (MSH-9.3)."""
 READ = (
@@ -56,6 +59,13 @@ READ = (
 )  # fmt: skip
 """The resource types that are read; the loss report names the others."""
 VERSION = "2.5.1"
+_PROFILES = {
+    "ORU^R42": "IHE_PCD_010^IHE PCD^1.3.6.1.4.1.19376.1.6.4.10^ISO",
+    "ORU^R40": "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.4.1^ISO",
+    "ORU^R01": "IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO",
+}
+"""MSH-21 of what devices tell (IHE PCD TF-2, 3.1, 3.4 and 3.10), which are of HL7 2.6."""
+_DEVICE_VERSION = "2.6"
 _TOLD_BY = {
     "ADT": ("Patient",),
     "OMP": ("MedicationRequest",),
@@ -158,6 +168,9 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
     for patient, visit in _subjects(out.records):
         for kind in _kinds(out, courses, patient, visit, wanted):
             messages.append(_message(out, settings, courses, patient, visit, kind))
+        for report in observations.events(out.records, patient.key, visit.key if visit else ""):
+            if wanted in (None, f"ORU^{report.event}"):
+                messages.append(_message(out, settings, courses, patient, visit, f"ORU^{report.event}", report))
     if not messages:
         text = f"the Bundle holds nothing that makes a {wanted}" if wanted else "the Bundle holds nothing to write"
         raise Refused(Issue("error", "nothing-to-write", text, where="Bundle", hl7="101"))
@@ -243,7 +256,8 @@ def _kinds(
         found.append("RDE^O11")
     if wanted == "RGV^O15" and any(order.intent in ("give", "filler") for order in told):
         found.append("RGV^O15")
-    if _courses(courses, patient, visit):
+    own = _courses(courses, patient, visit)
+    if own and (wanted or any(_is_charted(one) for one in own)):
         found.append("RAS^O17")
     if observations.has_reports(records, patient.key, visit.key if visit else ""):
         found.append("ORU^R01")
@@ -259,6 +273,11 @@ def _kinds(
     return [kind for kind in found if wanted in (None, kind)]
 
 
+def _is_charted(course: Course) -> bool:
+    """Whether an eMAR told any of it: what only a pump told goes out as its events, and as RAS where that is asked for."""
+    return any(any(one.told.counters) or not one.told.delivery for one in course.acts)
+
+
 def _encoded(order: Any, told: list[Any]) -> bool:
     """Whether the pharmacy's encoding of an original order is here too: then one RDE^O11 carries both."""
     identity = order_identity(order.placer, order.filler)
@@ -271,7 +290,13 @@ def _courses(courses: list[Course], patient: Patient, visit: Visit | None) -> li
 
 
 def _message(
-    out: Outbound, settings: Settings, courses: list[Course], patient: Patient, visit: Visit | None, kind: str
+    out: Outbound,
+    settings: Settings,
+    courses: list[Course],
+    patient: Patient,
+    visit: Visit | None,
+    kind: str,
+    report: Report | None = None,
 ) -> str:
     records = out.records
     composing = Composing(records, settings.tables, out.c)
@@ -297,6 +322,9 @@ def _message(
         own = _courses(courses, patient, visit)
         told = [[one.closers for one in own], [act.told for one in own for act in one.acts], composing.used]
         acts.compose(composing, own)
+    elif report is not None:
+        told = [composing.used]
+        observations.compose_event(composing, report)
     elif kind == "ORU^R01":
         told = [composing.used]
         observations.compose(composing, patient.key, key)
@@ -316,7 +344,14 @@ def _message(
         )  # fmt: skip
     elif kind.startswith("ADT^"):
         composing.lines[0] = er7.encode_segment("EVN", {2: write_dtm(Time(newest.iso)), **_evn(records, kind, visit)})
-    return _finished(composing.lines, kind, newest, _sender(out, kind))
+    profile = _PROFILES[kind] if report is not None or _is_of_devices(composing) else ""
+    return _finished(composing.lines, kind, newest, _sender(out, kind), profile)
+
+
+def _is_of_devices(composing: Composing) -> bool:
+    """Whether all reports of an ORU^R01 are told by parts of a device (PCD-01)."""
+    told = [one for one in composing.used if isinstance(one, Report)]
+    return bool(told) and all(one.containers for one in told)
 
 
 def _evn(records: Records, kind: str, visit: Visit | None) -> dict[int, str]:
@@ -368,12 +403,18 @@ def _happening(kind: type) -> tuple[str, ...]:
     return tuple(name for name in names(kind) if name not in skipped)
 
 
+def _is_of_pump(resource: Any) -> bool:
+    """Whether a pump may have told an administration last: then another of the Bundle says better who the eMAR is."""
+    told = str(resource.get("identifier", "")) if resource["resourceType"] == "MedicationAdministration" else ""
+    return PUMP_SEGMENTS in told or any(given.tagged(resource, name) for name in ("keta.infusion", "keta.withdrawn"))
+
+
 def _senders(taking: Taking) -> dict[str, tuple[str, str]]:
     """Application and facility of the sender of each resource type, as meta.source tells them."""
     from urllib.parse import unquote
 
     found: dict[str, tuple[str, str]] = {}
-    for _, resource in taking.index.entries:
+    for _, resource in sorted(taking.index.entries, key=lambda entry: _is_of_pump(entry[1])):
         source = resource.get("meta", {}).get("source", "")
         if isinstance(source, str) and source.startswith(SENDER):
             told = source.partition("#")[0]  # HAPI adds the number of the request behind a #
@@ -388,7 +429,7 @@ def _sender(out: Outbound, kind: str) -> tuple[str, str]:
     return next((out.senders[one] for one in (*_TOLD_BY[kind[:3]], "") if one in out.senders), ("", ""))
 
 
-def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str]) -> str:
+def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str, str], profile: str = "") -> str:
     """The message with its MSH: MSH-10 is made from the content, so that the same records give the same message."""
     body = "".join(line + "\r" for line in lines)
     application, facility = sender
@@ -399,7 +440,8 @@ def _finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[st
         9: f"{kind}^{STRUCTURES[kind]}",
         10: digest(f"{kind}\r{body}")[:20].upper(),
         11: "P",
-        12: VERSION,
+        12: _DEVICE_VERSION if profile else VERSION,
         18: "UNICODE UTF-8",
+        21: profile,
     }
     return er7.encode_segment("MSH", cells) + "\r" + body

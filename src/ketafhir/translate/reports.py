@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ketafhir.hl7v2.groups import Order as Group
+from ketafhir.mapping.codecs.coded import coding_json, of_name
+from ketafhir.mapping.codecs.identifiers import identifier_json
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Observation, Report
+from ketafhir.therapy.values import Identifier
 from ketafhir.translate import headings, results
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.observed import coding_of_unknown
@@ -15,6 +18,9 @@ from ketafhir.translate.writing import Writing
 
 OBR = "OBR_to_DiagnosticReport"
 TYPE = "DiagnosticReport"
+EVENTS = "urn:ketafhir:pump-event"
+CONTAINER = EXTENSION + "container"
+_EVENT = "keta.pump-event"
 
 
 def read(reading: Reading, group: Group) -> Report:
@@ -25,9 +31,14 @@ def read(reading: Reading, group: Group) -> Report:
     start = report.period.start if report.period else None
     report.place = group.obr.occurrence if group.obr else 0
     report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
+    told = group.results
+    if any(not one.obx.get(2) and one.obx.get(4) for one in told):
+        from ketafhir.translate import devices
+
+        told, report.containers = devices.read(reading, told)
     results.read_results(
         reading,
-        group.results,
+        told,
         scope_key=scope,
         heading=report.code,
         start=start,
@@ -49,8 +60,15 @@ def render(writing: Writing, report: Report, told: list[Observation]) -> None:
         resource["encounter"] = visit
     if told:
         resource["result"] = results.references(writing, [one.key for one in told])
+    if report.event:
+        number = identifier_json(Identifier(report.key, EVENTS))
+        resource.setdefault("identifier", []).append({"type": {"coding": [coding_json(of_name(_EVENT))]}, **number})
     if report.notes:
         resource["extension"] = headings.note_extensions(report.notes)
+    if report.containers:
+        from ketafhir.translate import devices
+
+        resource.setdefault("extension", []).extend(devices.extensions(writing, report))
     put_preserved(resource, report.preserved)
     writing.put(resource)
 
@@ -67,7 +85,15 @@ def take(taking: Taking, resource: Json) -> Report:
     scope = headings.scope_of(report.placer, report.filler, report.patient)
     start = report.period.start if report.period else None
     key = headings.key_of(scope, report.code, start) if numbered or start else taking.local_key(resource)
+    event = next((one.value for one in taking.identifiers(resource) if one.system == EVENTS), "")
+    report.event = event_of(taking, resource)
+    if event:
+        scope = key = event
     report.key = headings.unused(key, taking.records.reports)
+    if any(one.get("url") == CONTAINER for one in resource.get("extension", ())):
+        from ketafhir.translate import devices
+
+        report.containers = devices.take(taking, resource)
     for reference in resource.get("result", ()):
         found = taking.resolve(reference, resource)
         if found is None or found.get("resourceType") != "Observation":
@@ -83,8 +109,22 @@ def take(taking: Taking, resource: Json) -> Report:
     return report
 
 
+def event_of(taking: Taking, resource: Json) -> str:
+    """The event of the message that a report makes where that is no ORU^R01: R42 of a pump, R40 of an alarm; else ""."""
+    from ketafhir.translate.pump_terms import of_concept
+
+    found = (taking.resolve(one, resource) for one in resource.get("result", ()))
+    told = {of_concept(one.get("code")) for one in found if one is not None}
+    return "R42" if "event" in told else "R40" if "alarm" in told else ""
+
+
 def compose(composing: Composing, number: int, report: Report, told: list[Observation]) -> None:
     """OBR and its OBX."""
     headings.compose(composing, number, report, OBR, report.notes)
-    results.compose_results(composing, told)
+    if report.containers:
+        from ketafhir.translate import devices
+
+        devices.compose(composing, report, told)
+    else:
+        results.compose_results(composing, told)
     headings.compose_rest(composing, report.preserved)

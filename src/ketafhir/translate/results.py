@@ -148,6 +148,8 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
     for one in listed:
         if not one.panel:
             resource = repeats.resource(one)
+            if one.key in writing.metrics and one.device is None:
+                resource = {**resource, "device": writing.metrics[one.key]}
             writing.put(tied(writing, one, resource) if writing.charts else resource, one.preserved)
         elif one.panel in panels:
             resource = blood_pressure.render(writing, repeats, panels.pop(one.panel))

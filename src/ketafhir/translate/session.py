@@ -13,7 +13,7 @@ from ketafhir.therapy import merges
 from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
-from ketafhir.therapy.records import Observation, Order, Records, Source
+from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
 from ketafhir.translate import incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
@@ -93,7 +93,7 @@ class Session:
         told = merges.with_records_of(self.history, new, moved) if moved else new
         checking = _checking(self.history, told, self.settings)
         affected = checking.infusions if checking else []
-        before = {key: self._course(key) for key in affected if key in self.history.infusions}
+        before = self._courses(affected)
         identities = {act.order for found in before.values() for act in (found.first,)}
         known = {identity: bool(self._orders(identity)) for identity in identities}
         stood = self._standings(new)
@@ -104,12 +104,13 @@ class Session:
         self.history.senders.update(dict.fromkeys({one.told[1] for one in new.observations.values()}, sender))
         if moved:
             orders_told = list(dict.fromkeys([*orders_told, *self._standings(told)]))
-        after = {key: self._course(key) for key in affected}
+        after = self._courses(affected)
         shifted = checking.note(after) if checking else []
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
         records = self._neighbourhood(told, after, orders_told, stays)
         writing = Writing(records, self.settings.tables, c, sender, stays)
         writing.charts = self.history.charts
+        writing.moved = _kept(after)
         self._render(writing, told, before, after, relinked, orders_told, moved)
         if shifted:
             self._tie_again(writing, shifted, new)
@@ -121,6 +122,10 @@ class Session:
             _findings(c, found, before.get(found.key))
         if checking:
             c.issues += checking.after(after)
+        if any(act.delivery for act in new.administrations.values()):
+            from ketafhir.translate import pump_checks
+
+            c.issues += pump_checks.check(new, after, self._orders, self.settings.tables.limits)
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
         return writing.entries.transaction(), after
 
@@ -182,14 +187,38 @@ class Session:
         keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
         return [self.history.order(key) for key in keys if key in self.history.orders]
 
-    def _course(self, infusion: str) -> Course:
+    def _courses(self, infusions: list[str]) -> dict[str, Course]:
+        """The courses of these infusions; one that only ends what nobody told to have begun has none yet."""
+        found = {}
+        for key in infusions:
+            told = self._told(key)
+            if any(act.delivery in ("", "start") for act in told):
+                found[key] = self._course(key, told)
+        return found
+
+    def _told(self, infusion: str) -> list[Administration]:
+        """What was told of an infusion; with what its pumps told without naming an order."""
+        history = self.history
+        told = [settled_act(history.administrations[key]) for key in history.infusions.get(infusion, ())]
+        channels = {act.channel for act in told if act.channel}
+        if not channels:
+            return told
+        from ketafhir.therapy.pump import with_strays
+
+        others = dict.fromkeys(one for channel in channels for one in history.channels.get(channel, ()))
+        for other in others:
+            if other != infusion:
+                told += [settled_act(history.administrations[key]) for key in history.infusions[other]]
+        return with_strays(told, infusion)
+
+    def _course(self, infusion: str, told: list[Administration]) -> Course:
         from ketafhir.therapy.infusion import course
         from ketafhir.translate.checking import dosing_weight
 
-        told = [settled_act(self.history.administrations[key]) for key in self.history.infusions[infusion]]
         found = self._orders(told[0].order)
         order = found[0] if found else None
-        return course(infusion, told, order, dosing_weight(self.history, [one.key for one in found]))
+        seconds = self.settings.tables.settings.match_seconds if any(act.delivery for act in told) else 0
+        return course(infusion, told, order, dosing_weight(self.history, [one.key for one in found]), seconds)
 
     def _render(
         self,
@@ -214,7 +243,8 @@ class Session:
             if found.first.order in relinked or key not in before or _summary(found) != _summary(before[key])
             or any(one is found for one, _ in acts)
         ]  # fmt: skip
-        for key in (*(found.key for found in parents), *(act.told.key for _, act in acts)):
+        gone = [(found, act) for found in parents for act in _withdrawn(found, before.get(found.key))]
+        for key in (*(found.key for found in parents), *(act.told.key for _, act in (*acts, *gone))):
             writing.expect("MedicationAdministration", key)
         patients.render_all(writing, new, moved)
         for key in new.visits:
@@ -238,12 +268,32 @@ class Session:
                 writing.put(courses.render_parent(writing, found))
             for found, act in acts:
                 writing.put(courses.render_act(writing, found, act))
+            for found, act in gone:
+                writing.put(courses.render_withdrawn(writing, found, act))
             for key in wastes:
                 courses.render_waste(writing, known[key])
         if new.observations or new.reports or new.responses or new.decisions:
             from ketafhir.translate import observations
 
             observations.render(writing, new, records)
+        beside = self._beside(new, before, after)
+        if beside:
+            from ketafhir.translate import results
+
+            results.render(writing, beside)
+
+    def _beside(self, new: Records, before: dict[str, Course], after: dict[str, Course]) -> list[Observation]:
+        """Observations told earlier of an act or event that is found under another key now."""
+        known = self.history.others.observations
+        moved = [
+            key
+            for found in after.values()
+            if found.key in before
+            for key, name in found.kept.items()
+            if before[found.key].kept.get(key, key) != name
+        ]
+        keys = dict.fromkeys(key for group in moved for key in self.history.groups.get(group, ()))
+        return [known[key] for key in keys if key in known and key not in new.observations]
 
     def _neighbourhood(
         self, new: Records, after: dict[str, Course], orders_told: list[str], stays: dict[str, str]
@@ -287,6 +337,8 @@ class Session:
                 known = getattr(history.others, kind)
                 getattr(out, kind).update({key: known[key] for key in told})
         self._add_siblings(out)
+        # A device is written whole: what a message does not tell of its parts others have told.
+        out.containers = history.others.containers
         return out
 
     def _add_siblings(self, out: Records) -> None:
@@ -342,6 +394,21 @@ def _checking(history: History, new: Records, settings: Settings) -> Checking | 
     return Checking(history, new, weights, settings.tables.limits)
 
 
+def _kept(after: dict[str, Course]) -> dict[str, str]:
+    """Under which key the acts and events of pumps are found now, by their own; "" where an event ended nothing."""
+    kept: dict[str, str] = {}
+    for found in after.values():
+        kept |= {key: name for key, name in found.kept.items() if name or key not in kept}
+    return kept
+
+
+def _withdrawn(found: Course, before: Course | None) -> list[Act]:
+    """Acts that were children and are part of another now (an eMAR's that the pump tells too): entered in error."""
+    known = {act.told.key for act in found.acts}
+    gone = [act for act in before.acts if act.told.key not in known] if before else []
+    return [replace(act, state="deleted") for act in gone]
+
+
 def _changed(act: Act, before: Course | None) -> bool:
     old = next((one for one in before.acts if one.told.key == act.told.key), None) if before else None
     return old is None or old != act
@@ -349,7 +416,8 @@ def _changed(act: Act, before: Course | None) -> bool:
 
 def _summary(found: Course) -> tuple[object, ...]:
     keys = [closer.key for closer in found.closers]
-    return found.status, found.start, found.end, found.total, keys, found.first.route
+    acts = [act.told.key for act in found.acts] if found.kept else []
+    return found.status, found.start, found.end, found.total, keys, found.first.route, acts
 
 
 def _findings(c: Context, found: Course, before: Course | None) -> None:

@@ -30,7 +30,8 @@ class Writing:
     `charts` say which infusions the patients had, and when.
 
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
-    which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id).
+    which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id). `moved` is under which key
+    the act of a pump is found now ("": nowhere), by the key it was told under; `metrics` the DeviceMetric of an observation.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Writing:
         self._patients: dict[str, Json] = {}
         self._visits: dict[str, Json | None] = {}
         self.charts: Mapping[str, Chart] = {}
+        self.moved: dict[str, str] = {}
+        self.metrics: dict[str, Json] = {}
         c.link = self.link
 
     def expect(self, resource_type: str, *keys: str) -> None:
@@ -182,6 +185,10 @@ class Writing:
         return known[1]
 
     def _link(self, kind: str, value: Any) -> Json:
+        if kind == "Device" and value.identifier.key in self.records.containers:
+            from ketafhir.translate import devices
+
+            return {"reference": devices.put(self, value.identifier.key), "display": value.identifier.value}
         alike = (kind, self.source, id(value))
         known: tuple[Any, Json | None, Json] | None = self.c.read.get(alike)
         if known is None:

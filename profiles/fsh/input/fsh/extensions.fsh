@@ -95,7 +95,7 @@ Extension: SubId
 Id: sub-id
 Title: "Observation sub-ID"
 Description: "OBX-4: what ties the results of one reading together."
-Context: Observation, QuestionnaireResponse.item, ClinicalImpression.finding
+Context: Observation, QuestionnaireResponse.item, ClinicalImpression.finding, Device
 * value[x] 1..1
 * value[x] only string
 
@@ -170,3 +170,11 @@ Description: "The allergen type as told (AL1-2, HL7 table 0127), which category 
 Context: AllergyIntolerance
 * value[x] 1..1
 * value[x] only CodeableConcept
+
+Extension: Container
+Id: container
+Title: "Part of a device"
+Description: "A part of the device that a report tells of (MDS, VMD, channel), in the order told."
+Context: DiagnosticReport
+* value[x] 1..1
+* value[x] only Reference(Device)

@@ -169,7 +169,7 @@ Title: "Report"
 Description: "An OBR and the observations under it."
 * insert Published
 * insert Preserved
-* extension contains Note named note 0..*
+* extension contains Note named note 0..* and Container named container 0..*
 * subject 1..1
 * subject only Reference(Patient)
 * result only Reference(Observation)

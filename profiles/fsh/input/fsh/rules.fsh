@@ -34,11 +34,14 @@ RuleSet: OrderNumbers
 * identifier[filler] ^short = "ORC-3"
 
 RuleSet: AdministrationNumber
-* identifier contains number 1..1
+* identifier contains number 0..1 and pump 0..1
 * identifier[number].type = $keta#administration-number
 * identifier[number].system 1..1
 * identifier[number].value 1..1
 * identifier[number] ^short = "RXA-1 and RXA-2, within the order"
+* identifier[pump].type = $keta#pump-segment
+* identifier[pump].value 1..1
+* identifier[pump] ^short = "The channel of the pump and the start of its segment; a pump has no RXA-1 and RXA-2"
 
 RuleSet: InfusionNumber
 * identifier contains infusion 1..1
@@ -56,11 +59,11 @@ RuleSet: Administered
 * insert InfusionNumber
 * subject only Reference(Patient)
 * context only Reference(Encounter)
-* request 1..1
+* request 0..1
 * request only Reference(MedicationRequest)
 * request.identifier 1..1
 * request.identifier.value 1..1
-* request ^short = "The order by its number, always; beside it the literal reference once the order is known"
+* request ^short = "The order by its number, wherever one was told (a pump may run without); beside it the literal reference once the order is known"
 
 RuleSet: UcumUnits
 * value 1..1

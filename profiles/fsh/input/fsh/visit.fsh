@@ -50,6 +50,8 @@ Id: infusion-pump
 Title: "Device"
 Description: "A pump, gateway or monitor, by its number."
 * insert Published
+* insert Preserved
+* extension contains SubId named sub-id 0..1
 * identifier 1..*
 * identifier.value 1..1
 
@@ -72,3 +74,22 @@ Description: "A diagnosis of a visit or a patient (DG1). A former one stays, ina
 * insert Published
 * insert Preserved
 * subject only Reference(Patient)
+
+Profile: InfusionDevicePart
+Parent: Device
+Id: infusion-device-part
+Title: "Part of a device"
+Description: "A part of a device that holds others (VMD, channel, source of a pump), in the part that parent names."
+* insert Published
+* insert Preserved
+* extension contains SubId named sub-id 0..1
+* parent 1..1
+
+Profile: InfusionMetric
+Parent: DeviceMetric
+Id: infusion-metric
+Title: "Metric of a device"
+Description: "What a device tells in one place of its containment."
+* insert Published
+* source 1..1
+* parent 1..1

@@ -1,0 +1,212 @@
+"""Pump events (ORU^R42, IHE PCD-10): segments of them in any order, beside an eMAR, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pump_feed
+from golden.cases import last_state
+from golden.reduced import Infusion, bundles_of, reduced
+from ketafhir import Refused, iter_fhir, to_fhir, to_hl7v2
+from ketafhir.hl7v2.ack import application_response
+from ketafhir.hl7v2.stream import split_messages
+from ketafhir.translate.incoming import parse
+from pump_feed import Pump, story_b
+
+STORY = Path(__file__).parents[2] / "examples" / "stories" / "b"
+ORDER = (STORY / "08-rde-order.hl7").read_bytes()
+CHARTED = [path.read_bytes() for path in sorted(STORY.glob("*-ras-*.hl7"))]
+
+
+def told(messages: list[str], *, order: bool = True) -> list[bytes]:
+    return [*([ORDER] if order else []), *(one.encode() for one in messages)]
+
+
+def infusion(messages: list[bytes], number: int = 0) -> Infusion:
+    return reduced(bundles_of(messages))[number]
+
+
+def codes(messages: list[bytes]) -> list[tuple[str, str]]:
+    found = []
+    for step in iter_fhir(messages):
+        assert not isinstance(step, Refused)
+        found += [(issue.code, issue.text) for issue in step.issues]
+    return found
+
+
+def alive(found: Infusion) -> Infusion:
+    return found._replace(segments=tuple(one for one in found.segments if one.status != "entered-in-error"))
+
+
+def test_the_pump_tells_what_the_emar_tells() -> None:
+    assert infusion(told(story_b())) == infusion([ORDER, *CHARTED])
+
+
+def test_at_every_moment_it_stands_as_the_pump_does() -> None:
+    statuses = [infusion(told(story_b()[:upto])).status for upto in range(1, 9)]
+    running = "in-progress"
+    assert statuses == [running, running, running, running, running, "on-hold", running, "on-hold"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_order_any_repeat_any_cut(data: st.DataObject) -> None:
+    messages = told(story_b())
+    again = data.draw(st.lists(st.sampled_from(messages), max_size=3))
+    shuffled = data.draw(st.permutations([*messages, *again]))
+    assert reduced(bundles_of(shuffled)) == reduced(bundles_of(messages))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations([ORDER, *CHARTED[:3], *(one.encode() for one in story_b())]))
+def test_pump_and_emar_in_any_order(messages: list[bytes]) -> None:
+    found = alive(infusion(messages))
+    assert found.segments == infusion(told(story_b())).segments
+    assert found.total == infusion(told(story_b())).total
+
+
+def test_one_record_with_both_numbers() -> None:
+    bundles = bundles_of([ORDER, *(one.encode() for one in story_b()), *CHARTED])
+    children = [
+        one["resource"]
+        for one in last_state(bundles)["entry"]
+        if "infusion-segment" in str(one["resource"].get("meta", {}).get("tag"))
+        and one["resource"]["request"]["identifier"]["value"] == "F-B2"
+    ]
+    assert len(children) == 4
+    for child in children:
+        kinds = {one["type"]["coding"][0]["code"] for one in child["identifier"]}
+        assert {"pump-segment", "administration-number", "PLAC", "FILL"} <= kinds
+        assert child["performer"], "who gave it is known by the eMAR only"
+
+
+@pytest.mark.parametrize(("old", "new", "text"), [
+    ("|20|mL^^UCUM", "|22|mL^^UCUM", "different rates: 20 mL/h and 22 mL/h"),
+])  # fmt: skip
+def test_two_rates_of_one_segment_are_told(old: str, new: str, text: str) -> None:
+    charted = CHARTED[0].decode().replace(old, new).encode()
+    found = codes([*told(story_b()), charted])
+    assert any(code == "pump-differs" and text in shown for code, shown in found)
+    assert infusion([*told(story_b()), charted]).segments[0].amount == 20
+
+
+def test_a_lost_pause_is_named_by_its_gap() -> None:
+    messages = story_b()
+    del messages[5]
+    assert infusion(told(messages)).total is not None
+    assert next(text for code, text in codes(told(messages)) if code == "volume-unreconciled").endswith(
+        "the pump tells 68 mL, rate and time give 88 mL; a missed pause of 30 min at 40 mL/h would explain it"
+    )
+
+
+def test_two_pumps_of_one_order_are_never_mixed() -> None:
+    one, other = Pump(), Pump(device="E0007^^0012210000000777^EUI-64")
+    messages = [one.start("09:00", "20"), other.start("09:10", "7"), one.stop("09:30", "20"), other.stop("10:10", "7")]
+    segments = infusion(told(messages, order=False)).segments
+    assert [(s.amount, (s.end or 0) - s.start) for s in segments] == [(20, 1800.0), (7, 3600.0)]
+
+
+def test_two_channels_of_one_pump() -> None:
+    one, other = Pump(), Pump(vmd=2, placer="P-9^EHR")
+    messages = [one.start("09:00", "20"), other.start("09:10", "7"), one.stop("09:30", "20"), other.stop("10:10", "7")]
+    found = reduced(bundles_of(told(messages, order=False)))
+    assert [[(s.amount, s.status) for s in one.segments] for one in found] == [[(20, "stopped")], [(7, "stopped")]]
+
+
+def test_what_names_no_order_falls_to_what_the_channel_delivers() -> None:
+    pump = Pump()
+    messages = [pump.start("09:00", "20"), pump.stop("10:00", "20", order=False, drug=""),
+                pump.event("PUMP_PROG_CLEARED", "10:01", order=False, drug="")]  # fmt: skip
+    for listed in (messages, messages[::-1]):
+        (found,) = reduced(bundles_of(told(listed, order=False)))
+        assert (found.status, [s.status for s in found.segments]) == ("stopped", ["stopped"])
+
+
+def test_the_end_of_a_bolus_counts_its_volume() -> None:
+    case = Path(__file__).parents[1] / "golden" / "ORU_R42" / "clinician-bolus" / "in.hl7"
+    found = infusion([case.read_bytes()])
+    assert [(s.kind, s.amount, s.unit) for s in found.segments if s.kind == "bolus"] == [("bolus", 5, "mL")]
+    assert found.total == 35
+
+
+@pytest.mark.parametrize("unit", [
+    "265266^MDC_DIM_MILLI_L_PER_HR^MDC", "mL/h^mL/h^UCUM^265266^MDC_DIM_MILLI_L_PER_HR^MDC",
+    "^MDC_DIM_MILLI_L_PER_HR^MDC", "mL/h",
+])  # fmt: skip
+def test_a_rate_in_each_way_of_writing_its_unit(unit: str) -> None:
+    message = Pump().start("09:00", "20").replace(pump_feed.MLH, unit)
+    assert infusion([message.encode()]).segments[0].unit == "mL/h"
+
+
+@pytest.mark.parametrize("term", ["0^MDCX_FLOW_FLUID_PUMP^MDC", "^MDC_FLOW_FLUID_PUMP^MDC", "157784^^MDC"])
+def test_a_term_by_its_name_or_its_number(term: str) -> None:
+    message = Pump().start("09:00", "20").replace("157784^MDC_FLOW_FLUID_PUMP^MDC", term)
+    assert infusion([message.encode()]).segments[0].amount == 20
+
+
+def test_every_event_goes_back_as_it_came() -> None:
+    """What OBR and OBX told comes back in the same messages, container by container."""
+    messages = story_b()
+    text = to_hl7v2(last_state(bundles_of(told(messages, order=False)))).text
+    back = [one for one in split_messages(text.encode()) if b"ORU^R42" in one]
+    assert [_body(one.decode()) for one in back] == [_body(one) for one in messages]
+
+
+def _body(message: str) -> list[str]:
+    return [line for line in message.strip("\r").split("\r") if line[:3] in ("OBR", "OBX")]
+
+
+def test_what_goes_back_makes_the_same_infusion() -> None:
+    messages = told(story_b())
+    text = to_hl7v2(last_state(bundles_of(messages))).text
+    assert reduced(bundles_of(text.encode())) == reduced(bundles_of(messages))
+
+
+def test_a_pump_fed_infusion_goes_out_as_ras_where_asked_for() -> None:
+    bundle = last_state(bundles_of(told(story_b())))
+    text = to_hl7v2(bundle, message="RAS^O17").text
+    again = [ORDER, text.encode()]
+    assert infusion(again).segments == infusion(told(story_b())).segments
+
+
+def test_the_program_is_checked_against_the_order() -> None:
+    message = Pump().start("09:00", "200", concentration="2", weight="176")
+    texts = [text for code, text in codes(told([message])) if code == "pump-order-mismatch"]
+    assert [text.split(" of the order")[0] for text in texts] == [
+        "C5: the concentration",
+        "C5: the rate",
+        "C5: the weight",
+    ]
+
+
+def test_another_drug_than_ordered_is_told() -> None:
+    message = Pump(drug="Dopamine").start("09:00", "20")
+    assert any("drug of the order is ketamine, of the pump dopamine" in text for _, text in codes(told([message])))
+
+
+def test_refusals_say_where() -> None:
+    with pytest.raises(Refused) as caught:
+        to_fhir(Pump().start("09:00", "20").replace(pump_feed.MLH, "gtt/min"))
+    assert caught.value.issues[-1].code == "unit-unknown"
+    assert caught.value.issues[-1].where.startswith("OBX[")
+
+
+def test_an_alarm_is_no_act_of_an_infusion_and_is_answered_by_r41() -> None:
+    case = Path(__file__).parents[1] / "golden" / "ORU_R40" / "occlusion" / "in.hl7"
+    (first, *_) = split_messages(case.read_bytes())
+    kinds = [entry["resource"]["resourceType"] for entry in bundles_of(first)[0]["entry"]]
+    assert "MedicationAdministration" not in kinds
+    assert {"DiagnosticReport", "Observation", "Device", "DeviceMetric"} <= set(kinds)
+    answer = application_response(parse(first), "AA", control_id="1", timestamp="20260414110002-0500")
+    assert answer.split("|")[8] == "ORA^R41^ORA_R41"
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations([*CHARTED[:2], *(one.encode() for one in story_b())]))
+def test_what_the_emar_told_first_is_withdrawn_and_not_part_of_the_infusion(messages: list[bytes]) -> None:
+    (found,) = [one for one in reduced(bundles_of([ORDER, *messages])) if one.total != 4]
+    assert found == infusion(told(story_b()))
