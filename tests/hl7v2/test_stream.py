@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ketafhir.errors import Refused
+from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2 import er7
-from ketafhir.hl7v2.stream import split_messages
+from ketafhir.hl7v2.batch import counted
+from ketafhir.hl7v2.stream import split_batches, split_messages
 
 A = rb"MSH|^~\&|A||||2026||RAS^O17|1|P|2.5" + b"\rPID|1||x"
 B = rb"MSH|^~\&|B||||2026||RAS^O17|2|P|2.5" + b"\rNTE|1||see MSH| and xMSH| and \xc2\xbfMSH|"
@@ -82,3 +83,25 @@ def test_the_chunks_do_not_matter(bodies: list[bytes], size: int) -> None:
     data = b"\r".join(A + b"|" + body for body in bodies)
     whole = list(split_messages(data))
     assert list(split_messages(data[at : at + size] for at in range(0, len(data), size))) == whole
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (b"BTS|2\rFTS|1\r", []),
+        (b"BTS\rFTS\r", []),
+        (b"BTS|3\rFTS|1\r", ["BTS-1 tells 3 messages, 2 came"]),
+        (b"BTS|1^x\rFTS|1\r", ["BTS-1 tells no number of messages, 2 came"]),
+        (b"BTS|2\rFTS|2\r", ["FTS-1 tells 2 batches, 1 came"]),
+        (b"BTS|2\rBHS|^~\\&|\rBTS|1\rFTS|1\r", ["BTS[2]-1 tells 1 messages, 0 came", "FTS-1 tells 1 batches, 2 came"]),
+    ],
+)
+def test_the_counts_of_batches_are_compared(end: bytes, told: list[str]) -> None:
+    issues: list[Issue] = []
+    data = BATCH.replace(b"BTS|2\rFTS|1\r", end)
+    assert list(counted(split_batches(data), issues)) == [A, B]
+    assert [(one.severity, one.code, one.text) for one in issues] == [("warning", "batch-count", text) for text in told]
+
+
+def test_what_only_looks_like_an_envelope_is_not_lost() -> None:
+    assert list(split_messages(b"FHSX|1\r" + A)) == [b"FHSX|1", A]

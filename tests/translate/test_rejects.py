@@ -82,3 +82,12 @@ def test_the_report_of_several_is_an_array_of_one_an_object_of_none_empty(tmp_pa
     assert json.loads(file.read_bytes()) == found[0]
     run("-", "--to", "fhir", "--report", str(file), data=DAMAGED)
     assert json.loads(file.read_bytes()) == []
+
+
+def test_a_batch_that_tells_another_count_than_came_is_told() -> None:
+    data = b"FHS|^~\\&\rBHS|^~\\&\r" + FEED + b"\rBTS|7\rFTS|1\r"
+    came = len(list(split_messages(data)))
+    done = run("-", "--to", "fhir", data=data)
+    assert done.code == 0
+    text = f"BTS-1 tells 7 messages, {came} came"
+    assert sum(text in str(one) for one in json.loads(done.err)["issue"]) == 1

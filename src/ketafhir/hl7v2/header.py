@@ -14,23 +14,24 @@ _LONGEST_ECHO = 1024
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
 
 
-def read_header(data: bytes) -> tuple[Segment, Separators]:
-    """The MSH in `data` as far as it can be read, and its separators; an empty one and ours without it.
+def read_header(data: bytes, name: str = "MSH") -> tuple[Segment, Separators]:
+    """The MSH (or the FHS, BHS: `name`) in `data` as far as it can be read, and its separators; an empty one and ours
+    without it.
 
     The fields are raw texts for those separators, without control characters, shortened to 1024 characters.
     """
     head = data[:_LOOKED_AT].replace(b"\0", b"")  # UTF-16 leaves NULs between the bytes of ASCII
-    start = head.find(b"MSH")
+    start = head.find(name.encode())
     if start < 0:
-        return Segment("MSH", ["MSH"]), DEFAULT
+        return Segment(name, [name]), DEFAULT
     line = _text(head[start:].replace(b"\n", b"\r").split(b"\r", 1)[0])
     try:
-        seps = separators_of(line)
+        seps = separators_of("MSH" + line[3:])
         written = [_shortened(field) for field in line.split(seps.field)]
     except Refused:
         seps = DEFAULT
         written = [escape(_shortened(field), seps) for field in line.split(line[3:4] or "|")]
-    return Segment("MSH", [written[0], seps.field, *written[1:]]), seps
+    return Segment(name, [written[0], seps.field, *written[1:]]), seps
 
 
 def recover_control_id(data: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_envelope = re.compile(rb"(?:FHS|BHS|BTS|FTS)(?![A-Za-z0-9])").match
 _BOM = b"\xef\xbb\xbf"
 # A message or an envelope segment begins after a line end, a framing byte or a byte order mark. An LF counts
 # also in a message whose segments end in CR: files often hold one message a line.
@@ -25,6 +26,16 @@ def split_messages(data: bytes | Iterable[bytes]) -> Iterator[bytes]:
     FHS, BHS, BTS and FTS segments are skipped. Anything else outside a message comes out as it is, to be
     refused by `parse`: nothing is lost silently. At most one message (and one chunk) is held in memory.
     """
+    return (part for part in split_batches(data) if not is_envelope(part))
+
+
+def is_envelope(part: bytes) -> bool:
+    """Whether it begins with FHS, BHS, BTS or FTS."""
+    return _envelope(part) is not None
+
+
+def split_batches(data: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    """As `split_messages`, with the FHS, BHS, BTS and FTS segments in their places."""
     held = bytearray()
     searched = 0
     for chunk in _chunks(data):
@@ -56,9 +67,11 @@ def _parts(held: bytearray, starts: list[int]) -> Iterator[bytes]:
 
 
 def _part(part: bytes) -> Iterator[bytes]:
-    """The message of one part; of an envelope segment only what follows its line, which should be nothing."""
-    if part[:3] in (b"FHS", b"BHS", b"BTS", b"FTS"):
-        part = re.split(rb"[\r\n]", part, maxsplit=1)[1] if re.search(rb"[\r\n]", part) else b""
+    """The message of one part; of an envelope segment its line, and what follows it, which should be nothing."""
+    if is_envelope(part):
+        line, *after = re.split(rb"[\r\n]", part, maxsplit=1)
+        yield line.strip(_AROUND)
+        part = after[0] if after else b""
     part = part.removesuffix(_BOM).strip(_AROUND)
     if part.strip(b" \t\0") and part != _BOM:
         yield part

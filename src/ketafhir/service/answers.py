@@ -10,6 +10,8 @@ from typing import cast
 
 from ketafhir.errors import Issue
 from ketafhir.hl7v2 import ack, er7
+from ketafhir.hl7v2.batch import Batch
+from ketafhir.hl7v2.charsets import codec_of
 
 _MOST_ISSUES = 20  # of one acknowledgment; the store keeps them all
 _UNSPECIFIC = "207"
@@ -44,6 +46,10 @@ class Answers:
             received, cast(ack.Code, code), told, charset=self._charset, below=below, **self._new()
         )
         return er7.to_bytes(text, self._charset)
+
+    def batch(self, received: Batch, answers: Sequence[bytes]) -> bytes:
+        """The acknowledgments of the messages of one batch, as a batch."""
+        return received.answer(answers, codec_of(self._charset) if self._charset else "utf-8")
 
     def _new(self) -> dict[str, str]:
         now = datetime.now(self._zone)

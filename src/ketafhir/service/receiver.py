@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Mapping
 
 from ketafhir.errors import Issue
+from ketafhir.hl7v2.batch import Batch, is_batch
 from ketafhir.mllp.handler import Event, Peer, log_event
 from ketafhir.service.arrivals import Answered, Channel
 from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
 from ketafhir.service.together import Together
+from ketafhir.store.protocol import Leg
 
 _log = logging.getLogger("ketafhir.service")
 
@@ -38,17 +40,40 @@ class Receiver:
         self._together = together
         self._legs = legs
         self._wake = wake
-        self._leaving: dict[int, Answered] = {}
+        self._leaving: dict[int, list[Answered]] = {}
 
     async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
         """Its acknowledgments, once it is stored."""
+        if is_batch(payload):
+            return await self._batch(Batch(payload), peer)
         answered = await self._together.take(self._of(peer), payload, str(peer))
-        if answered.queued:
+        self._leave([answered], peer)
+        return answered.answers
+
+    async def _batch(self, batch: Batch, peer: Peer) -> list[bytes]:
+        """Each message on its own; their acknowledgments in one batch, and of the enhanced mode the application answers
+        in another."""
+        channel = self._of(peer)
+        for issue in batch.issues:
+            _log.warning("a batch from %s: %s", peer, issue.text)
+        taken = [self._together.take(channel, message, str(peer)) for message in batch.messages]
+        answered = await asyncio.gather(*taken)
+        self._leave(answered, peer)
+        if not batch.messages and not batch.is_answer:
+            return [channel.answers.batch(batch, [])]
+        legs: dict[Leg, list[bytes]] = {"ack": [], "answer": []}
+        for one in answered:
+            for leg, answer in zip(one.legs, one.answers, strict=True):
+                legs[leg].append(answer)
+        return [channel.answers.batch(batch, answers) for answers in legs.values() if answers]
+
+    def _leave(self, answered: list[Answered], peer: Peer) -> None:
+        """These acknowledgments are about to be written."""
+        if any(one.queued for one in answered):
             self._wake()
         self._leaving[peer.number] = answered
-        # By then the listener has written it, or told that it is lost.
+        # By then the listener has written them, or told that they are lost.
         asyncio.get_running_loop().call_soon(self._left, peer.number)
-        return answered.answers
 
     def oversize(self, head: bytes, size: int, peer: Peer) -> list[bytes]:
         """AR, or CE in enhanced mode; nothing is kept, since nothing but its head is there."""
@@ -68,8 +93,7 @@ class Receiver:
     def tell(self, event: Event) -> None:
         """What happens to the connections."""
         if event.kind == "answer-lost":
-            answered = self._leaving.pop(event.peer.number, None)
-            if answered is not None:
+            for answered in self._leaving.pop(event.peer.number, ()):
                 self._legs.note(answered, delivered=False)
         log_event(event)
 
@@ -77,6 +101,5 @@ class Receiver:
         return self._peers.get(peer.name, self._channel)
 
     def _left(self, connection: int) -> None:
-        answered = self._leaving.pop(connection, None)
-        if answered is not None:
+        for answered in self._leaving.pop(connection, ()):
             self._legs.note(answered, delivered=True)

@@ -194,7 +194,8 @@ def _from_fhir(run: _Run, data: bytes) -> bool:
 
 def _from_hl7v2(run: _Run, source: Iterator[bytes]) -> bool:
     from ketafhir.fhir import json
-    from ketafhir.hl7v2.stream import split_messages
+    from ketafhir.hl7v2.batch import counted
+    from ketafhir.hl7v2.stream import split_batches
     from ketafhir.translate import losses
     from ketafhir.translate.incoming import parse
     from ketafhir.translate.session import Session
@@ -204,7 +205,8 @@ def _from_hl7v2(run: _Run, source: Iterator[bytes]) -> bool:
     refused = False
     count = 0
     taken: Message | None = None
-    for count, data in enumerate(_progress(split_messages(source)), 1):
+    miscounts: list[Issue] = []
+    for count, data in enumerate(_progress(counted(split_batches(source), miscounts)), 1):
         if count > 1:
             issues.make_room()
         try:
@@ -227,6 +229,7 @@ def _from_hl7v2(run: _Run, source: Iterator[bytes]) -> bool:
         raise Refused(
             Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100")
         )
+    issues.extend(miscounts)
     if count == 1:
         issues.held[:] = [_unnumbered(issue) for issue in issues.held]
     if taken is not None and args.to != "fhir":
