@@ -31,6 +31,7 @@ OTHERS = {
     "administration-order-status": "decides the course of an infusion and is no FHIR code",
     "component-type": "the guide has no map of RXC-1",
     "decision-status": "the guide has no ClinicalImpression",
+    "dispense-status": "the guide has no map of ORC-1 to MedicationDispense",
     "encounter-status": "made from class, dates and event of the visit, not from a code",
     "implied": "beside a code, not in place of it",
     "list-action": "the guide's map of table 0206 gives HTTP verbs",

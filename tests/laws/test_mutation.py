@@ -40,8 +40,8 @@ CASES = [
     (("ADT_A08/diagnosis",), "Condition", ("DG1_to_Condition",)),
     (("ORU_R01/every-field",), "DiagnosticReport", ("OBR_to_DiagnosticReport",)),
 ]
-# statusReason also tells RXA-20 RE from NA.
-TOLD_APART = {"refusal": {"RXA-20"}}
+# statusReason also tells RXA-20 RE from NA, and so in which field its reasons are.
+TOLD_APART = {"refusal": {"RXA-20", "RXA-9"}, "reason": {"RXA-20", "RXA-18"}}
 # Rows whose value is no leaf of the resource: references (tested below) and what the identity of the record rests on.
 SKIPPED = {"counters", "identifiers", "number", "placer", "filler", "drug", "medication-code"}
 REFERENCES = ("staff", "location")

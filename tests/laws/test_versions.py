@@ -21,6 +21,8 @@ KNOWN = (
     r"NTE (RXR, |RXR|)(OBX)?.*missing before it in the order",  # a note goes where its sender had it, also before 2.5
     r"RXC has no place here in the order",  # what follows such a note, and ORM: hl7apy has no pharmacy orders in it
     r"RXR has no place here in the order",
+    r"RDS_O13/.* OBX OBX missing in the order",  # 2.3 has none that is required: hl7apy takes it so
+    r"RDS_O13/.* FT1 FT1 has no place here",  # preserved from where it has one
     r"MRG-7 Invalid children .* of type CX",  # hl7apy takes it for a CX in 2.3
 )
 

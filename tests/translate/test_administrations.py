@@ -75,7 +75,12 @@ def infusions(draw: st.DrawFn) -> Records:
         if kind == "bolus":
             act.amount, act.state = quantity, "completed"
         if kind in ("refused", "not-given"):
-            act.state, act.refusal = kind, tuple(draw(st.lists(concepts, max_size=1)))
+            why = tuple(draw(st.lists(concepts, max_size=1)))
+            act.state, act.refusal, act.reasons = (
+                kind,
+                why if kind == "refused" else (),
+                why if kind != "refused" else (),
+            )
         if kind == "deleted":
             act.state, act.action = "deleted", "delete"
         acts[act.key] = act
@@ -94,7 +99,7 @@ def infusions(draw: st.DrawFn) -> Records:
 
 def told(records: Records) -> dict[str, Any]:
     """The acts, field by field: without what orders versions and the order's word, which the course of the whole gives back."""
-    left_out = ("told", "order_status", "order_control", "preserved")
+    left_out = ("told", "sender", "order_status", "order_control", "preserved")
     return {
         f"{key} {part.name}": getattr(act, part.name)
         for key, act in records.administrations.items()

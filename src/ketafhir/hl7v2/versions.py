@@ -15,7 +15,7 @@ from ketafhir.hl7v2.structures import structure_of
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1")
 """The versions that are written."""
 _TABLES = {"2.7.1": "2.7"}  # hl7apy has no tables of its own for it
-_OLD_EVENTS = {"RAS^O17": "RAS^O01", "RDE^O11": "RDE^O01", "OMP^O09": "ORM^O01"}
+_OLD_EVENTS = {"RAS^O17": "RAS^O01", "RDE^O11": "RDE^O01", "RDS^O13": "RDS^O01", "OMP^O09": "ORM^O01"}
 _ADMISSION = ("ADT_A05",)  # in 2.3 and 2.3.1 these events have the structure of A01
 _CE = 6  # components of a CE; a CWE has three more, of which the last is the original text
 _ORIGINAL_TEXT = 9
@@ -192,8 +192,8 @@ def _place_given(fields: list[str]) -> None:
 
 
 def _one_order_each(segments: list[list[str]]) -> list[list[str]]:
-    """Before 2.5 an ORDER of RAS has one ADMINISTRATION: each further RXA gets the ORC again. How the order stands (ORC-5)
-    is told with the last."""
+    """Before 2.5 an ORDER of RAS has one ADMINISTRATION: each further one gets the ORC again, those before one RXR share it.
+    How the order stands (ORC-5) is told with the last."""
     found: list[list[str]] = []
     orc: list[str] = []
     given = False
@@ -201,7 +201,7 @@ def _one_order_each(segments: list[list[str]]) -> list[list[str]]:
         if fields[0] == "ORC":
             orc, given = fields, False
         elif fields[0] == "RXA" and orc:
-            if given:
+            if given and found[-1][0] != "RXA":
                 again = list(orc)
                 if len(orc) > 5:
                     orc[5] = ""

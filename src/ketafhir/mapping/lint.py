@@ -32,13 +32,14 @@ RECORDS: dict[str, type] = {
     "Condition": records.Diagnosis,
     "Encounter.diagnosis": records.Diagnosis,
     "Waste": records.Waste,
+    "MedicationDispense": records.Dispense,
     "Annotation": records.Observation,
     "Observation.component": records.Observation,
     "QuestionnaireResponse.item": records.Item,
     "ClinicalImpression.finding": records.Item,
 }
 """The record that a table of this resource fills."""
-_SPECIAL = {"RXA_to_Medication": records.Administration}
+_SPECIAL = {"RXA_to_Medication": records.Administration, "RXD_to_Medication": records.Dispense}
 _BACKBONE = {"Ingredient": "Medication.ingredient", "Waste": "MedicationAdministration"}
 
 
@@ -144,9 +145,12 @@ def _exclusive(one: Row, other: Row) -> bool:
         return False
     if first.values == second.values:
         return first.negated is not second.negated
-    if first.values is not None and second.values is not None and not first.negated and not second.negated:
-        return not first.values & second.values
-    return False
+    if first.values is None or second.values is None or (first.negated and second.negated):
+        return False
+    if first.negated or second.negated:
+        excluded, told = (first.values, second.values) if first.negated else (second.values, first.values)
+        return told <= excluded
+    return not first.values & second.values
 
 
 def _maps(tables: Tables) -> list[str]:

@@ -3,7 +3,7 @@
 What is known of a patient (`therapy.fold.History`) is kept in several rows of the store's records, so that a
 message costs the same however much was told before it:
 
-    system|number               patient, visits, orders with what was observed for them, order numbers
+    system|number               patient, visits, orders with what was observed and dispensed for them, order numbers
     system|number infusion KEY  the administrations of one infusion, and its waste
     system|number heading KEY   one report, form or decision, with the observations told under it; or
                                 the observations of one blood pressure, or one observation, told under none
@@ -29,7 +29,16 @@ from ketafhir.errors import Issue, refused
 from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy import merges
 from ketafhir.therapy.asjson import dump_history, load_history
-from ketafhir.therapy.fold import VERSIONED, History, heading_of, seen_group, seen_groups, waste_group, weight
+from ketafhir.therapy.fold import (
+    VERSIONED,
+    History,
+    dispense_group,
+    heading_of,
+    seen_group,
+    seen_groups,
+    waste_group,
+    weight,
+)
 from ketafhir.therapy.records import KINDS, Observation, Records
 from ketafhir.translate.checking import infusions, is_drawn
 
@@ -66,7 +75,9 @@ class Known:
         """Leave out what stands under headings: there is no end to it, and it is read again when needed."""
         history = self.history
         others = history.others
-        history.others = Records(observations=_for_orders(history), wastes=others.wastes, merges=others.merges)
+        history.others = Records(
+            observations=_for_orders(history), wastes=others.wastes, dispenses=others.dispenses, merges=others.merges
+        )
         history.groups, history.senders = {}, {}
         _index(history)
         headings = self.heading_row("")
@@ -284,7 +295,8 @@ class KnownHistory(History):
 def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
     """The rows that hold what was told, as they are now."""
     history = known.history
-    others = Records(observations=_for_orders(history), merges=history.others.merges)
+    kept = history.others
+    others = Records(observations=_for_orders(history), dispenses=kept.dispenses, merges=kept.merges)
     yield known.patient, replace(history, administrations={}, others=others, groups={}, counters={}, senders={})
     for infusion in _infusions_of(told):
         if infusion not in history.infusions:
@@ -337,6 +349,7 @@ def _index(history: History) -> None:
     ]
     told += seen_groups(history.others.observations.values())
     told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
+    told += [(dispense_group(one.order), one.key) for one in history.others.dispenses.values()]
     for name, key in told:
         if name and key not in history.groups.get(name, ()):
             history.groups[name] = (*history.groups.get(name, ()), key)

@@ -16,13 +16,24 @@ from ketafhir.therapy import listed, merges
 from ketafhir.therapy.boluses import joined
 from ketafhir.therapy.charts import Chart, Counters
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
-from ketafhir.therapy.records import KINDS, Administration, Observation, Order, Patient, Records, Response, Visit, Waste
+from ketafhir.therapy.records import (
+    KINDS,
+    Administration,
+    Dispense,
+    Observation,
+    Order,
+    Patient,
+    Records,
+    Response,
+    Visit,
+    Waste,
+)
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
 WHOLE = tuple(kind for kind in KINDS if kind not in VERSIONED)
 """The kinds of record of which one version is kept, whole."""
-_KEPT = {"key", "told", "owned", "nulls", "preserved", "action", "infusion", "allergies", "diagnoses"}
+_KEPT = {"key", "told", "sender", "owned", "nulls", "preserved", "action", "infusion", "allergies", "diagnoses"}
 _LISTS = ("allergies", "diagnoses")
 _RANK = {
     "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
@@ -108,6 +119,7 @@ class History(Plain):
         for patient, slot in {(one.patient, slot_of(one)) for one in seen}:
             if slot is not None and slot // _DAY not in self.days.get(patient, ()):
                 self.days[patient] = (*self.days.get(patient, ()), slot // _DAY)
+        _list(self.groups, [(dispense_group(one.order), one.key) for one in new.dispenses.values()])
         for kind in WHOLE:
             told = getattr(new, kind)
             if not told:
@@ -196,6 +208,11 @@ def seen_groups(observations: Iterable[Observation]) -> dict[tuple[str, str], No
 def waste_group(order: str) -> str:
     """The name in `History.groups` of the wastes of an order."""
     return f"{order}|waste"
+
+
+def dispense_group(order: str) -> str:
+    """The name in `History.groups` of what was dispensed for an order."""
+    return f"{order}|dispense"
 
 
 def _list(index: MutableMapping[str, tuple[str, ...]], told: list[tuple[str, str]]) -> None:
@@ -309,10 +326,11 @@ def _check_rate(record: Administration, known: tuple[Administration, ...]) -> No
 def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records, stays: dict[str, str]) -> Records:
     """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
     renamed: dict[str, str] = {}
-    told: list[Order | Administration | Waste] = [
+    told: list[Order | Administration | Waste | Dispense] = [
         *new.orders.values(),
         *new.administrations.values(),
         *new.wastes.values(),
+        *new.dispenses.values(),
     ]
     for record in told:
         own = order_identity(record.placer, record.filler)

@@ -45,7 +45,7 @@ def with_records_of(history: History, new: Records, patients: set[str]) -> Recor
         for key, versions in known.items():
             if key not in wanted and (key if kind == "patients" else versions[-1].patient) in patients:
                 wanted[key] = settle(versions)
-    for kind in ("wastes", "reports", "observations", "responses", "decisions"):
+    for kind in ("wastes", "dispenses", "reports", "observations", "responses", "decisions"):
         known, wanted = getattr(history.others, kind), getattr(told, kind)
         wanted.update({key: one for key, one in known.items() if key not in wanted and one.patient in patients})
     return told

@@ -3,6 +3,7 @@
 A record is the finest of the three worlds (HL7v2, therapy, FHIR): one record per RXA, per OBX, per order and intent. The
 parent of an infusion and the ends of its segments are not stored but derived (`therapy.infusion`), so that a late message
 can change them. `key` is the identity of a record and never changes; `told` orders competing versions of one record.
+`sender` (as meta.source) is who told it, where another's message may have it written again.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ class Administration(Plain):
     `counters` are the give and administration sub-IDs (RXA-1, RXA-2). `state` is the outcome as told: completed, stopped,
     refused, not-given, deleted, or empty while it runs; `therapy.infusion` derives running, superseded and unknown.
     `order_status` is what the order said beside it: running, held, discontinued, completed, or empty. `event` is what the
-    eMAR called it.
+    eMAR called it. `ingredients` are the further components of a mixture.
 
     An event of an infusion pump has a `pump`, the `channel` of it that delivers (its identity), the `source` that does (primary,
     secondary, clinician, ...), the volume on its `counter`, and its `delivery`: start, stop, complete, clear (the program or the
@@ -254,6 +255,7 @@ class Administration(Plain):
     lot: str = ""
     expiry: Time | None = None
     manufacturer: Coded | None = None
+    ingredients: tuple[Ingredient, ...] = ()
     refusal: tuple[Coded, ...] = ()
     indications: tuple[Coded, ...] = ()
     state: str = ""
@@ -274,6 +276,43 @@ class Administration(Plain):
     counter: Quantity | None = None
     notes: tuple[str, ...] = ()
     preserved: Preserved = ()
+    sender: str = ""
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
+class Dispense(Plain):
+    """What the pharmacy handed out for an order: a bag, with its lot and concentration. Never part of any sum of what was given.
+
+    `number` is the dispense sub-ID (RXD-1), which with the order identifies it.
+    """
+
+    key: str = ""
+    order: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    number: str = ""
+    order_control: str = ""
+    status: str = ""
+    at: Time | None = None
+    drug: Coded | None = None
+    form: Coded | None = None
+    amount: Quantity | None = None
+    performers: tuple[Practitioner, ...] = ()
+    instructions: tuple[Coded, ...] = ()
+    kind: Coded | None = None
+    concentration: Quantity | None = None
+    lot: str = ""
+    expiry: Time | None = None
+    manufacturer: Coded | None = None
+    ingredients: tuple[Ingredient, ...] = ()
+    route: Coded | None = None
+    site: Coded | None = None
+    method: Coded | None = None
+    notes: tuple[str, ...] = ()
+    preserved: Preserved = ()
+    sender: str = ""
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
@@ -301,6 +340,7 @@ class Waste(Plain):
     notes: tuple[str, ...] = ()
     deleted: bool = False
     preserved: Preserved = ()
+    sender: str = ""
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
@@ -448,6 +488,7 @@ class Records(Plain):
     orders: dict[str, Order] = field(default_factory=dict)
     administrations: dict[str, Administration] = field(default_factory=dict)
     wastes: dict[str, Waste] = field(default_factory=dict)
+    dispenses: dict[str, Dispense] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
     observations: dict[str, Observation] = field(default_factory=dict)
     responses: dict[str, Response] = field(default_factory=dict)

@@ -120,7 +120,12 @@ def _last_of(course: Course, acts: list[Administration]) -> Administration:
 
 def _compose_act(composing: Composing, act: Administration, course: Course, *, is_last: bool) -> None:
     """RXA, RXR and OBX of one act; what is of the whole infusion follows its last act, or the event told at the same time."""
-    composing.add("RXA", _rxa_cells(composing, act))
+    cells = _rxa_cells(composing, act)
+    composing.add("RXA", cells)
+    if act.ingredients:
+        from ketafhir.translate import mixtures
+
+        mixtures.compose(composing, act, cells)
     # Each act has its own RXR, null where no route was told: without one it would share that of the next RXA.
     composing.add("RXR", {1: NULL, **composing.cells(act, RXR)})
     composing.notes((*_action_note(composing, act), *act.notes))

@@ -23,10 +23,10 @@ from ketafhir.therapy.fold import act as settled
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_event
 from ketafhir.therapy.records import Administration, Waste
-from ketafhir.therapy.values import Event, Quantity
+from ketafhir.therapy.values import Event, Practitioner, Quantity
 from ketafhir.translate.observations import read_results
 from ketafhir.translate.observed import moment
-from ketafhir.translate.reading import Reading, note_texts
+from ketafhir.translate.reading import Account, Reading, note_texts
 
 RXA, MEDICATION = "RXA_to_MedicationAdministration", "RXA_to_Medication"
 RXR, ORC = "RXR_to_MedicationAdministration", "ORC_to_MedicationAdministration"
@@ -82,10 +82,10 @@ def _read_group(
     if group.rxrs:
         route = reading.read(group.rxrs[0], RXR)
         rest = route.pop("preserved", ())
-    acts = [
-        _read_act(reading, rxa, identity, {**orc, **route, **(standing if rxa is group.rxas[-1] else {})}, event)
-        for rxa in group.rxas
-    ]
+    acts = []
+    for rxa, components in _apart(reading, group.rxas):
+        told = standing if group.rxas[-1] in (rxa, *components) else {}
+        acts.append(_read_act(reading, rxa, identity, {**orc, **route, **told}, event, components))
     texts = note_texts(notes, reading)
     if texts:
         acts[-1].notes = texts
@@ -100,6 +100,15 @@ def _read_group(
         act.preserved += rest
     _read_results(reading, results, acts[-1], identity)
     return acts
+
+
+def _apart(reading: Reading, rxas: list[Segment]) -> list[tuple[Segment, list[Segment]]]:
+    """Each RXA that is an administration, with those that are components of its mixture where the site says so."""
+    if len(rxas) == 1 or reading.tables.settings.rxa_repeat != "mixture":
+        return [(rxa, []) for rxa in rxas]
+    from ketafhir.translate import mixtures
+
+    return mixtures.apart(rxas)
 
 
 def _keep(reading: Reading, segments: list[Segment], seen: dict[str, int]) -> tuple[tuple[str, str], ...]:
@@ -117,6 +126,7 @@ def _read_act(
     identity: str,
     shared: dict[str, Any],
     event: Event | None,
+    components: list[Segment],
 ) -> Administration:
     sent = rxa
     if rxa.get(9) and reading.tables.settings.mar_action == "RXA-9":
@@ -140,20 +150,33 @@ def _read_act(
         act.key += f"@{moment(act.start)}{event.action if event and is_event(act) else ''}"
     act.infusion = f"{identity}|{give or '0'}|@{reading.visit}"
     act.patient, act.visit = reading.patient, reading.visit
-    act.told = _told(reading, act)
+    act.told, act.sender = _told(reading, act), reading.sender
     if act.rate is not None and act.amount is not None:  # only where the site puts the whole rate elsewhere
         from ketafhir.translate import given_amounts
 
         given_amounts.beside_rate(reading, act, rxa)
     if act.action == "delete":
         act.state = "deleted"
-    if rxa.get(18) not in ("", NULL) and act.state not in ("refused", "not-given", "deleted"):
-        # Chapter 4A, RXA-18: the patient did not take it; beside a given dose that is a contradiction.
-        reading.warn("refusal-without-status", "a refusal reason beside a given dose: preserved", rxa, 18, rxa.get(18))
+    if rxa.get(18) not in ("", NULL) and act.state != "deleted" and "refusal" not in values:
+        # Chapter 4A, RXA-18: the patient did not take it; beside any other outcome that is a contradiction.
+        reading.warn("refusal-without-status", "a refusal reason, and no refusal: preserved", rxa, 18, rxa.get(18))
     if event is not None:
         from ketafhir.translate import mar_actions
 
         mar_actions.settle(reading, act, rxa)
+    elif act.amount is not None and not act.amount.value and act.rate is None and act.state in ("completed", "stopped"):
+        raise Refused(
+            *reading.c.issues,
+            Issue(
+                "error", "dose-zero", "an amount of 0 without a rate: whether it ends what runs or was not given is not told",
+                where=reading.message.where(rxa, 6), value=rxa.get(6),
+                hint="send RXA-20 NA for what was not given; rate 0 (RXA-12) or an action (mar_action) for what ended",
+            ),
+        )  # fmt: skip
+    if components:
+        from ketafhir.translate import mixtures
+
+        mixtures.read(reading, act, rxa, components)
     known = reading.records.administrations
     known[act.key] = _merged(reading, act, known[act.key], rxa) if act.key in known else act
     return known[act.key]
@@ -233,6 +256,7 @@ def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Admin
     waste = Waste(
         key=f"{act.infusion}|waste|{sub_id}", infusion=act.infusion, order=act.order, patient=act.patient, visit=act.visit,
         placer=act.placer, filler=act.filler, counters=act.counters, drug=act.drug, sub_id=sub_id, told=reading.told,
+        sender=reading.sender,
     )  # fmt: skip
     c = reading.c
     for result in results:
@@ -245,7 +269,7 @@ def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Admin
         waste.preserved = (*waste.preserved, *kept)
         if name == WASTE[2]:
             found = [read_xcn(text, c) for text in obx.get(5).split("~")]
-            waste.witnesses = tuple(one for one in found if one)
+            waste.witnesses += tuple(one for one in found if one and one not in waste.witnesses)
         else:
             value = _waste_quantity(reading, obx)
             if name == WASTE[0]:
@@ -258,10 +282,22 @@ def _read_waste(reading: Reading, sub_id: str, results: list[Result], act: Admin
             waste.deleted = True
         waste.notes = (*waste.notes, *note_texts(result.notes, reading))
         for segment in result.others:
-            reading.drop(segment, "beside waste only its notes have a place")
+            witness = _witness(reading, segment)
+            if witness is None:
+                reading.drop(segment, "beside waste only its notes and its witness have a place")
+            elif witness not in waste.witnesses:
+                waste.witnesses += (witness,)
     if not waste.witnesses:
         reading.warn("waste-without-witness", "waste without a witness", results[0].obx)
     reading.records.wastes[waste.key] = waste
+
+
+def _witness(reading: Reading, segment: Segment) -> Practitioner | None:
+    """Who cosigned, of a PRT (2.7 on): PRT-4 AC (table 0912), PRT-5 the person."""
+    if segment.name != "PRT" or segment.get(4).split("^")[0] != codes.code("v2-0912.AC").code:
+        return None
+    reading.accounts.append(Account(segment, reading.tables.mapping("PRT_to_Waste")))
+    return read_xcn(segment.get(5).split("~")[0], reading.c)
 
 
 def _waste_quantity(reading: Reading, obx: Segment) -> Quantity:

@@ -39,6 +39,9 @@ _BY_CODE: dict[str, tuple[str, ...]] = {
         *_ABOUT, "context", "partOf", "request", "medicationReference", "effectiveDateTime", "dosage.text", "dosage.dose",
         "performer[].function",
     ),
+    "MedicationDispense": (
+        *_ABOUT, "context", "authorizingPrescription", "medicationReference", "performer[].function",
+    ),
     "Observation": (
         *_ABOUT, "partOf", "derivedFrom", "focus", "dataAbsentReason", "component[].dataAbsentReason", "effectiveInstant",
         "effectivePeriod.start", "referenceRange[0].low", "referenceRange[0].high",

@@ -38,7 +38,10 @@ def tag(name: str) -> Json:
 def render_parent(writing: Writing, course: Course) -> Json:
     """The MedicationAdministration of the whole infusion."""
     first = course.first
-    resource = writing.start(TYPE, course.key, EXTENSION + "infusion-administration", tags=(tag("keta.infusion"),))
+    newest = max((*(act.told for act in course.acts), *course.closers), key=lambda one: one.told)
+    resource = writing.start(
+        TYPE, course.key, EXTENSION + "infusion-administration", tags=(tag("keta.infusion"),), sender=newest.sender
+    )
     resource["identifier"] = [_infusion_number(course.key, first), *_order_numbers(first)]
     resource["status"] = codes_of(writing).get(course.status, "unknown")
     _medication(writing, resource, first, with_batch=False)
@@ -69,7 +72,7 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     """The MedicationAdministration of one act, part of the infusion."""
     told = act.told
     kind, profile = ("keta.infusion-segment", SEGMENT) if told.rate is not None else ("keta.bolus", BOLUS)
-    resource = writing.start(TYPE, told.key, profile, tags=(tag(kind),))
+    resource = writing.start(TYPE, told.key, profile, tags=(tag(kind),), sender=told.sender)
     shown = view(act)
     if told.refusal and act.state not in ("refused", "not-given"):
         shown.refusal = ()
@@ -174,10 +177,16 @@ def _subject(writing: Writing, resource: Json, told: Administration) -> None:
 
 def _medication(writing: Writing, resource: Json, told: Administration, *, with_batch: bool) -> None:
     """The drug as a code, or as a Medication where batch, form, maker or concentration are told."""
-    if with_batch and (told.lot or told.expiry or told.form or told.manufacturer or told.concentration):
+    if with_batch and (
+        told.lot or told.expiry or told.form or told.manufacturer or told.concentration or told.ingredients
+    ):
         key = f"{told.key}|medication"
-        medication = writing.start("Medication", key, EXTENSION + "infusion-medication")
+        medication = writing.start("Medication", key, EXTENSION + "infusion-medication", sender=told.sender)
         writing.tables.mapping(RXA, MEDICATION).to_fhir(told, writing.c, MEDICATION, medication)
+        if told.ingredients:
+            from ketafhir.translate import mixtures
+
+            mixtures.render(writing, told, medication)
         writing.put(medication)
         resource.pop("medicationCodeableConcept", None)
         resource["medicationReference"] = writing.to("Medication", key)
@@ -213,7 +222,9 @@ def _order_numbers(told: Administration) -> list[Json]:
 
 def render_waste(writing: Writing, waste: Waste) -> None:
     """Waste: not-done, with its amounts as Observations part of the infusion and about the waste."""
-    resource = writing.start(TYPE, waste.key, EXTENSION + "infusion-waste", tags=(tag("keta.waste"),))
+    resource = writing.start(
+        TYPE, waste.key, EXTENSION + "infusion-waste", tags=(tag("keta.waste"),), sender=waste.sender
+    )
     told = Administration(
         counters=waste.counters, order=waste.order, placer=waste.placer, filler=waste.filler, patient=waste.patient,
         visit=waste.visit, drug=waste.drug, performers=waste.performers,
@@ -246,7 +257,11 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     for name, value in (("keta.waste-amount", waste.amount), ("keta.waste-volume", waste.volume)):
         if value is not None:
             observation = writing.start(
-                "Observation", f"{waste.key}|{name}", EXTENSION + "infusion-waste-amount", tags=(tag("keta.waste"),)
+                "Observation",
+                f"{waste.key}|{name}",
+                EXTENSION + "infusion-waste-amount",
+                tags=(tag("keta.waste"),),
+                sender=waste.sender,
             )
             observation["partOf"] = [writing.to(TYPE, waste.infusion)]
             observation["status"] = "entered-in-error" if waste.deleted else "final"

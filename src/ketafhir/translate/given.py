@@ -90,7 +90,7 @@ def _take_act(taking: Taking, resource: Json, whole: Json | None) -> Administrat
     give, number = act.counters
     act.counters = (give, number.partition("@")[0])
     _check(taking, resource, act)
-    _restate(resource, act)
+    _restate(resource, act, _refusing(taking))
     if whole is None and not resource.get("partOf"):
         act.order_status = act.order_status or STANDING.get(act.state, "")
     beside = {place: text for place, text in preserved if place in ("ORC-1", "ORC-5")}
@@ -144,6 +144,11 @@ def _take_medication(taking: Taking, resource: Json, values: dict[str, Any]) -> 
         preserved: tuple[tuple[str, str], ...] = batch.pop("preserved", ())
         values.update(batch)
         values.setdefault("drug", orders.drug_within(taking, medication, resource))
+        if _ours(resource):
+            found = (
+                orders.take_ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
+            )
+            values["ingredients"] = tuple(one for one in found if one.drug != values["drug"])
         return preserved
     if "drug" not in values and isinstance(reference, dict) and reference.get("display"):
         values["drug"] = Coded((), str(reference["display"]))
@@ -209,7 +214,15 @@ def refusal(
     return Refused(*taking.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))
 
 
-def _restate(resource: Json, act: Administration) -> None:
+def _refusing(taking: Taking) -> set[str]:
+    """The outcomes of which RXA-18 tells the reason, as the row says: the other reasons are RXA-9."""
+    row = next((one for one in taking.tables.table(RXA).rows if one.domain == "refusal"), None)
+    told = row.when.values if row is not None and row.when is not None else None
+    states = taking.tables.code_map("administration-state").v2_to_domain
+    return {states[code] for code in told or () if code in states}
+
+
+def _restate(resource: Json, act: Administration, refusing: set[str]) -> None:
     """What is derived in FHIR is not told: an end from the next event, and the states that follow from it."""
     beside = resource.get("effectivePeriod", {}).get("_end", {})
     if any(one.get("url") == DERIVED_END for one in beside.get("extension", ())):
@@ -228,13 +241,13 @@ def _restate(resource: Json, act: Administration) -> None:
     kinds = {codes.code("v2-0322.RE").code: "refused", codes.code("v2-0322.NA").code: "not-given"}
     system = codes.code("v2-0322.RE").system
     reasons = []
-    for reason in act.reasons if not not_done else act.refusal:
+    for reason in act.reasons or act.refusal:
         found = next((kinds.get(one.code, "") for one in reason.codings if one.system == system), "")
         if not_done and found:
             act.state = found
         else:
             reasons.append(reason)
-    act.reasons, act.refusal = ((), tuple(reasons)) if not_done else (tuple(reasons), ())
+    act.reasons, act.refusal = ((), tuple(reasons)) if act.state in refusing else (tuple(reasons), ())
 
 
 def _counted_by_start(resource: Json) -> bool:

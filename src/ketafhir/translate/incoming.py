@@ -14,6 +14,7 @@ from ketafhir.therapy.records import Source
 from ketafhir.translate import patients
 from ketafhir.translate.reading import Account, Reading
 from ketafhir.translate.settings import Settings
+from ketafhir.translate.writing import sender_urn
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
 MSH, EVN = "MSH_to_Provenance", "EVN_to_Provenance"
@@ -65,6 +66,16 @@ def _alarms(reading: Reading, group: PatientGroup) -> None:
     pumps.read_alarms(reading, group)
 
 
+def _dispenses(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import dispenses
+
+    if any(order.rxo or order.rxe for order in group.orders):
+        from ketafhir.translate import order_segments
+
+        order_segments.read(reading, group)
+    dispenses.read(reading, group)
+
+
 def _patient_only(reading: Reading, group: PatientGroup) -> None:
     """ADT tells the patient and the visit, which are read for every message."""
 
@@ -89,6 +100,8 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
     ("RRG", "O02"): _gives,
     ("RAS", "O17"): _administrations,
     ("RAS", "O01"): _administrations,
+    ("RDS", "O13"): _dispenses,
+    ("RDS", "O01"): _dispenses,
     ("ORU", "R01"): _observations,
     ("ORU", "R42"): _pump_events,
     ("ORU", "R40"): _alarms,
@@ -203,6 +216,7 @@ def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
                   hint="send it: it orders competing versions of one record")
         )  # fmt: skip
     source.event = source.event.split("~")[0]
+    reading.sender = sender_urn(source.application, source.facility)
     reading.told = (source.sent.at, summed)
     reading.records.sources[source.key] = source
     for segment in (*walked.software, *walked.others):

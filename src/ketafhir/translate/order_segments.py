@@ -54,10 +54,10 @@ def order_key(placer: Identifier | None, filler: Identifier | None, intent: str)
 def read(reading: Reading, group: PatientGroup) -> None:
     """The orders of one patient group that tell RXE or RXO, into `reading.records`. Raises Refused.
 
-    The details inside a RAS only fill what is missing: its ORC, OBX and other segments belong to the
+    The details inside a RAS or RDS only fill what is missing: its ORC, OBX and other segments belong to the
     administrations.
     """
-    owned = reading.message.code not in ("RAS", "RGV")
+    owned = reading.message.code not in ("RAS", "RDS", "RGV")
     replaced: Identifier | None = None
     for one in group.orders:
         if one.rxe is not None or one.rxo is not None:

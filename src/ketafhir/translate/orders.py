@@ -57,6 +57,7 @@ __all__ = [
     "render",
     "request_reference",
     "take",
+    "take_ingredient",
     "understood",
 ]
 
@@ -293,7 +294,7 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
     values = taking.take(medication, tables_of(intent)[1])
     values.pop("preserved", None)
     values["ingredients"] = tuple(
-        _ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
+        take_ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
     )
     values.setdefault("drug", _additive(values["ingredients"]))
     if not understood(values.get("drug")):
@@ -307,7 +308,7 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
 def drug_within(taking: Taking, medication: Json, resource: Json) -> Coded | None:
     """The drug of a Medication that names only its ingredients: that of the only one that is no base."""
     listed = medication.get("ingredient", ())
-    return _additive(tuple(_ingredient(taking, one, medication, resource) for one in listed))
+    return _additive(tuple(take_ingredient(taking, one, medication, resource) for one in listed))
 
 
 def _additive(ingredients: tuple[Ingredient, ...]) -> Coded | None:
@@ -332,7 +333,8 @@ def _medication_resource(taking: Taking, resource: Json) -> Json:
     return {"resourceType": "Medication", "code": concept}
 
 
-def _ingredient(taking: Taking, json: Json, medication: Json, resource: Json) -> Ingredient:
+def take_ingredient(taking: Taking, json: Json, medication: Json, resource: Json) -> Ingredient:
+    """One component of a Medication that a resource refers to."""
     values = taking.tables.mapping(RXC).from_fhir(json, taking.c, RXC)
     if "drug" not in values and json.get("itemReference"):
         item = json["itemReference"]

@@ -47,6 +47,7 @@ STRUCTURES = {
     "RDE^O11": "RDE_O11",
     "RGV^O15": "RGV_O15",
     "RAS^O17": "RAS_O17",
+    "RDS^O13": "RDS_O13",
     "ORU^R01": "ORU_R01",
     "ORU^R42": "ORU_R01",
     "ORU^R40": "ORU_R40",
@@ -54,8 +55,8 @@ STRUCTURES = {
 """The messages that are written, and their structures (MSH-9.3)."""
 READ = (
     "Patient", "Encounter", "Practitioner", "PractitionerRole", "Location", "Device", "Provenance", "MedicationRequest",
-    "Medication", "MedicationAdministration", "Observation", "DiagnosticReport", "QuestionnaireResponse",
-    "ClinicalImpression", "AllergyIntolerance", "Condition",
+    "Medication", "MedicationAdministration", "MedicationDispense", "Observation", "DiagnosticReport",
+    "QuestionnaireResponse", "ClinicalImpression", "AllergyIntolerance", "Condition",
 )  # fmt: skip
 """The resource types that are read; the loss report names the others."""
 VERSION = "2.5.1"
@@ -72,6 +73,7 @@ _TOLD_BY = {
     "RDE": ("MedicationRequest",),
     "RGV": ("MedicationRequest",),
     "RAS": ("MedicationAdministration",),
+    "RDS": ("MedicationDispense",),
     "ORU": ("DiagnosticReport", "QuestionnaireResponse", "ClinicalImpression", "Observation"),
 }
 _NO_EVENT = ("told", "expiry")
@@ -146,6 +148,10 @@ def _take(taking: Taking) -> None:
     for resource in taking.index.of_type(diagnoses.TYPE):
         diagnoses.take(taking, resource)
     orders.take(taking)
+    if taking.index.of_type("MedicationDispense"):
+        from ketafhir.translate import dispenses
+
+        dispenses.take(taking)
     given.take(taking)
     observations.take(taking)
 
@@ -259,11 +265,13 @@ def _kinds(
     own = _courses(courses, patient, visit)
     if own and (wanted or any(_is_charted(one) for one in own)):
         found.append("RAS^O17")
+    if _of(records.dispenses, patient, visit):
+        found.append("RDS^O13")
     if observations.has_reports(records, patient.key, visit.key if visit else ""):
         found.append("ORU^R01")
     known = [one for one in records.visits.values() if one.patient == patient.key]
     alone = not any(getattr(records, kind) for kind in ("orders", "administrations", "reports", "observations",
-                                                        "responses", "decisions", "wastes"))  # fmt: skip
+                                                        "responses", "decisions", "wastes", "dispenses"))  # fmt: skip
     if wanted and wanted.startswith("ADT^"):
         return [wanted] if wanted != adt.MERGE and (visit is not None or not known) else []
     merged = out.event == adt.MERGE and patient.key in {merge.patient for merge in records.merges.values()}
@@ -325,6 +333,11 @@ def _message(
     elif report is not None:
         told = [composing.used]
         observations.compose_event(composing, report)
+    elif kind == "RDS^O13":
+        from ketafhir.translate import dispenses
+
+        told = [_of(records.dispenses, patient, visit)]
+        dispenses.compose(composing, told[0])
     elif kind == "ORU^R01":
         told = [composing.used]
         observations.compose(composing, patient.key, key)

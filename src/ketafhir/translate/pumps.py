@@ -165,7 +165,7 @@ class _Event:
             key=key_of(channel, self.event, at), infusion=f"{order}|0|@{reading.visit}", order=order,
             patient=reading.patient, visit=reading.visit, start=at, drug=drug, pump=device, channel=channel, delivery=self.event,
             source=self.source, action="add",
-            told=reading.told, concentration=self._concentration(),
+            told=reading.told, sender=reading.sender, concentration=self._concentration(),
         )  # fmt: skip
         act.counter = self._counter()
         act.placer, act.filler = (number, None) if number is report.placer else (None, number)

@@ -32,8 +32,8 @@ class Reading:
     """One HL7v2 message on its way to records.
 
     `told` orders competing versions of one record: the time of the message and a digest of it, so that the order of arrival
-    never decides. Modules add records to `records` and call `read` once for each segment they own. `panels` are the keys of
-    the blood pressures of the message so far: no two of its groups share one.
+    never decides; `sender` is who tells them. Modules add records to `records` and call `read` once for each segment they own.
+    `panels` are the keys of the blood pressures of the message so far: no two of its groups share one.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Reading:
         self.panels: set[str] = set()
         self.patient = ""
         self.visit = ""
+        self.sender = ""
 
     def read(self, segment: Segment, *tables: str) -> dict[str, Any]:
         """The domain values of a segment by these tables; `preserved` among them where there is any. Raises Refused."""

@@ -10,7 +10,7 @@ from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import merges
-from ketafhir.therapy.fold import WHOLE, History, completed, order_of, waste_group
+from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
@@ -95,6 +95,7 @@ class Session:
         affected = checking.infusions if checking else []
         before = self._courses(affected)
         identities = {act.order for found in before.values() for act in (found.first,)}
+        identities |= {one for one in map(order_of, new.orders) if dispense_group(one) in self.history.groups}
         known = {identity: bool(self._orders(identity)) for identity in identities}
         stood = self._standings(new)
         if checking:
@@ -272,6 +273,12 @@ class Session:
                 writing.put(courses.render_withdrawn(writing, found, act))
             for key in wastes:
                 courses.render_waste(writing, known[key])
+        late = [key for order in sorted(relinked) for key in self.history.groups.get(dispense_group(order), ())]
+        if new.dispenses or late:
+            from ketafhir.translate import dispenses
+
+            for key in dict.fromkeys([*new.dispenses, *late]):
+                dispenses.render(writing, self.history.others.dispenses[key])
         if new.observations or new.reports or new.responses or new.decisions:
             from ketafhir.translate import observations
 
@@ -308,6 +315,11 @@ class Session:
                 wanted["visits"].add(act.told.visit)
             for identity in {act.told.order for act in found.acts} | {found.first.order}:
                 wanted["orders"].update(order.key for order in self._orders(identity))
+        late = [key for one in orders_told for key in history.groups.get(dispense_group(order_of(one)), ())]
+        for dispense in map(history.others.dispenses.__getitem__, (*new.dispenses, *late)):
+            wanted["patients"].add(dispense.patient)
+            wanted["visits"].add(dispense.visit)
+            wanted["orders"].update(order.key for order in self._orders(dispense.order))
         for key in orders_told:
             wanted["orders"].update(order.key for order in self._orders(order_of(key)))
             order = history.order(key)

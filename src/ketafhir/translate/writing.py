@@ -62,9 +62,16 @@ class Writing:
             found = self._ids[resource_type, key] = resource_id(resource_type, key)
         return found
 
-    def start(self, resource_type: str, key: str, *profiles: str, tags: tuple[Json, ...] = ()) -> Json:
-        """A new resource of ours, with its derived id, its sender and the profiles it claims."""
+    def start(
+        self, resource_type: str, key: str, *profiles: str, tags: tuple[Json, ...] = (), sender: str = ""
+    ) -> Json:
+        """A new resource of ours, with its derived id, its sender (that of the message, where the record has none) and the
+        profiles it claims."""
         meta = self.meta(*profiles)
+        if sender:
+            meta["source"] = sender
+        if not profiles:
+            del meta["profile"]
         if tags:
             meta["tag"] = list(tags)
         return {"resourceType": resource_type, "id": self.id_of(resource_type, key), "meta": meta}
