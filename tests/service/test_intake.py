@@ -12,6 +12,7 @@ from service_peers import AUTHORITIES, Reply, adt, damaged, er7, header, heart_r
 
 from ketafhir.errors import StoreError
 from ketafhir.fhir import json as fhir_json
+from ketafhir.fhir.profile.check import Problem
 from ketafhir.service import translating
 from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
@@ -326,6 +327,24 @@ def test_a_fault_of_ours_is_told_as_accepted_and_kept_for_the_operator(
     assert "ZeroDivisionError at " in issues(detail)[0]["text"]
     assert "ZeroDivisionError" in caplog.text
     assert "Doe" not in caplog.text + issues(detail)[0]["text"]
+    assert desk.store.retry(1) == 1
+    assert desk.intake.finish() == 1
+    assert (desk.show(1).outcome, len(desk.bundles(1))) == ("translated", 1)
+
+
+def test_a_bundle_that_breaks_its_profile_is_a_fault_of_ours_and_never_leaves(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(translating, "check", lambda bundle: [Problem("Bundle.entry[0].resource.name", "value", "Doe")])
+        reply = desk.only(adt("M1"))
+    assert (reply.code, reply.count("ERR")) == ("AA", 0)
+    detail = desk.show(1)
+    assert (detail.outcome, detail.raw, detail.deliveries) == ("failed", adt("M1"), ())
+    assert issues(detail)[0]["code"] == "profile-broken"
+    assert issues(detail)[0]["where"] == "Bundle.entry[0].resource.name"
+    assert desk.intake.counts["failed"] == 1
+    assert "Doe" not in caplog.text
     assert desk.store.retry(1) == 1
     assert desk.intake.finish() == 1
     assert (desk.show(1).outcome, len(desk.bundles(1))) == ("translated", 1)

@@ -9,6 +9,7 @@ import orjson
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir import json
+from ketafhir.fhir.profile.check import Problem, check
 from ketafhir.hl7v2.choreography import Outcome
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.service.histories import Histories, KnownHistory
@@ -42,11 +43,17 @@ def translated(
 ) -> Verdict:
     """Fold the message in. `noted` are findings that do not stop it. Raises Refused.
 
+    Every Bundle passes the check of its profiles before it may leave: one that does not is a fault of ours, of which
+    nothing is sent and nothing is remembered. The message is kept, and an operator can have it translated again.
+
     Deliveries are kept in order by patient: all whom the message tells of, so that a merge of two is a barrier
     for both. A wider `order` ("sender", "all") is kept beside that.
     """
     history = KnownHistory(histories)
     step = Session(settings, history).take(message)
+    broken = check(step.bundle)
+    if broken:
+        return untranslated("accepted", states.FAILED, [_of_ours(one) for one in broken])
     issues = [*noted, *step.issues]
     partitions = (*history.patients_known, *_wider(message, order))
     result = Result(
@@ -57,6 +64,11 @@ def translated(
         keys=history.keys(step.told),
     )
     return Verdict("accepted", issues, result, history)
+
+
+def _of_ours(problem: Problem) -> Issue:
+    hint = "report it; `ketafhir queue retry` translates the message again"
+    return Issue("error", "profile-broken", problem.text, where=problem.path, hint=hint)
 
 
 def _wider(message: Message, order: str) -> tuple[str, ...]:
