@@ -15,7 +15,10 @@ from postgresql_server import Missing, PostgresServer
 def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer]:
     """One server in memory for the whole run, or the one at KETAFHIR_TEST_FHIR; for tests marked `hapi`."""
     given = os.environ.get("KETAFHIR_TEST_FHIR")
+    from ketafhir.profiles.install import install
+
     if given:
+        install(given.rstrip("/"))
         yield HapiServer(given.rstrip("/"))
         return
     from ketafhir.hapi import server
@@ -23,6 +26,7 @@ def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer
 
     work = tmp_path_factory.mktemp("fhir-server")
     started = server.start(Settings(port=0), work_dir=work)
+    install(started.url)
     yield HapiServer(started.url)
     server.stop(started.port, work_dir=work)
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ketafhir import data
-from ketafhir.mapping import codes
+from ketafhir.mapping import codes, command
+from ketafhir.mapping.tables import Tables
 from ketafhir.profiles import terminology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,16 @@ def test_every_extension_that_is_written_is_defined() -> None:
             for url in re.findall(r'"url":"(https://ketafhir\.org/fhir/StructureDefinition/[^"]+)"', line):
                 written.add(url)
     assert written - defined == set()
+
+
+def test_every_code_map_with_two_sides_is_published() -> None:
+    """A map that is new needs its HL7v2 table and its FHIR system in mappings/conceptmaps.csv."""
+    tables = Tables(None)
+    for file in sorted((tables.root / "codesystems").glob("*.csv")):
+        if file.stem == "implied":
+            continue
+        both = any(entry.v2 and entry.fhir for entry in tables.code_map(file.stem).entries)
+        assert ("group" in command.concept_map(tables, file.stem)) is both, file.stem
 
 
 @pytest.mark.slow

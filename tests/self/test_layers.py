@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
     "demo": {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
-        "config", "app", "__init__",
+        "config", "app", "profiles", "__init__",
     },
     "cli": {"config", "hl7v2", "mllp", "store", "translate", "__init__"},
     "__main__": {"cli"},

@@ -19,6 +19,7 @@ from ketafhir.demo.stories import Story
 from ketafhir.demo.view import View
 from ketafhir.errors import Permanent
 from ketafhir.mllp.acknowledgment import code, readable
+from ketafhir.profiles.install import install
 
 Records = dict[str, dict[str, Resource]]
 """All resources of each story's patient, by the story's name and `Type/id`."""
@@ -31,6 +32,8 @@ def play(folder: Path | None, fhir_server: str | None, *, keep: bool, out: Path)
     with ExitStack() as stack:
         with console.step("A FHIR server", "FHIR server"):
             url = stack.enter_context(_fhir_server(console, fhir_server, keep=keep))
+            put = install(url)
+            console.say(f"with the profiles: {put.written} definitions written, {put.unchanged} stood there already")
         demo = _Demo(console, told, url)
         stack.enter_context(demo.reader)
         with console.step("The messages go over MLLP to the service, and from there to the FHIR server", "messages"):

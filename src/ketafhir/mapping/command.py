@@ -130,10 +130,11 @@ def concept_map(tables: Tables, name: str) -> dict[str, Any]:
             target = {"code": entry.fhir, "equivalence": "equivalent" if inverse else "wider"}
             elements.setdefault(entry.v2, []).append(target)
     json = _head(name, f"Code map {name}")
-    if elements:
-        table, system = _systems().get(name, ("", ""))
+    if elements and name in _systems():
+        table, system = _systems()[name]
         listed = [{"code": code, "target": targets} for code, targets in elements.items()]
-        json["group"] = [{"source": f"{_TABLE}{table}", "target": system, "element": listed}]
+        source = table if ":" in table else f"{_TABLE}{table}"
+        json["group"] = [{"source": source, "target": system, "element": listed}]
     return json
 
 

@@ -31,25 +31,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _install(args: argparse.Namespace) -> int:
-    import asyncio
     import os
     import sys
 
-    from ketafhir.profiles.install import Installed, install
-    from ketafhir.sync.client import FhirClient
+    from ketafhir.profiles.install import install
 
     def progress(number: int, total: int) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{number} of {total}" + ("\n" if number == total else ""))
 
-    async def put() -> Installed:
-        client = FhirClient(args.server, token=os.environ.get("KETAFHIR_FHIR_TOKEN"))
-        try:
-            return await install(client, progress)
-        finally:
-            await client.aclose()
-
-    done = asyncio.run(put())
+    done = install(args.server, os.environ.get("KETAFHIR_FHIR_TOKEN"), progress)
     print(f"{done.written} resources written, {done.unchanged} stood there already")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ from ketafhir.sync.client import FhirClient
 from ketafhir.sync.outcome import Disposition
 
 Json = dict[str, Any]
+Progress = Callable[[int, int], None]
 _OF_SERVER = ("meta", "text")
+_PARALLEL = 4
 
 
 class Installed(NamedTuple):
@@ -20,24 +23,55 @@ class Installed(NamedTuple):
     unchanged: int
 
 
-async def install(client: FhirClient, progress: Callable[[int, int], None]) -> Installed:
+def install(url: str, token: str | None = None, progress: Progress = lambda number, total: None) -> Installed:
     """Write what is missing or differs. What stands there already is not touched: no version changes.
 
     Raises Permanent, Transient or Ambiguous where the server does not take one.
     """
+
+    async def put() -> Installed:
+        client = FhirClient(url, token=token)
+        try:
+            return await _install(client, progress)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(put())
+
+
+async def _install(client: FhirClient, progress: Progress) -> Installed:
     resources = list(package.contents())
-    written = 0
-    for number, resource in enumerate(resources, 1):
-        progress(number, len(resources))
-        reference = f"{resource['resourceType']}/{resource['id']}"
-        known = await client.read(reference)
-        if known is not None and _plain(known) == _plain(resource):
-            continue
-        outcome, _ = await client.write("PUT", reference, resource, {})
-        if outcome.disposition is not Disposition.DONE:
-            raise outcome.error()
-        written += 1
+    at_once = asyncio.Semaphore(_PARALLEL)
+    written = done = 0
+
+    async def one(resource: Json) -> None:
+        nonlocal written, done
+        async with at_once:
+            written += await _put(client, resource)
+        done += 1
+        progress(done, len(resources))
+
+    # What others refer to goes first: a server may look at it when it takes them.
+    for kinds in (("CodeSystem", "ValueSet"), ("StructureDefinition",), ()):
+        some = [one(resource) for resource in resources if _phase(resource) == kinds]
+        await asyncio.gather(*some)
     return Installed(written, len(resources) - written)
+
+
+def _phase(resource: Json) -> tuple[str, ...]:
+    phases = (("CodeSystem", "ValueSet"), ("StructureDefinition",))
+    return next((kinds for kinds in phases if resource["resourceType"] in kinds), ())
+
+
+async def _put(client: FhirClient, resource: Json) -> bool:
+    reference = f"{resource['resourceType']}/{resource['id']}"
+    known = await client.read(reference)
+    if known is not None and _plain(known) == _plain(resource):
+        return False
+    outcome, _ = await client.write("PUT", reference, resource, {})
+    if outcome.disposition is not Disposition.DONE:
+        raise outcome.error()
+    return True
 
 
 def _plain(resource: Json) -> Json:
