@@ -20,7 +20,7 @@ def test_again_it_changes_nothing(hapi_server: HapiServer) -> None:
 
 def test_what_was_changed_there_is_mended(hapi_server: HapiServer) -> None:
     _, value_set = hapi_server.request("GET", "ValueSet/infusion-pain-code")
-    hapi_server.request("PUT", "ValueSet/infusion-pain-code", {**value_set, "title": "Something else"})
+    hapi_server.request("PUT", "ValueSet/infusion-pain-code", {**value_set, "title": "Other"})
     assert install(hapi_server.url).written == 1
     _, mended = hapi_server.request("GET", "ValueSet/infusion-pain-code")
     assert mended["title"] == value_set["title"]

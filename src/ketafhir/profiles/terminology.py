@@ -17,8 +17,6 @@ from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument, instrument
 Json = dict[str, Any]
 CANONICAL = "https://ketafhir.org/fhir/"
 ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
-_SHIPPED = {"phq9", "gad7", "pcl5", "pain"}
-"""Forms whose text may be shown (NOTICE); of others the package has the codes alone."""
 
 
 def resources(version: str) -> Iterator[Json]:
@@ -51,22 +49,22 @@ def questionnaires() -> Iterator[Json]:
 
 def _questionnaire(form: Instrument) -> Json:
     panel = codes.code(form.panel)
-    shipped = form.name in _SHIPPED
     json = _head("Questionnaire", form.name, panel.display)
     json["url"] = QUESTIONNAIRE + form.name
     json["description"] = _scoring(form)
     json["subjectType"] = ["Patient"]
     json["code"] = [_coding(panel.name)]
     names = list(form.items.values()) or [form.panel]
-    json["item"] = [_item(form, name, shipped) for name in (*names, *form.others.values())]
+    json["item"] = [_item(form, name) for name in (*names, *form.others.values())]
     return json
 
 
-def _item(form: Instrument, name: str, shipped: bool) -> Json:
+def _item(form: Instrument, name: str) -> Json:
     one = codes.code(name)
     item: Json = {"linkId": one.code, "code": [_coding(name)]}
-    if shipped:
-        item["text"] = one.display
+    text = form.text(name)
+    if text:
+        item["text"] = text
     if form.single:
         item["type"] = "integer"
     elif name in form.others.values():

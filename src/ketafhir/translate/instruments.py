@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from ketafhir.mapping import codes, sheet
 from ketafhir.mapping.codecs.coded import of_name
@@ -15,6 +16,8 @@ from ketafhir.plain import Plain, field
 from ketafhir.therapy.values import Coded, Coding, Quantity, Value
 
 QUESTIONNAIRE = "https://ketafhir.org/fhir/Questionnaire/"
+SHIPPED = frozenset(("phq9", "gad7", "pcl5", "pain-nrs"))
+"""Forms whose questions may be shown (NOTICE). Of others the codes alone are written."""
 Pair = tuple[str, str]
 _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
 
@@ -50,6 +53,28 @@ class Instrument(Plain):
             if name:
                 return name
         return ""
+
+    def text(self, name: str) -> str:
+        """The question of that name, as the Questionnaire has it; "" where it may not be shown."""
+        return codes.code(name).display if self.name in SHIPPED else ""
+
+    def question(self, link: str) -> str:
+        """The name of the question with that linkId, counted or not; the form itself where it is one question."""
+        if self.single and link == codes.code(self.panel).code:
+            return self.panel
+        return next((name for (_, code), name in (*self.items.items(), *self.others.items()) if code == link), "")
+
+    def takes(self, name: str, answer: dict[str, Any]) -> bool:
+        """Whether an answer (`{"valueInteger": 2}`) is one that the Questionnaire allows to a question."""
+        if self.single:
+            return "valueInteger" in answer
+        if name in self.others.values():
+            return "valueCoding" in answer or "valueString" in answer
+        if "valueCoding" in answer:
+            told = (answer["valueCoding"].get("system", ""), answer["valueCoding"].get("code", ""))
+            known = codes.find(*told)
+            return bool(known and known.name in ("answer.yes", "answer.no")) if self.levels else told in self.answers
+        return not self.levels and answer.get("valueInteger") in self.answers.values()
 
     def asks(self, code: Coded | None) -> bool:
         """Whether a code is one of the form's questions, counted or not."""

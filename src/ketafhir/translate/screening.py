@@ -168,8 +168,6 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
     resource = writing.fill(
         writing.start(TYPE, response.key, EXTENSION + "screening-response", tags=tags), response, OBR
     )
-    if response.instrument:
-        resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     codec = _status(writing.tables)
     status = _worst(response, codec, scored)
     resource["status"] = codec.to_fhir(writing.c, status) or "completed"
@@ -193,9 +191,24 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
         items += [_score_item(one) for one in scored]
     if items:
         resource["item"] = items
+    if form and all(_is_of_form(form, one) for one in items):
+        # R4: who names a Questionnaire answers its questions, by its answers, and shows them as it has them.
+        resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     if response.notes:
         resource.setdefault("extension", []).extend(headings.note_extensions(response.notes))
     writing.put(resource, response.preserved)
+
+
+def _is_of_form(form: Instrument, item: Json) -> bool:
+    """Whether an item is a question of the form, answered as the form allows; then it has the text of the form."""
+    name = form.question(item["linkId"])
+    if not name or not all(form.takes(name, one) for one in item.get("answer", ())):
+        return False
+    item.pop("text", None)
+    text = form.text(name)
+    if text:
+        item["text"] = text
+    return True
 
 
 def _item(writing: Writing, item: Item, status: str, authored: Time | None) -> Json:
@@ -236,7 +249,11 @@ def take(taking: Taking, resource: Json) -> Response:
     asked = _items(resource)
     canonical = str(resource.get("questionnaire", ""))
     links = [Coded(tuple(_named(str(one.get("linkId", ""))))) for one in asked]
-    form = instruments.of_questionnaire(canonical) or instruments.of_questions(links)
+    form = (
+        instruments.of_questionnaire(canonical)
+        or instruments.of_panel(values.get("code"))
+        or instruments.of_questions(links)
+    )
     if "code" not in values:
         values["code"] = Coded((of_name(form.panel),)) if form else Coded((), canonical or "Questionnaire")
     headings.numbers(taking, resource, values)
