@@ -69,6 +69,11 @@ class _Conversion:
             code, _, event = _OLD_EVENTS.get(f"{code}^{event}", f"{code}^{event}").partition("^")
             structure = structure_of(code, event, self.version)
             structure = "ADT_A01" if structure in _ADMISSION else structure
+            if fields[20:]:  # MSH-21, the profile, is younger
+                self._lost("MSH-21", fields[20])
+                del fields[20:]
+                while not fields[-1]:
+                    fields.pop()
         fields[8] = "^".join((code, event) if self.version == "2.3" else (code, event, structure))
         fields[11] = self.version
         return "|".join(fields)
