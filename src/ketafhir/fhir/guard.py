@@ -10,6 +10,7 @@ from typing import Any
 
 from ketafhir.errors import Refused, refused
 
+WITHDRAWN = "https://ketafhir.org/fhir/StructureDefinition/withdrawn"
 _MODIFIERS = ("modifierExtension", "implicitRules")
 
 
@@ -34,7 +35,7 @@ def _walk(element: Any, path: str) -> None:
                 _walk(one, f"{path}[{number}]")
     elif isinstance(element, dict):
         for key, part in element.items():
-            if key in _MODIFIERS and part:
+            if key in _MODIFIERS and part and not _is_understood(element, key):
                 raise refused(
                     "modifier-unknown", "a modifier that is not understood: it could change the meaning of all beside it",
                     where=f"{path}.{key}", hint="send the resource without it",
@@ -51,3 +52,11 @@ def malformed(resources: list[dict[str, Any]]) -> Refused | None:
 
     issues = [issue for resource in resources for issue in shape(resource)]
     return Refused(*issues) if issues else None
+
+
+def _is_understood(element: dict[str, Any], key: str) -> bool:
+    """Whether the modifiers are those that say that an adverse event was withdrawn, which has no status in R4."""
+    if key != "modifierExtension" or element.get("resourceType") != "AdverseEvent":
+        return False
+    told = element[key]
+    return isinstance(told, list) and all(isinstance(one, dict) and one.get("url") == WITHDRAWN for one in told)

@@ -28,6 +28,7 @@ RECORDS: dict[str, type] = {
     "DiagnosticReport": records.Report,
     "QuestionnaireResponse": records.Response,
     "ClinicalImpression": records.Decision,
+    "AdverseEvent": records.AdverseEvent,
     "AllergyIntolerance": records.Allergy,
     "Condition": records.Diagnosis,
     "Encounter.diagnosis": records.Diagnosis,

@@ -51,7 +51,7 @@ SEEN = "seen"
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
 
-_HEADED = ("reports", "responses", "decisions")
+_HEADED = ("reports", "responses", "decisions", "adverse_events")
 
 
 @dataclass(slots=True)

@@ -90,7 +90,7 @@ class History(Plain):
         new = joined(self, numbers, new)
         new.orders = owned_by(new.orders, numbers, stays)
         issues = check(new.orders, self.parts)
-        for kind in ("observations", "reports", "responses", "decisions"):
+        for kind in ("observations", "reports", "responses", "decisions", "adverse_events"):
             older = _check_version(getattr(self.others, kind), getattr(new, kind), stays)
             issues += older if kind != "reports" else []  # its results say the same, each for itself
         for key, act in new.administrations.items():

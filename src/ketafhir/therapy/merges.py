@@ -45,7 +45,7 @@ def with_records_of(history: History, new: Records, patients: set[str]) -> Recor
         for key, versions in known.items():
             if key not in wanted and (key if kind == "patients" else versions[-1].patient) in patients:
                 wanted[key] = settle(versions)
-    for kind in ("wastes", "dispenses", "reports", "observations", "responses", "decisions"):
+    for kind in ("wastes", "dispenses", "reports", "observations", "responses", "decisions", "adverse_events"):
         known, wanted = getattr(history.others, kind), getattr(told, kind)
         wanted.update({key: one for key, one in known.items() if key not in wanted and one.patient in patients})
     return told
@@ -92,7 +92,7 @@ def aliases(new: Records, known: Records, panels: Mapping[str, object], stays: M
     for patient in new.patients:
         stay = stays.get(patient, patient)
         others = [one for one in (stay, *(key for key, end in stays.items() if end == stay)) if one != patient]
-        for kind in ("observations", "reports", "responses", "decisions"):
+        for kind in ("observations", "reports", "responses", "decisions", "adverse_events"):
             held = getattr(known, kind)
             for key in getattr(new, kind):
                 if key not in held:
@@ -106,7 +106,7 @@ def aliases(new: Records, known: Records, panels: Mapping[str, object], stays: M
 def under(told: Records, patient: str, others: Iterable[str]) -> Records:
     """`told` with the keys that are made of another patient's number made of this one's beside them, as `aliases` finds them."""
     out = Records(**{kind: dict(getattr(told, kind)) for kind in KINDS})
-    for kind in ("observations", "reports", "responses", "decisions"):
+    for kind in ("observations", "reports", "responses", "decisions", "adverse_events"):
         held = getattr(out, kind)
         for key, one in list(held.items()):
             for other in others:

@@ -478,6 +478,45 @@ class Decision(Plain):
     told: tuple[Decimal, str] = (Decimal(0), "")
 
 
+class AdverseEvent(Plain):
+    """One adverse event: term, CTCAE grade (`1` to `5`), times, what it came of and what was given for it.
+
+    `heading` and `start` are those of its OBR (OBR-4, OBR-7), `sub_id` is the OBX-4 that its OBX share, `rank` its place under
+    the OBR. `infusion` is the order number of the infusion that is suspected, `rescue_order` that of the rescue medicine.
+    """
+
+    key: str = ""
+    patient: str = ""
+    visit: str = ""
+    placer: Identifier | None = None
+    filler: Identifier | None = None
+    heading: Coded | None = None
+    start: Time | None = None
+    identifier: Identifier | None = None
+    sub_id: str = ""
+    event: Coded | None = None
+    grade: str = ""
+    transient: str = ""
+    at: Time | None = None
+    end: Time | None = None
+    detected: Time | None = None
+    severity: str = ""
+    seriousness: Coded | None = None
+    outcome: str = ""
+    infusion: Identifier | None = None
+    causality: Coded | None = None
+    rescue: Coded | None = None
+    rescue_order: Identifier | None = None
+    status: str = ""
+    recorder: Practitioner | None = None
+    notes: tuple[str, ...] = ()
+    heading_notes: tuple[str, ...] = ()
+    place: int = 0
+    rank: int = 0
+    preserved: Preserved = ()
+    told: tuple[Decimal, str] = (Decimal(0), "")
+
+
 class Records(Plain):
     """Everything told so far, each kind by key. `therapy.fold` merges two of them."""
 
@@ -494,6 +533,7 @@ class Records(Plain):
     responses: dict[str, Response] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
+    adverse_events: dict[str, AdverseEvent] = field(default_factory=dict)
 
 
 KINDS: tuple[str, ...] = names(Records)

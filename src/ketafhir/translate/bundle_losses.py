@@ -49,6 +49,7 @@ _BY_CODE: dict[str, tuple[str, ...]] = {
     "DiagnosticReport": ("subject", "encounter", "result"),
     "QuestionnaireResponse": ("subject", "encounter", "status", "item", "questionnaire", "authored"),
     "ClinicalImpression": (*_ABOUT, "finding", "supportingInfo"),
+    "AdverseEvent": ("subject", "encounter", "actuality", "suspectEntity[0].instance"),
 }  # fmt: skip
 _WHOLE = (
     "identifier", "status", "subject", "context", "request", "partOf", "note[].text", "dosage.text", "dosage.dose",

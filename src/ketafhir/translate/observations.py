@@ -1,4 +1,4 @@
-"""ORU^R01 <-> reports, filled forms, decisions and their observations: which OBR is which, and what belongs together."""
+"""ORU^R01 <-> reports, filled forms, decisions, adverse events and their observations: which OBR is which."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ketafhir.fhir.ids import uuid5
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.records import Decision, Observation, Records, Report, Response
+from ketafhir.therapy.records import AdverseEvent, Decision, Observation, Records, Report, Response
 from ketafhir.therapy.values import Coded, Period
-from ketafhir.translate import decisions, reports, results, screening
+from ketafhir.translate import adverse, decisions, reports, results, screening
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.results import compose_results, read_results, references, take_one
@@ -30,7 +30,7 @@ __all__ = [
     "take_one",
 ]
 
-Headed = Report | Response | Decision
+Headed = Report | Response | Decision | AdverseEvent
 _ADMINISTRATION = "MedicationAdministration"
 
 
@@ -41,6 +41,9 @@ def read(reading: Reading, group: PatientGroup) -> None:
             continue
         if decisions.is_decision(reading, order):
             decisions.read(reading, order)
+            continue
+        if adverse.tells_events(reading, order):
+            adverse.read(reading, order)
             continue
         form = screening.form_of(reading, order)
         if form is not None:
@@ -65,6 +68,7 @@ def render(writing: Writing, new: Records, records: Records) -> None:
     headed: list[Headed] = [records.reports[key] for key in new.reports]
     headed += [records.responses[key] for key in new.responses]
     headed += [records.decisions[key] for key in new.decisions]
+    headed += [records.adverse_events[key] for key in new.adverse_events]
     below = results.by_heading(records)
     for one in sorted(headed, key=_place):
         if isinstance(one, Report):
@@ -72,6 +76,8 @@ def render(writing: Writing, new: Records, records: Records) -> None:
         elif isinstance(one, Response):
             standing = [score for score in below.get(one.key, []) if not _is_outdated(score)]
             screening.render(writing, one, standing)
+        elif isinstance(one, AdverseEvent):
+            adverse.render(writing, one)
         else:
             decisions.render(writing, one, below.get(one.key, []))
 
@@ -89,6 +95,7 @@ def take(taking: Taking) -> None:
     """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
     taken: dict[str, Callable[[Taking, Json], Headed | None]] = {
         decisions.TYPE: decisions.take,
+        adverse.TYPE: adverse.take,
         screening.TYPE: screening.take,
         reports.TYPE: reports.take,
     }
@@ -140,8 +147,8 @@ def has_reports(records: Records, patient: str, visit: str) -> bool:
 def _headed(records: Records, patient: str, visit: str) -> list[Headed]:
     """What has an OBR of its own, in the order told."""
     reports = [one for one in records.reports.values() if not one.event]
-    kinds = (reports, records.responses.values(), records.decisions.values())
-    found = [one for kind in kinds for one in kind if (one.patient, one.visit) == (patient, visit)]
+    kinds = (reports, records.responses.values(), records.decisions.values(), records.adverse_events.values())
+    found: list[Headed] = [one for kind in kinds for one in kind if (one.patient, one.visit) == (patient, visit)]
     return sorted(found, key=_place)
 
 
@@ -168,7 +175,16 @@ def compose(composing: Composing, patient: str, visit: str) -> None:
     """The ORDER_OBSERVATION groups of one patient and visit; observations without a report share an OBR of vital signs."""
     number = 0
     below = results.by_heading(composing.records)
-    for number, one in enumerate(_headed(composing.records, patient, visit), 1):
+    headed = _headed(composing.records, patient, visit)
+    events = [one for one in headed if isinstance(one, AdverseEvent)]
+    for one in headed:
+        if isinstance(one, AdverseEvent):
+            together = adverse.under_one_heading(one, events)
+            if together[0] is one:
+                number += 1
+                adverse.compose(composing, number, together)
+            continue
+        number += 1
         if isinstance(one, Report):
             reports.compose(composing, number, one, below.get(one.key, []))
         elif isinstance(one, Response):

@@ -271,7 +271,8 @@ def _kinds(
         found.append("ORU^R01")
     known = [one for one in records.visits.values() if one.patient == patient.key]
     alone = not any(getattr(records, kind) for kind in ("orders", "administrations", "reports", "observations",
-                                                        "responses", "decisions", "wastes", "dispenses"))  # fmt: skip
+                                                        "responses", "decisions", "adverse_events", "wastes",
+                                                        "dispenses"))  # fmt: skip
     if wanted and wanted.startswith("ADT^"):
         return [wanted] if wanted != adt.MERGE and (visit is not None or not known) else []
     merged = out.event == adt.MERGE and patient.key in {merge.patient for merge in records.merges.values()}

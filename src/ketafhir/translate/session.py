@@ -279,7 +279,7 @@ class Session:
 
             for key in dict.fromkeys([*new.dispenses, *late]):
                 dispenses.render(writing, self.history.others.dispenses[key])
-        if new.observations or new.reports or new.responses or new.decisions:
+        if new.observations or new.reports or new.responses or new.decisions or new.adverse_events:
             from ketafhir.translate import observations
 
             observations.render(writing, new, records)

@@ -95,7 +95,7 @@ Extension: SubId
 Id: sub-id
 Title: "Observation sub-ID"
 Description: "OBX-4: what ties the results of one reading together."
-Context: Observation, QuestionnaireResponse.item, ClinicalImpression.finding, Device
+Context: Observation, QuestionnaireResponse.item, ClinicalImpression.finding, Device, AdverseEvent
 * value[x] 1..1
 * value[x] only string
 
@@ -118,24 +118,24 @@ Context: QuestionnaireResponse.item, ClinicalImpression.finding
 Extension: PlacerNumber
 Id: placer-number
 Title: "Placer number"
-Description: "The placer number of a screening form (OBR-2)."
-Context: QuestionnaireResponse
+Description: "The placer number of a screening form or of adverse events (OBR-2)."
+Context: QuestionnaireResponse, AdverseEvent
 * value[x] 1..1
 * value[x] only Identifier
 
 Extension: ReportCode
 Id: report-code
 Title: "Code of the report"
-Description: "The code that a screening form was told under (OBR-4)."
-Context: QuestionnaireResponse
+Description: "The code that a screening form or an adverse event was told under (OBR-4)."
+Context: QuestionnaireResponse, AdverseEvent
 * value[x] 1..1
 * value[x] only CodeableConcept
 
 Extension: ReportStart
 Id: report-start
 Title: "Start of the report"
-Description: "OBR-7 of a screening form, where the time of its answers differs."
-Context: QuestionnaireResponse
+Description: "OBR-7 of a screening form, where the time of its answers differs, or of adverse events."
+Context: QuestionnaireResponse, AdverseEvent
 * value[x] 1..1
 * value[x] only dateTime
 
@@ -151,7 +151,7 @@ Extension: Note
 Id: note
 Title: "Note"
 Description: "NTE-3 of a resource that has no note of its own in R4."
-Context: DiagnosticReport, QuestionnaireResponse, QuestionnaireResponse.item, ClinicalImpression, ClinicalImpression.finding, Patient
+Context: DiagnosticReport, QuestionnaireResponse, QuestionnaireResponse.item, ClinicalImpression, ClinicalImpression.finding, Patient, AdverseEvent
 * value[x] 1..1
 * value[x] only string
 
@@ -178,3 +178,69 @@ Description: "A part of the device that a report tells of (MDS, VMD, channel), i
 Context: DiagnosticReport
 * value[x] 1..1
 * value[x] only Reference(Device)
+
+Extension: FillerNumber
+Id: filler-number
+Title: "Filler number"
+Description: "The filler number that adverse events were told under (OBR-3): several may share it."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only Identifier
+
+Extension: CtcaeGrade
+Id: ctcae-grade
+Title: "CTCAE grade"
+Description: "The grade of an adverse event by CTCAE, 1 to 5: severity has no place for 4 and 5."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only positiveInt
+
+Extension: Transient
+Id: transient
+Title: "Transient"
+Description: "Whether the adverse event was transient: a rise of the blood pressure may have grade 3 and pass by itself."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only boolean
+
+Extension: AdverseEventEnd
+Id: adverse-event-end
+Title: "End of the adverse event"
+Description: "When the adverse event was over; date is when it began."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only dateTime
+
+Extension: ResultStatus
+Id: result-status
+Title: "Result status"
+Description: "The status that the adverse event was told with (OBX-11)."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only code
+
+Extension: RescueMedication
+Id: rescue-medication
+Title: "Rescue medicine"
+Description: "The medicine given for the adverse event."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only CodeableConcept
+
+Extension: RescueAdministration
+Id: rescue-administration
+Title: "Administration of the rescue medicine"
+Description: "The administration of the medicine given for the adverse event, by its order number."
+Context: AdverseEvent
+* value[x] 1..1
+* value[x] only Reference(MedicationAdministration)
+
+Extension: Withdrawn
+Id: withdrawn
+Title: "Withdrawn"
+Description: "The adverse event was told in error, or could not be told: it is none. R4 has no status here."
+Context: AdverseEvent
+* . ^isModifier = true
+* . ^isModifierReason = "An adverse event that was withdrawn did not happen"
+* value[x] 1..1
+* value[x] only boolean
