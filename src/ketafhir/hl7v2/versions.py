@@ -154,14 +154,15 @@ class _Conversion:
         return found
 
     def _timing(self, fields: list[str]) -> str:
-        """The TQ of a TQ1: quantity, interval, duration, start, end, priority, text."""
+        """The TQ of a TQ1: quantity, interval, duration, start, end, priority, condition, text, conjunction; the total
+        occurrences from 2.4 on."""
         cells = fields + [""] * (15 - len(fields))
-        parts = ["", "", "", "", "", "", "", "", ""]
-        parts[1] = cells[2].replace("^", "&")
-        parts[2] = cells[3].partition("^")[0]
-        parts[3] = _duration(cells[6])
-        parts[4], parts[5], parts[6], parts[8] = cells[7], cells[8], cells[9].partition("^")[0], cells[11]
-        held = {2: parts[1], 3: parts[2], 6: parts[3], 7: parts[4], 8: parts[5], 9: parts[6], 11: parts[8], 1: "1"}
+        told = {
+            2: cells[2].replace("^", "&"), 3: cells[3].partition("^")[0], 6: _duration(cells[6]), 7: cells[7], 8: cells[8],
+            9: cells[9].partition("^")[0], 10: cells[10], 11: cells[11], 12: cells[12].partition("^")[0],
+        }  # fmt: skip
+        parts = ["", *told.values(), *([] if self.version < "2.4" else ["", "", cells[14]])]
+        held = {1: "1", **told, 14: "" if self.version < "2.4" else cells[14]}
         for number in range(1, 15):
             if cells[number] and not held.get(number):
                 self._lost(f"TQ1-{number}", cells[number])

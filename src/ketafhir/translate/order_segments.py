@@ -24,6 +24,7 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order
 from ketafhir.therapy.values import Coded, Identifier, Quantity, Rate
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.old_timing import account, with_tq1
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.results import compose_results, read_results
 
@@ -89,8 +90,11 @@ def related(values: dict[str, Any], replaced: Identifier | None = None) -> dict[
 
 
 def _read_order(reading: Reading, group: OrderGroup, owned: bool, replaced: Identifier | None) -> None:
+    group, moved = with_tq1(group, owned=owned)
     common = related(read_orc(reading, group, owned=owned), replaced)
     details = _details(reading, group, owned)
+    if moved:
+        account(reading, moved)
     if not details:
         return
     for intent, values in details.items():
