@@ -99,7 +99,7 @@ def _missing(reading: Reading, code: str, text: str, segment: Segment, field: in
 
 def render(writing: Writing, one: Dispense) -> None:
     """The MedicationDispense, and its Medication where it is more than a code."""
-    resource = writing.start(TYPE, one.key, sender=one.sender)
+    resource = writing.start(TYPE, one.key, EXTENSION + "infusion-dispense", sender=one.sender)
     writing.fill(resource, one, ORC, RXD, RXR)
     for identifier in resource["identifier"]:
         if "system" not in identifier and identifier.get("value") == one.number:

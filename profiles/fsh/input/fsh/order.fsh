@@ -40,3 +40,13 @@ Description: "What is in the bag or vial: the drug, the base and additives of a 
 * code 1..1
 * ingredient.item[x] 1..1
 * ingredient.isActive ^short = "RXC-1: an additive is active, a base is not"
+
+Profile: InfusionDispense
+Parent: MedicationDispense
+Id: infusion-dispense
+Title: "Dispense"
+Description: "What the pharmacy dispensed for an order (RXD): a bag or vial with its lot. Dispensed is not given: no sum has it."
+* insert Published
+* insert Preserved
+* subject 1..1
+* subject only Reference(Patient)
