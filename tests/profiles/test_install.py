@@ -19,11 +19,12 @@ def test_again_it_changes_nothing(hapi_server: HapiServer) -> None:
 
 
 def test_what_was_changed_there_is_mended(hapi_server: HapiServer) -> None:
-    _, value_set = hapi_server.request("GET", "ValueSet/infusion-pain-code")
-    hapi_server.request("PUT", "ValueSet/infusion-pain-code", {**value_set, "title": "Other"})
+    _, form = hapi_server.request("GET", "Questionnaire/phq9")
+    status, _ = hapi_server.request("PUT", "Questionnaire/phq9", {**form, "title": "Something else"})
+    assert status == 200
     assert install(hapi_server.url).written == 1
-    _, mended = hapi_server.request("GET", "ValueSet/infusion-pain-code")
-    assert mended["title"] == value_set["title"]
+    _, mended = hapi_server.request("GET", "Questionnaire/phq9")
+    assert mended["title"] == form["title"]
 
 
 def test_a_resource_that_breaks_its_profile_is_told_by_the_server(hapi_server: HapiServer) -> None:

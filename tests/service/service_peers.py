@@ -28,7 +28,7 @@ def config(store: Path, fhir: str = NOWHERE, **more: Any) -> Config:
     limits = more.pop("limits", LimitSettings())
     listener = ListenerSettings(**{"name": "ehr", "port": 0, "timezone": "America/Chicago", **more})
     return Config(
-        (listener,), AUTHORITIES, "WILLOW", FhirSettings(fhir), StoreSettings(store), policy, limits
+        (listener,), AUTHORITIES, "WILLOW", FhirSettings(fhir), StoreSettings(store), policy=policy, limits=limits
     )  # fmt: skip
 
 

@@ -23,8 +23,12 @@ _UNITS = {"s": "S", "min": "M", "h": "H", "d": "D", "wk": "W"}
 _WITHDRAWN = "WD"
 _MOVED = {"XTN": ("2.6", 1, 12), "XPN": ("2.7", 6, 14)}
 """Components withdrawn from a version on, and what stands in their place: a number as text, a degree."""
-_REQUIRED = {"2.3": {"RXE": 1, "ORC": 7, "OBR": 27}, "2.3.1": {"RXE": 1}, "2.4": {"RXE": 1}}
-"""Timings that a version requires; null where none was told."""
+_REQUIRED: dict[str, dict[str, tuple[int, ...]]] = {
+    "2.3": {"RXE": (1,), "ORC": (7,), "OBR": (27,), "RXG": (2, 3)},
+    "2.3.1": {"RXE": (1,), "RXG": (3,)},
+    "2.4": {"RXE": (1,), "RXG": (3,)},
+}
+"""Timings, and the counter of a dispense, that a version requires; null where none was told."""
 NULL = '""'
 
 
@@ -147,8 +151,7 @@ class _Conversion:
                 owner = fields
             found.append(fields)
         for fields in found:
-            at = _REQUIRED[self.version].get(fields[0], 0)
-            if at:
+            for at in _REQUIRED[self.version].get(fields[0], ()):
                 fields += [""] * (at + 1 - len(fields))
                 fields[at] = fields[at] or NULL
         return found
