@@ -32,14 +32,15 @@ def play(folder: Path | None, fhir_server: str | None, *, keep: bool, out: Path)
     with ExitStack() as stack:
         with console.step("A FHIR server", "FHIR server"):
             url = stack.enter_context(_fhir_server(console, fhir_server, keep=keep))
-            put = install(url)
-            console.say(f"with the profiles: {put.written} definitions written, {put.unchanged} stood there already")
         demo = _Demo(console, told, url)
         stack.enter_context(demo.reader)
         with console.step("The messages go over MLLP to the service, and from there to the FHIR server", "messages"):
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ketafhir-demo-")))
             demo.service = stack.enter_context(service.running(url, work))
             demo.send()
+        with console.step("The profiles go onto the FHIR server", "profiles"):
+            put = install(url)
+            console.say(f"{put.written} definitions written, {put.unchanged} stood there already")
         with console.step("What the FHIR server holds now", "reading"):
             demo.show()
         with console.step("All messages once more: the same answers, nothing new", "resending"):

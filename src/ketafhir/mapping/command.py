@@ -130,8 +130,8 @@ def concept_map(tables: Tables, name: str) -> dict[str, Any]:
             target = {"code": entry.fhir, "equivalence": "equivalent" if inverse else "wider"}
             elements.setdefault(entry.v2, []).append(target)
     json = _head(name, f"Code map {name}")
-    if elements and name in _systems():
-        table, system = _systems()[name]
+    table, system = _systems().get(name, ("", ""))
+    if elements and system:
         listed = [{"code": code, "target": targets} for code, targets in elements.items()]
         source = table if ":" in table else f"{_TABLE}{table}"
         json["group"] = [{"source": source, "target": system, "element": listed}]

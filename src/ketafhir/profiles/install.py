@@ -47,7 +47,8 @@ async def _install(client: FhirClient, progress: Progress) -> Installed:
     async def one(resource: Json) -> None:
         nonlocal written, done
         async with at_once:
-            written += await _put(client, resource)
+            new = await _put(client, resource)
+        written += new  # after the await: others count meanwhile
         done += 1
         progress(done, len(resources))
 
