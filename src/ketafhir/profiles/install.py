@@ -13,7 +13,7 @@ from ketafhir.sync.outcome import Disposition
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 _OF_SERVER = ("meta", "text")
-_PARALLEL = 4
+_FIRST = ("CodeSystem", "ValueSet", "StructureDefinition")
 
 
 class Installed(NamedTuple):
@@ -40,28 +40,18 @@ def install(url: str, token: str | None = None, progress: Progress = lambda numb
 
 
 async def _install(client: FhirClient, progress: Progress) -> Installed:
-    resources = list(package.contents())
-    at_once = asyncio.Semaphore(_PARALLEL)
-    written = done = 0
-
-    async def one(resource: Json) -> None:
-        nonlocal written, done
-        async with at_once:
-            new = await _put(client, resource)
-        written += new  # after the await: others count meanwhile
-        done += 1
-        progress(done, len(resources))
-
-    # What others refer to goes first: a server may look at it when it takes them.
-    for kinds in (("CodeSystem", "ValueSet"), ("StructureDefinition",), ()):
-        some = [one(resource) for resource in resources if _phase(resource) == kinds]
-        await asyncio.gather(*some)
+    # One after the other: HAPI's terminology does not bear several at once. What others refer to goes first.
+    resources = sorted(package.contents(), key=_phase)
+    written = 0
+    for number, resource in enumerate(resources, 1):
+        if await _put(client, resource):
+            written += 1
+        progress(number, len(resources))
     return Installed(written, len(resources) - written)
 
 
-def _phase(resource: Json) -> tuple[str, ...]:
-    phases = (("CodeSystem", "ValueSet"), ("StructureDefinition",))
-    return next((kinds for kinds in phases if resource["resourceType"] in kinds), ())
+def _phase(resource: Json) -> int:
+    return _FIRST.index(resource["resourceType"]) if resource["resourceType"] in _FIRST else len(_FIRST)
 
 
 async def _put(client: FhirClient, resource: Json) -> bool:
