@@ -3,25 +3,36 @@
 A finding is (path below the value, what kind, text). Paths are put together on the way out only: a good
 resource costs no text. Structure, cardinality, choice types, fixed values, patterns, slices, required bindings,
 reference targets, extensions with their context, and the invariants of `ketafhir.fhir.profile.invariants`.
+What the functions are made of is in `ketafhir.fhir.profile.pieces`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ketafhir.fhir.profile.invariants import INVARIANTS, Invariant
-from ketafhir.fhir.profile.matching import Match, equal, has_pattern, matcher
+from ketafhir.fhir.profile.invariants import Invariant
+from ketafhir.fhir.profile.matching import matcher
+from ketafhir.fhir.profile.pieces import (
+    NOTHING,
+    Check,
+    Elements,
+    Finding,
+    array_check,
+    invariants_of,
+    is_primitive,
+    object_check,
+    primitive_check,
+    sliced_check,
+    target_of,
+    with_rules,
+    with_unit,
+)
 from ketafhir.fhir.profile.primitives import PRIMITIVES
-from ketafhir.fhir.profile.ucum import SYSTEM as UCUM
-from ketafhir.fhir.profile.ucum import is_unit
 
 Json = dict[str, Any]
-Finding = tuple[str, str, str]
-Check = Callable[[Any], Sequence[Finding]]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 _QUANTITIES = {"Quantity", "Age", "Duration", "Count", "Distance"}
-_NOTHING: tuple[Finding, ...] = ()
 
 
 class Node:
@@ -51,6 +62,11 @@ def tree(elements: list[Json]) -> Node:
     return root
 
 
+def _repeats(node: Node) -> bool:
+    """Whether the JSON of an element is an array: as its type of R4 says, whatever a profile narrows it to."""
+    return bool(node.rules.get("array", node.rules["max"] not in ("0", "1")))
+
+
 def _step(node: Node, step: str) -> Node:
     name, _, slice_name = step.partition(":")
     found = node.children[name]
@@ -71,7 +87,7 @@ class Compiler:
         known = self._made.get(url)
         if known is not None:
             return known
-        check, fill = _object()
+        check, fill = object_check()
         self._made[url] = check  # before its elements: types refer to each other
         node = self._tree(url)
         kind = self.definitions[url]["type"]
@@ -100,17 +116,13 @@ class Compiler:
         if rules["min"]:
             made.required.append((name,))
         item = self._item(node, path, url)
-        primitive = _primitive_of(rules) and not rules["types"][0].get("attribute")
-        if self._repeats(path, url, node):
+        primitive = is_primitive(rules) and not rules["types"][0].get("attribute")
+        if _repeats(node):
             made.fields[name] = self._list(node, item, path, url)
         else:
             made.fields[name] = item
         if primitive:
             made.fields["_" + name] = self._beside(node, path, url)
-
-    def _repeats(self, path: str, url: str, node: Node) -> bool:
-        """Whether the JSON of an element is an array: as its type of R4 says, whatever a profile narrows it to."""
-        return bool(node.rules.get("array", node.rules["max"] not in ("0", "1")))
 
     def _choice(self, made: Elements, name: str, node: Node, path: str, url: str) -> None:
         """value[x]: one JSON property for each type it may have."""
@@ -141,8 +153,8 @@ class Compiler:
         if "like" in rules:
             return self._alike(rules["like"], url)
         types = rules.get("types", [{"code": "Element"}])
-        if node.children and not _primitive_of(rules):
-            check, fill = _object()
+        if node.children and not is_primitive(rules):
+            check, fill = object_check()
             made = self._elements(node, self._holder(path, types), url)
             made.invariants += self._of_type(types[0]["code"], made.invariants)
             fill(made)
@@ -153,8 +165,8 @@ class Compiler:
         elif types[0]["code"] == "Coding":
             check = self._coding(check)
         elif types[0]["code"] in _QUANTITIES:
-            check = _with_unit(check)
-        return _with_rules(check, rules)
+            check = with_unit(check)
+        return with_rules(check, rules)
 
     def _coding(self, check: Check) -> Check:
         """A coding of a system that is known whole must have one of its codes, whatever the binding."""
@@ -176,7 +188,7 @@ class Compiler:
         if CORE + code not in self.definitions:
             return []
         keys = {key for key, _ in known}
-        return [one for one in _invariants(self._tree(CORE + code).rules) if one[0] not in keys]
+        return [one for one in invariants_of(self._tree(CORE + code).rules) if one[0] not in keys]
 
     def _holder(self, path: str, types: list[Json]) -> str:
         """What an element is called in the context of an extension: within a type, its path in that type."""
@@ -201,11 +213,11 @@ class Compiler:
         kind = types[0]
         code = kind["code"]
         if code in PRIMITIVES:
-            return _primitive(PRIMITIVES[code])
+            return primitive_check(PRIMITIVES[code])
         if code == "Resource":
             return self.resource
         if code == "Extension":
-            return self._extension(kind.get("profiles", ()), path)
+            return self._extension(path)
         profiles = [one for one in kind.get("profiles", ()) if one in self.definitions]
         if profiles:
             return self.of(profiles[0])
@@ -256,7 +268,7 @@ class Compiler:
 
         def typed(value: Any) -> Sequence[Finding]:
             found = check(value)
-            kind = _target(value)
+            kind = target_of(value)
             if kind and kind not in allowed:
                 text = f"a reference to {kind}, where {', '.join(sorted(allowed))} may stand"
                 return (*found, ("reference", "structure", text))
@@ -264,7 +276,7 @@ class Compiler:
 
         return typed
 
-    def _extension(self, profiles: Sequence[str], path: str) -> Check:
+    def _extension(self, path: str) -> Check:
         """An extension by its url: its own definition, and whether it may stand here."""
         plain = self.of(CORE + "Extension")
         own: dict[str, Check] = {}
@@ -299,10 +311,10 @@ class Compiler:
         made = Elements(element.rules)
         for name, child in element.children.items():
             self._field(made, name, extension if extension and name == "extension" else child, f"{path}.{name}", url)
-        check, fill = _object()
+        check, fill = object_check()
         fill(made)
-        if self._repeats(path, url, node):
-            return _array(lambda value: _NOTHING if value is None else check(value))
+        if _repeats(node):
+            return array_check(lambda value: NOTHING if value is None else check(value))
         return check
 
     def _list(self, node: Node, item: Check, path: str, url: str) -> Check:
@@ -320,232 +332,5 @@ class Compiler:
         closed = bool(rules.get("slicing", {}).get("closed")) and bool(slices)
         if not slices:
             # HAPI lets an empty array of primitives pass, and so must this: they agree on what is an error.
-            return _array(item, least, most, may_be_empty=_primitive_of(rules))
-        return _sliced(item, least, most, slices, closed)
-
-
-class Elements:
-    """What an object may have: its fields with their checks, which are needed, which exclude each other."""
-
-    __slots__ = ("choices", "fields", "forbidden", "invariants", "required", "resource")
-
-    def __init__(self, rules: Json) -> None:
-        self.fields: dict[str, Check] = {}
-        self.forbidden: set[str] = set()
-        self.required: list[tuple[str, ...]] = []
-        self.choices: list[tuple[str, ...]] = []
-        self.invariants = _invariants(rules)
-        self.resource = False
-
-
-def _invariants(rules: Json) -> list[tuple[str, Invariant]]:
-    named = [(key, INVARIANTS[key]) for key in rules.get("invariants", ())]
-    always = INVARIANTS["ele-1"]
-    return [(key, holds) for key, holds in dict(named).items() if holds is not always]
-
-
-def _object() -> tuple[Check, Callable[..., None]]:
-    """The check of an object, and what gives it its elements later."""
-    fields: dict[str, Check] = {}
-    ones: list[str] = []
-    several: list[tuple[str, ...]] = []
-    choices: list[tuple[str, ...]] = []
-    invariants: list[tuple[str, Invariant]] = []
-    forbidden: set[str] = set()
-
-    def fill(made: Elements, root: str = "") -> None:
-        fields.update(made.fields)
-        for names in made.required:
-            if len(names) == 1:
-                ones.append(names[0])
-            else:
-                several.append(names)
-        choices.extend(made.choices)
-        invariants.extend(made.invariants)
-        forbidden.update(made.forbidden)
-        if root:
-            fields.setdefault("resourceType", _anything)
-
-    def check(value: Any) -> Sequence[Finding]:
-        if type(value) is not dict:
-            return (("", "structure", "must be an object"),)
-        found: list[Finding] = []
-        if not value:
-            found.append(("", "required", "is empty"))
-        for key, one in value.items():
-            field = fields.get(key)
-            if field is None:
-                found.append(
-                    (key, "structure", "may not stand here" if key in forbidden else "there is no such element")
-                )
-                continue
-            wrong = field(one)
-            if wrong:
-                found.extend(
-                    (f"{key}.{path}" if path and path[0] != "[" else key + path, kind, text)
-                    for path, kind, text in wrong
-                )
-        for key in ones:
-            if key not in value and "_" + key not in value:
-                found.append((key, "required", "is missing"))
-        for names in several:
-            if not any(name in value for name in names):
-                found.append((names[0], "required", f"one of {', '.join(names)} is missing"))
-        for names in choices:
-            if sum(name in value for name in names) > 1:
-                found.append((names[0], "structure", f"only one of {', '.join(names)} may stand"))
-        for key, holds in invariants:
-            try:
-                kept = holds(value)
-            except (TypeError, AttributeError, ArithmeticError, ValueError):
-                continue  # a value of the wrong kind is told by its own check
-            if not kept:
-                found.append(("", "invariant", f"invariant {key} is broken"))
-        return found
-
-    return check, fill
-
-
-def _anything(value: Any) -> Sequence[Finding]:
-    return _NOTHING
-
-
-def _primitive(wrong_with: Callable[[Any], str]) -> Check:
-    def check(value: Any) -> Sequence[Finding]:
-        wrong = wrong_with(value)
-        return (("", "value", wrong),) if wrong else _NOTHING
-
-    return check
-
-
-def _primitive_of(rules: Json) -> bool:
-    return any(kind["code"] in PRIMITIVES for kind in rules.get("types", ()))
-
-
-def _array(item: Check, least: int = 0, most: int | None = None, *, may_be_empty: bool = False) -> Check:
-    def check(value: Any) -> Sequence[Finding]:
-        if type(value) is not list:
-            return (("", "structure", "must be an array"),)
-        found: list[Finding] = []
-        if len(value) < least or not (value or may_be_empty):
-            found.append(("", "required", f"has {len(value)} of at least {max(least, 1)}"))
-        if most is not None and len(value) > most:
-            found.append(("", "structure", f"has {len(value)} of at most {most}"))
-        for number, one in enumerate(value):
-            wrong = item(one)
-            if wrong:
-                found.extend((f"[{number}]{_joined(path)}", kind, text) for path, kind, text in wrong)
-        return found
-
-    return check
-
-
-def _joined(path: str) -> str:
-    return f".{path}" if path and path[0] != "[" else path
-
-
-def _sliced(
-    item: Check,
-    least: int,
-    most: int | None,
-    slices: list[tuple[str, Match, int, int | None, Check]],
-    closed: bool,
-) -> Check:
-    plain = _array(_anything, least, most)
-
-    def check(value: Any) -> Sequence[Finding]:
-        found = list(plain(value))
-        if type(value) is not list:
-            return found
-        counts = dict.fromkeys((name for name, *_ in slices), 0)
-        for number, one in enumerate(value):
-            use = item
-            for name, match, _, _, own in slices:
-                if match(one):
-                    counts[name] += 1
-                    use = own
-                    break
-            else:
-                if closed:
-                    found.append((f"[{number}]", "structure", "is none of the slices"))
-            wrong = use(one)
-            if wrong:
-                found.extend((f"[{number}]{_joined(path)}", kind, text) for path, kind, text in wrong)
-        for name, _, low, high, _ in slices:
-            if counts[name] < low:
-                found.append(("", "required", f"has {counts[name]} of at least {low} {name}"))
-            if high is not None and counts[name] > high:
-                found.append(("", "structure", f"has {counts[name]} of at most {high} {name}"))
-        return found
-
-    return check
-
-
-def _with_rules(check: Check, rules: Json) -> Check:
-    """The check with the fixed value, pattern and required codes of an element."""
-    tests: list[Callable[[Any], str]] = []
-    if "fixed" in rules:
-        tests.append(_fixed(rules["fixed"]))
-    if "pattern" in rules:
-        tests.append(_patterned(rules["pattern"]))
-    if "codes" in rules:
-        tests.append(_coded(rules["codes"]))
-    if not tests:
-        return check
-
-    def both(value: Any) -> Sequence[Finding]:
-        found = check(value)
-        for test in tests:
-            wrong = test(value)
-            if wrong:
-                found = (*found, ("", "value", wrong))
-        return found
-
-    return both
-
-
-def _fixed(wanted: Any) -> Callable[[Any], str]:
-    return lambda value: "" if equal(value, wanted) else f"must be {wanted}"
-
-
-def _patterned(wanted: Any) -> Callable[[Any], str]:
-    return lambda value: "" if has_pattern(value, wanted) else f"must have {wanted}"
-
-
-def _coded(allowed: dict[str, list[str]]) -> Callable[[Any], str]:
-    pairs = {(system, code) for system, codes in allowed.items() for code in codes}
-    codes = {code for _, code in pairs}
-
-    def check(value: Any) -> str:
-        if isinstance(value, str):
-            return "" if value in codes else f"the code {value} is not in the required value set"
-        if not isinstance(value, dict):
-            return ""
-        codings = value.get("coding") if "coding" in value or "text" in value else [value]
-        for one in codings if isinstance(codings, list) else ():
-            if isinstance(one, dict) and (str(one.get("system")), str(one.get("code"))) in pairs:
-                return ""
-        return "has no code of the required value set"
-
-    return check
-
-
-def _with_unit(check: Check) -> Check:
-    """A quantity in UCUM must have a unit of UCUM."""
-
-    def quantity(value: Any) -> Sequence[Finding]:
-        found = check(value)
-        if not found and "code" in value and value.get("system") == UCUM and not is_unit(value["code"]):
-            return (("code", "value", f"{value['code']} is no unit of UCUM"),)
-        return found
-
-    return quantity
-
-
-def _target(value: Any) -> str:
-    """The type of resource that a reference names, "" where it does not say."""
-    reference = value.get("reference") if isinstance(value, dict) else None
-    if isinstance(reference, str) and not reference.startswith(("urn:", "#")):
-        parts = reference.partition("/_history/")[0].split("/")
-        return parts[-2] if len(parts) > 1 and parts[-2][:1].isupper() else ""
-    return ""
+            return array_check(item, least, most, may_be_empty=is_primitive(rules))
+        return sliced_check(item, least, most, slices, closed)
