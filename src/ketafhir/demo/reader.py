@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
 from ketafhir.config import TOKEN_VARIABLE
 from ketafhir.demo.elements import key_of
 from ketafhir.errors import Permanent
+from ketafhir.fhir.elements import references
 from ketafhir.sync.client import FhirClient
 from ketafhir.sync.token import read_token
 
@@ -110,7 +111,7 @@ def versions(record: dict[str, Resource]) -> dict[str, tuple[str, str]]:
 def _missing(found: dict[str, Resource]) -> Iterator[tuple[str, list[str]]]:
     """Types with ids that resources refer to and that have not been read."""
     wanted: dict[str, list[str]] = {}
-    for reference in dict.fromkeys(one for resource in found.values() for one in _references(resource)):
+    for reference in dict.fromkeys(one for resource in found.values() for one in references(resource)):
         key = key_of(reference)
         kind, slash, number = key.partition("/")
         if slash and kind.isalpha() and kind[:1].isupper() and key not in found:
@@ -118,15 +119,3 @@ def _missing(found: dict[str, Resource]) -> Iterator[tuple[str, list[str]]]:
     for kind, ids in wanted.items():
         for begin in range(0, len(ids), _IDS):
             yield kind, ids[begin : begin + _IDS]
-
-
-def _references(value: Any) -> Iterable[str]:
-    if isinstance(value, dict):
-        reference = value.get("reference")
-        if isinstance(reference, str):
-            yield reference
-        for part in value.values():
-            yield from _references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part)

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketafhir.explain.shown import Bundle
+from ketafhir.fhir.elements import inside
 from ketafhir.hl7v2.strict import field_names
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.therapy.records import Records
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ketafhir.errors import Issue
     from ketafhir.hl7v2.er7 import Message, Segment
     from ketafhir.mapping.context import Context
-    from ketafhir.mapping.paths import Json
     from ketafhir.mapping.tables import Row, Table
     from ketafhir.translate.reading import Account, Reading
     from ketafhir.translate.session import Step
@@ -208,7 +208,7 @@ class _Targets:
         place = re.compile(rf"{segment.name}(\[\d+\])?-{field}(?!\d)")
         holders: dict[str, list[str]] = {}
         for name, resource in self._bundle.named:
-            for one in _inside(resource):
+            for one in inside(resource):
                 for told, text in get_preserved(one):
                     if place.match(told) and text in segment.fields[field]:
                         holders.setdefault(told, []).append(name)
@@ -223,14 +223,3 @@ def _has(held: Any, made: Any) -> bool:
     if isinstance(made, list) and isinstance(held, list):
         return all(any(_has(other, one) for other in held) for one in made)
     return bool(held is not None and held == made)
-
-
-def _inside(value: Any) -> Iterator[Json]:
-    """A resource and all elements within it."""
-    if isinstance(value, dict):
-        yield value
-        for one in value.values():
-            yield from _inside(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _inside(one)

@@ -97,7 +97,7 @@ def v2_name(uri: str) -> str:
     table = uri.removeprefix(_TABLE_URI)
     if table != uri and _TABLE_NAME.fullmatch("HL7" + table):
         return "HL7" + table
-    return _unescaped(uri.removeprefix(_UNKNOWN)) if uri.startswith(_UNKNOWN) else uri
+    return unquoted(uri.removeprefix(_UNKNOWN)) if uri.startswith(_UNKNOWN) else uri
 
 
 def codesystem() -> dict[str, object]:
@@ -128,7 +128,8 @@ def _escaped(v2_name: str) -> str:
     return quote(v2_name, safe="+")
 
 
-def _unescaped(text: str) -> str:
+def unquoted(text: str) -> str:
+    """The text of a part of a URN."""
     if "%" not in text:
         return text
     from urllib.parse import unquote

@@ -25,22 +25,12 @@ def load(folder: str, site: Path | None = None) -> Limits:
         raise TableError(f"{FILE}: these are set and not known, or known and not set: {', '.join(sorted(missing))}")
     own = site / FILE if site else None
     if site and own and own.is_file():
-        _override(values, units, own, f"sites/{site.name}/{FILE}")
+        for row, where in sheet.overlay(own, _COLUMNS, f"sites/{site.name}/{FILE}", units):
+            name = row["limit"]
+            if row["unit"] != units[name]:
+                raise TableError(f"{where}: the unit of {name} is {units[name]}, not {row['unit']!r}")
+            values[name] = _number(row, where)
     return Limits(**{name.replace("-", "_"): value for name, value in values.items()})
-
-
-def _override(values: dict[str, Decimal], units: dict[str, str], file: Path, shown: str) -> None:
-    seen: set[str] = set()
-    for row, line in sheet.read(file, _COLUMNS, shown):
-        name, where = row["limit"], f"{shown}:{line}"
-        if name not in units:
-            raise TableError(f"{where}: there is no limit {name!r}; there are {', '.join(sorted(units))}")
-        if name in seen:
-            raise TableError(f"{where}: the limit {name} stands twice")
-        if row["unit"] != units[name]:
-            raise TableError(f"{where}: the unit of {name} is {units[name]}, not {row['unit']!r}")
-        seen.add(name)
-        values[name] = _number(row, where)
 
 
 def _number(row: dict[str, str], where: str) -> Decimal:

@@ -52,21 +52,10 @@ def load(folder: str, site: Path | None) -> SiteSettings:
         raise TableError(f"{FILE}: these are set and not known, or known and not set: {', '.join(sorted(missing))}")
     own = site / FILE if site else None
     if site and own and own.is_file():
-        _override(told, allowed, own, f"sites/{site.name}/{FILE}")
+        for row, where in sheet.overlay(own, _OWN, f"sites/{site.name}/{FILE}", allowed):
+            told[row["setting"]] = _checked(row, allowed[row["setting"]], where)
     values: dict[str, Any] = {name: int(told[name]) if allowed[name] == "number" else told[name] for name in told}
     return SiteSettings(**values)
-
-
-def _override(told: dict[str, str], allowed: dict[str, str], file: Path, shown: str) -> None:
-    seen: set[str] = set()
-    for row, line in sheet.read(file, _OWN, shown):
-        name, where = row["setting"], f"{shown}:{line}"
-        if name not in allowed:
-            raise TableError(f"{where}: there is no setting {name!r}; there are {', '.join(sorted(allowed))}")
-        if name in seen:
-            raise TableError(f"{where}: the setting {name} stands twice")
-        seen.add(name)
-        told[name] = _checked(row, allowed[name], where)
 
 
 def _checked(row: dict[str, str], values: str, where: str) -> str:

@@ -34,7 +34,6 @@ RESOURCES = (
 
 
 _V2, _V3 = "http://terminology.hl7.org/CodeSystem/v2-", "http://terminology.hl7.org/CodeSystem/v3-"
-_SYSTEMS = {one.system for one in catalogue()}
 
 
 class Core:
@@ -177,8 +176,9 @@ class _Codes:
 
     def complete(self) -> Iterator[tuple[str, list[str]]]:
         """The code systems that a server knows whole and that a message may name: a code they do not have is an error."""
+        used = {one.system for one in catalogue()}
         for system in self._core.systems():
-            if system.startswith((_V2, _V3)) or system in _SYSTEMS:
+            if system.startswith((_V2, _V3)) or system in used:
                 yield system, self._all(system)
 
     def _all(self, system: str) -> list[str]:

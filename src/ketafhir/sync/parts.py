@@ -9,9 +9,10 @@ begun again from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ketafhir.fhir.elements import references
 from ketafhir.sync.bundle import Outgoing
 
 _URN = "urn:uuid:"
@@ -42,8 +43,7 @@ class Parts:
         found = [
             number
             for number in self._left
-            if not waiting
-            & (set(_references(self._entries[number]["resource"])) - {self._entries[number].get("fullUrl")})
+            if not waiting & (set(self._named(number)) - {self._entries[number].get("fullUrl")})
         ]
         if not found:  # a circle: what has an id already may be named before it is there
             found = [number for number in self._left if not self.unresolved(number)]
@@ -69,23 +69,13 @@ class Parts:
         if full_url and place:
             self._places.setdefault(full_url, place)
 
+    def _named(self, number: int) -> list[str]:
+        """Every `urn:uuid:` that stands as a reference in an entry."""
+        return [one for one in references(self._entries[number]["resource"]) if one.startswith(_URN)]
+
     def unresolved(self, number: int) -> list[str]:
         """References to what was written, but nobody knows where."""
-        return [one for one in _references(self._entries[number]["resource"]) if one not in self._places]
-
-
-def _references(value: Any) -> Iterator[str]:
-    """Every `urn:uuid:` that stands as a reference in a resource."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            if name == "reference" and isinstance(part, str):
-                if part.startswith(_URN):
-                    yield part
-            else:
-                yield from _references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part)
+        return [one for one in self._named(number) if one not in self._places]
 
 
 def _resolved(value: Any, places: Mapping[str, str]) -> Any:

@@ -23,7 +23,7 @@ from ketafhir.translate import amounts, events, orders
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR
 from ketafhir.translate.courses import DERIVED_END, ORDER_STATUS, STANDING, TYPE
 from ketafhir.translate.events import OBX
-from ketafhir.translate.numbering import Numbered, number, order_numbers
+from ketafhir.translate.numbering import Numbered, number, numbered, order_numbers
 from ketafhir.translate.observed import is_derived, moment
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.wasted import take_waste
@@ -123,16 +123,6 @@ def _of_pump(taking: Taking, resource: Json) -> tuple[Json, dict[str, Any]]:
         seen["device"] = rest
     pump = next(iter(pumps.values()), None)
     return seen, {"key": key, "delivery": START, "channel": key.rpartition("@")[0], "pump": pump}
-
-
-def numbered(resource: Json, name: str) -> str:
-    """The value of the identifier of one of our types, or ""."""
-    one = codes.code(name)
-    for identifier in resource.get("identifier", ()):
-        for coding in identifier.get("type", {}).get("coding", ()):
-            if (coding.get("system"), coding.get("code")) == (one.system, one.code):
-                return str(identifier.get("value", ""))
-    return ""
 
 
 def _take_medication(taking: Taking, resource: Json, values: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.identifiers import SENDER, read_identifier
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import replace
@@ -100,3 +101,13 @@ def _place(one: Numbered) -> tuple[Any, ...]:
     """Time first; the number of the resource where two start at once, so that the order of the Bundle does not count."""
     start = one.act.start
     return start.at if start else 0, str(one.resource.get("id", "")), str(one.resource.get("identifier", ""))
+
+
+def numbered(resource: Json, name: str) -> str:
+    """The value of the identifier of one of our types, or ""."""
+    one = codes.code(name)
+    for identifier in resource.get("identifier", ()):
+        for coding in identifier.get("type", {}).get("coding", ()):
+            if (coding.get("system"), coding.get("code")) == (one.system, one.code):
+                return str(identifier.get("value", ""))
+    return ""

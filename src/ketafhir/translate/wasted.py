@@ -10,7 +10,7 @@ from ketafhir.mapping.paths import Json
 from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Waste
 from ketafhir.translate.administrations import ORC, RXA
-from ketafhir.translate.numbering import order_numbers
+from ketafhir.translate.numbering import numbered, order_numbers
 from ketafhir.translate.taking import Taking
 
 
@@ -18,9 +18,9 @@ def take_waste(taking: Taking, resource: Json) -> None:
     """A MedicationAdministration tagged as waste, with the Observations about it."""
     values = taking.take(resource, ORC)
     placer, filler = order_numbers(taking, resource, None, values)
-    give = _number(resource, "keta.infusion-number").partition("@")[0] or "0"
+    give = numbered(resource, "keta.infusion-number").partition("@")[0] or "0"
     identity, visit = order_identity(placer, filler), taking.visit(resource, "context")
-    sub_id = _number(resource, "keta.waste").removeprefix("waste-")
+    sub_id = numbered(resource, "keta.waste").removeprefix("waste-")
     infusion = f"{identity}|{give}|@{visit}"
     waste = Waste(
         key=f"{infusion}|waste|{sub_id}", infusion=infusion, order=identity, patient=taking.patient(resource), visit=visit,
@@ -48,16 +48,6 @@ def take_waste(taking: Taking, resource: Json) -> None:
             else:
                 waste.volume = value
     taking.records.wastes[waste.key] = waste
-
-
-def _number(resource: Json, name: str) -> str:
-    """The value of the identifier of one of our types, or ""."""
-    one = codes.code(name)
-    for identifier in resource.get("identifier", ()):
-        for coding in identifier.get("type", {}).get("coding", ()):
-            if (coding.get("system"), coding.get("code")) == (one.system, one.code):
-                return str(identifier.get("value", ""))
-    return ""
 
 
 def _codes(resource: Json) -> set[str]:

@@ -70,8 +70,6 @@ class Writing:
         meta = self.meta(*profiles)
         if sender:
             meta["source"] = sender
-        if not profiles:
-            del meta["profile"]
         if tags:
             meta["tag"] = list(tags)
         return {"resourceType": resource_type, "id": self.id_of(resource_type, key), "meta": meta}

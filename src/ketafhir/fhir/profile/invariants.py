@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from ketafhir.fhir.elements import references
+
 Json = dict[str, Any]
 Invariant = Callable[[Json], bool]
 _UCUM = "http://unitsofmeasure.org"
@@ -104,19 +106,7 @@ def _referenced(value: Json) -> bool:
     if "contained" not in value:
         return True
     wanted = {"#" + str(one.get("id", "")) for one in _listed(value, "contained")}
-    return wanted <= set(_references(value))
-
-
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        reference = node.get("reference")
-        if isinstance(reference, str):
-            yield reference
-        for one in node.values():
-            yield from _references(one)
-    elif isinstance(node, list):
-        for one in node:
-            yield from _references(one)
+    return wanted <= set(references(value))
 
 
 def _bundle(*kinds: str) -> Callable[[Json], bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
 from ketafhir.mapping.codecs.coded import read_cwe, write_cwe
 from ketafhir.mapping.context import Context
@@ -64,14 +65,6 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _unquoted(text: str) -> str:
-    if "%" not in text:
-        return text
-    from urllib.parse import unquote
-
-    return unquote(text)
-
-
 def authority_parts(identifier: Identifier, c: Context) -> tuple[str, str, str]:
     """Name, universal id and its type of an identifier's authority: the inverse of `authority_system`."""
     system = identifier.system
@@ -84,8 +77,8 @@ def authority_parts(identifier: Identifier, c: Context) -> tuple[str, str, str]:
     if system.startswith(_NAMED):
         kind, colon, universal = system[len(_NAMED) :].partition(":")
         if colon:
-            return identifier.authority, _unquoted(universal), _unquoted(kind)
-        return _unquoted(kind), "", ""
+            return identifier.authority, codes.unquoted(universal), codes.unquoted(kind)
+        return codes.unquoted(kind), "", ""
     return identifier.authority, system, "URI"
 
 
