@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ketafhir.config import (
     Config,
@@ -38,6 +39,9 @@ from ketafhir.store.protocol import Store
 from ketafhir.store.states import RECEIVED
 from ketafhir.translate import settings as translate_settings
 
+if TYPE_CHECKING:
+    from ketafhir.rest import Http
+
 _REVIEW_SECONDS = 1.0  # between two looks for messages to translate again
 _log = logging.getLogger("ketafhir.service")
 
@@ -58,6 +62,7 @@ class App:
         self._stack = contextlib.AsyncExitStack()
         self.store: Store
         self.worker: Delivering | None = None
+        self.http: Http | None = None
         self.intake: Intake
 
     @property
@@ -90,6 +95,9 @@ class App:
             for one in self._config.listeners:
                 await self._listen(one, channels[one.name])
                 stack.push_async_callback(self._listeners[-1].close)
+            if self._config.rest.enabled:
+                self.http = await self._answer_http(channels)
+                stack.push_async_callback(self.http.close)
             self._tasks.append(asyncio.create_task(self._review_forever(), name="review"))
             self._stack = stack.pop_all()
 
@@ -154,6 +162,13 @@ class App:
         )
         await listening.start()
         self._listeners.append(listening)
+
+    async def _answer_http(self, channels: dict[str, Channel]) -> Http:
+        from ketafhir.rest import open_http
+
+        http = open_http(self._config, channels, self.store, self.intake, self._together, self._legs, self._wake)
+        await http.start()
+        return http
 
     async def _review_forever(self) -> None:
         while True:

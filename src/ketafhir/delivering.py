@@ -28,7 +28,8 @@ from ketafhir.sync.worker import Worker
 _log = logging.getLogger("ketafhir.service")
 
 
-def _access(fhir: FhirSettings) -> Access:
+def access_to(fhir: FhirSettings) -> Access:
+    """How the settings reach the FHIR server."""
     smart = None
     if fhir.key_file is not None:
         smart = SmartClient(fhir.client_id, fhir.key_file, fhir.scope, fhir.key_id, fhir.token_url, fhir.origins)
@@ -84,7 +85,7 @@ def _carrier(receiver: ReceiverSettings) -> Hl7Courier:
 async def working(config: Config, store: Store, number: int) -> AsyncIterator[Delivering]:
     """Workers that deliver until the block ends, and then end what is under way."""
     fhir, delivery = config.fhir, config.delivery
-    client = open_client(_access(fhir))
+    client = open_client(access_to(fhir))
     policy = RetryPolicy(
         first=delivery.wait,
         longest=delivery.longest_wait,

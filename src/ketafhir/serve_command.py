@@ -96,6 +96,8 @@ async def _serve(config: Config, args: argparse.Namespace) -> None:
     async with App(config, processes) as app:
         for address in app.addresses:
             sys.stdout.write(f"listening on {address}\n")
+        if app.http is not None:
+            sys.stdout.write(f"listening on {app.http.url}\n")
         sys.stdout.flush()
         await stopping.wait()
 

@@ -34,7 +34,8 @@ ROOMS: dict[str, set[str]] = {
     "config": {"hl7v2"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},
     "delivering": {"service", "config", "mllp", "store", "sync"},
-    "app": {"delivering", "service", "config", "translate", "mllp", "store", "sync"},
+    "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
+    "app": {"delivering", "rest", "service", "config", "translate", "mllp", "store", "sync"},
     "config_command": {"config"},
     "serve_command": {"config", "app", "delivering", "mllp", "service"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
@@ -58,6 +59,9 @@ OWNERS = {
     "matplotlib": {"demo"},
     "psycopg": {"store"},
     "cryptography": {"sync"},
+    "starlette": {"service"},
+    "uvicorn": {"service"},
+    "prometheus_client": {"service"},
 }
 
 HEAVY = {"pydantic", "fhir", "hl7apy", "httpx", "asyncio", "logging", "matplotlib", "tqdm"}

@@ -199,3 +199,57 @@ def test_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("KETAFHIR_CONFIG", "/etc/k.toml")
     assert config.find() == Path("/etc/k.toml")
     assert config.find("mine.toml") == Path("mine.toml")
+
+
+LINE = "mirth sender " + "0f" * 32
+
+
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [
+        ("enabled = true", "needs a token"),
+        (f'enabled = true\ntokens = ["{LINE}"]\nhost = "0.0.0.0"', "needs tls_cert and tls_key"),
+        (f'enabled = true\ntokens = ["{LINE}"]\nhost = "::"', "needs tls_cert and tls_key"),
+        (f'enabled = true\ntokens = ["{LINE}"]\nhost = "gateway.example"', "needs tls_cert and tls_key"),
+        ('tokens = ["mirth admin 00"]', "one of the roles"),
+        ('listener = "other"', "listener is one of"),
+        ('tls_cert = "a.pem"', "belong together"),
+        ("port = 70000", "65535"),
+    ],
+)
+def test_http_is_closed_by_default_and_wide_open_never(rest: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        config.parse(f"[rest]\n{rest}\n")
+
+
+def test_a_token_is_made_and_known_by_its_digest_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from hashlib import sha256
+
+    from ketafhir.config.tokens import read_tokens
+
+    assert main(["config", "token", "mirth", "sender"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    token = first.rpartition(" ")[2]
+    found = config.parse(f"[rest]\nenabled = true\n{second.removeprefix('[rest] ')}\n").rest
+    (known,) = read_tokens(found.tokens, None)
+    assert (known.name, known.role, known.digest) == ("mirth", "sender", sha256(token.encode()).digest())
+    assert sha256(token.encode()).hexdigest() not in repr(found) + repr(known)
+    in_environment = config.parse("", environment={"KETAFHIR_REST_TOKENS": LINE, "KETAFHIR_REST_ENABLED": "true"})
+    assert in_environment.rest.tokens == (LINE,)
+    file = tmp_path / "tokens"
+    file.write_text(f"# who may what\n{LINE} # the engine\n\n")
+    assert [one.name for one in read_tokens((), file)] == ["mirth"]
+    with pytest.raises(ConfigError, match="two tokens of"):
+        read_tokens((LINE,), file)
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match="changed by other users"):
+        read_tokens((), file)
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    with pytest.raises(ConfigError) as error:
+        config.parse('[rest]\ntokens = ["my-secret-token"]\n')
+    assert "my-secret" not in str(error.value)
+    with pytest.raises(ConfigError) as error:
+        config.parse('[rest]\ntokens = "my-secret-token"\n')
+    assert "my-secret" not in str(error.value)

@@ -18,6 +18,7 @@ from ketafhir.errors import StoreError
 from ketafhir.service import together
 from ketafhir.service.arrivals import Answered, Arrival
 from ketafhir.service.intake import Intake
+from ketafhir.service.measures import Measures
 from ketafhir.service.together import Together
 from ketafhir.store.sqlite import SqliteStore
 
@@ -109,6 +110,8 @@ def test_a_commit_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
     class Counting:
+        measures = Measures()
+
         def take_together(self, arrivals: Any) -> list[Answered]:
             sizes.append(len(arrivals))
             return [Answered() for _ in arrivals]

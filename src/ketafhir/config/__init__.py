@@ -27,6 +27,7 @@ from ketafhir.config.sections import (
     PolicySettings,
     PumpSettings,
     ReceiverSettings,
+    RestSettings,
     StoreSettings,
 )
 from ketafhir.errors import ConfigError
@@ -44,6 +45,7 @@ __all__ = [
     "PolicySettings",
     "PumpSettings",
     "ReceiverSettings",
+    "RestSettings",
     "StoreSettings",
     "example",
     "find",

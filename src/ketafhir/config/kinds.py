@@ -61,6 +61,8 @@ def typed(kind: str, text: str) -> Any:
     """The text of an environment variable as TOML would have it; as it is where it does not fit."""
     if kind.startswith("tuple"):
         return [part.strip() for part in text.split(",") if part.strip()]
+    if kind == "bool":
+        return {"true": True, "false": False}.get(text.lower(), text)
     try:
         return int(text) if kind == "int" else float(text) if kind == "float" else text
     except ValueError:

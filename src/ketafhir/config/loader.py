@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ketafhir.config.kinds import KINDS, typed
-from ketafhir.config.sections import SECTIONS, Config, ListenerSettings, PeerSettings, ReceiverSettings
+from ketafhir.config.sections import (
+    SECTIONS,
+    Config,
+    ListenerSettings,
+    PeerSettings,
+    ReceiverSettings,
+    RestSettings,
+)
+from ketafhir.config.tokens import is_loopback, parse_token
 from ketafhir.errors import ConfigError
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
 PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
 _PREFIX = "KETAFHIR_"
+_SECRET = ("token", "password", "key", "url")  # what an error does not repeat, should a secret stand there
 T = TypeVar("T")
 
 
@@ -38,6 +47,7 @@ class Loader:
         peers = self._peers(tree, {one.name for one in listeners})
         config = Config(listeners, authorities, default, **parts, peers=peers, receivers=self._receivers(tree))
         self._check(config)
+        self._rest(config.rest, {one.name for one in listeners})
         return config
 
     def error(self, text: str) -> ConfigError:
@@ -91,7 +101,8 @@ class Loader:
     def _value(self, kind: str, value: Any, place: str, folder: Path) -> Any:
         what, fits, make = KINDS[kind]
         if not fits(value):
-            raise self.error(f"{place} is {what}, not {value!r}")
+            secret = any(word in place.lower() for word in _SECRET)
+            raise self.error(f"{place} is {what}" + ("" if secret else f", not {value!r}"))
         if kind.startswith("Path"):
             return folder / Path(value).expanduser()
         return make(value)
@@ -150,6 +161,27 @@ class Loader:
                 raise self.error(f"{place} connections are at least 1, and reply_timeout is above 0")
             found.append(one)
         return tuple(found)
+
+    def _rest(self, rest: RestSettings, listeners: set[str]) -> None:
+        try:
+            for line in rest.tokens:
+                parse_token(line)
+        except ValueError as error:
+            raise self.error(f"[rest] tokens: {error}") from error
+        if rest.listener and rest.listener not in listeners:
+            raise self.error(f"[rest] listener is one of {', '.join(sorted(listeners))}, not {rest.listener!r}")
+        if not 0 <= rest.port <= 65535:
+            raise self.error(f"[rest] port is a number from 0 (any free one) to 65535, not {rest.port}")
+        if bool(rest.tls_cert) != bool(rest.tls_key):
+            raise self.error("[rest] tls_cert and tls_key belong together")
+        if rest.tls_client_ca and not rest.tls_cert:
+            raise self.error("[rest] tls_client_ca needs tls_cert and tls_key")
+        if not rest.enabled:
+            return
+        if not is_loopback(rest.host) and rest.tls_cert is None:
+            raise self.error(f"[rest] host {rest.host} is not this machine alone: that needs tls_cert and tls_key")
+        if not (rest.tokens or rest.tokens_file):
+            raise self.error("[rest] needs a token: `ketafhir config token NAME ROLE` makes one for tokens")
 
     def _addresses(self, texts: tuple[str, ...], place: str) -> None:
         for text in texts:

@@ -141,6 +141,23 @@ class PumpSettings:
 
 
 @dataclass(slots=True, frozen=True)
+class RestSettings:
+    """The service over HTTP, and who may ask what of it. `listener` names the one whose zone, charset, site and senders it
+    goes by; empty: the first. `tokens` are "NAME ROLE SHA256" (`config.tokens`). `free_bytes`: not ready below that much disk."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8575
+    listener: str = ""
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    tokens_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    free_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(slots=True, frozen=True)
 class LimitSettings:
     """Bytes, connections of one listener, and seconds; `idle_timeout` 0 is never."""
 
@@ -162,6 +179,7 @@ class Config:
     policy: PolicySettings = PolicySettings()
     pump: PumpSettings = PumpSettings()
     limits: LimitSettings = LimitSettings()
+    rest: RestSettings = RestSettings()
     delivery: DeliverySettings = DeliverySettings()
     peers: tuple[PeerSettings, ...] = ()
     receivers: tuple[ReceiverSettings, ...] = ()
@@ -174,4 +192,5 @@ SECTIONS: dict[str, Any] = {
     "delivery": DeliverySettings,
     "pump": PumpSettings,
     "limits": LimitSettings,
+    "rest": RestSettings,
 }

@@ -46,6 +46,7 @@ class Answered:
     answers: list[bytes] = field(default_factory=list, repr=False)
     legs: list[Leg] = field(default_factory=list)
     queued: bool = False
+    duplicate: bool = False
 
     def add(self, leg: Leg, answer: bytes | None) -> None:
         """One more, where there is one."""

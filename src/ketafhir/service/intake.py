@@ -22,6 +22,7 @@ from ketafhir.service import translating
 from ketafhir.service.admission import admit, by_header, supported
 from ketafhir.service.arrivals import Answered, Arrival, Arrived, Channel
 from ketafhir.service.histories import Histories
+from ketafhir.service.measures import Measures
 from ketafhir.service.translating import Verdict
 from ketafhir.store import states
 from ketafhir.store.protocol import Accepted, RecordsChanged, Store, Unfinished
@@ -49,6 +50,7 @@ class Intake:
         self._channels = channels
         self._histories = Histories(store)
         self.counts: Counter[str] = Counter()
+        self.measures = Measures()
 
     def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         """Answer one message. Never raises: what cannot be stored is answered AR or CE, to be sent again."""
@@ -59,8 +61,11 @@ class Intake:
             return Answered()
         try:
             known = self._known(arrived)
-            return known if known is not None else self._new(arrived)
+            answered = known if known is not None else self._new(arrived)
+            self.measures.store(failing=False)
+            return answered
         except StoreError as error:
+            self.measures.store(failing=True)
             _log.error("a message from %s is not stored: %s", peer, error)
             self.counts["not-stored"] += 1
             text, hint = "the message could not be stored", "send it again later"
@@ -113,7 +118,7 @@ class Intake:
     def _again(self, before: Accepted) -> Answered:
         """The acknowledgments that it got the first time."""
         self.counts["duplicate"] += 1
-        answered = Answered(before.message_id)
+        answered = Answered(before.message_id, duplicate=True)
         answered.add("ack", before.ack)
         answered.add("answer", before.answer)
         return answered
@@ -271,6 +276,7 @@ class Intake:
     def _count(self, message_id: int, verdict: Verdict) -> None:
         outcome = "rejected" if verdict.told in ("rejected", "failed") else verdict.result.outcome
         self.counts[outcome] += 1
+        self.measures.found(verdict.issues)
         if outcome != states.TRANSLATED:
             codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues))
             _log.warning("message %d is %s: %s", message_id, outcome, codes)

@@ -7,6 +7,7 @@ to come: what is there when the last commit has ended goes into the next.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from concurrent.futures import Executor
 from typing import NamedTuple
@@ -34,11 +35,14 @@ class Together:
 
     async def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         """The acknowledgments of one message, once it is stored."""
+        came = time.perf_counter()
         answered: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(Arrival(channel, raw, peer), answered))
         if self._working is None:
             self._working = asyncio.create_task(self._work())
-        return await answered
+        found = await answered
+        self._intake.measures.answered(time.perf_counter() - came)
+        return found
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

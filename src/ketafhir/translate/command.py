@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
-from ketafhir.errors import ConfigError, Issue, Refused, TableError
+from ketafhir.errors import ConfigError, Issue, TableError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ketafhir.hl7v2.er7 import Message
-    from ketafhir.translate.outputs import Findings, Rejects, Report
+    from ketafhir.translate.outputs import Findings
     from ketafhir.translate.pump_orders import PumpOrders
-    from ketafhir.translate.session import Session
-    from ketafhir.translate.settings import Settings
 
 _EPILOG = """\
 Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, or one resource).
@@ -57,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | None = None) -> int:
     """Translate a file; gives the exit code. `pump` reads what a configuration says of orders to pumps."""
     from ketafhir.translate.outputs import Findings, Rejects, Report
+    from ketafhir.translate.running import Asked, Run, translate
 
     if (args.message or args.version) and args.to != "hl7v2":
         print("ketafhir translate: --message and --version go with --to hl7v2", file=sys.stderr)
@@ -69,18 +67,17 @@ def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | Non
         if args.config and pump is not None:
             settings = settings.allowing(pump(args.config))
         source = _open(args.file)
-        run = _Run(
-            args, settings, issues, Report(args.report) if args.report else None,
-            Rejects(args.rejects) if args.rejects else None,
-        )  # fmt: skip
+        report = Report(args.report) if args.report else None
+        rejects = Rejects(args.rejects) if args.rejects else None
     except (ConfigError, TableError, OSError) as error:
         print(f"ketafhir translate: {error}", file=sys.stderr)
         return 2
     try:
         try:
-            refused = _translate(run, source)
+            asked = Asked(args.to, args.message, args.version, args.strict)
+            refused = translate(Run(asked, settings, issues, _output(), args.file, report, rejects, _progress), source)
         finally:
-            for file in (run.report, run.rejects):
+            for file in (report, rejects):
                 if file is not None:
                     file.close()
         _output().flush()
@@ -88,16 +85,6 @@ def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | Non
         refused = _cut_short(error, issues)
     _tell(issues)
     return 1 if refused else 0
-
-
-class _Run(NamedTuple):
-    """One run of the command: what is asked, and where everything goes beside the result."""
-
-    args: argparse.Namespace
-    settings: Settings
-    issues: Findings
-    report: Report | None
-    rejects: Rejects | None
 
 
 def _output() -> BinaryIO:
@@ -136,168 +123,6 @@ def _open(name: str) -> Iterator[bytes]:
             yield chunk
 
     return chunks()
-
-
-def _translate(run: _Run, source: Iterator[bytes]) -> bool:
-    """Read the first bytes to tell what the input is, and translate it. Gives whether anything was refused."""
-    first = b""
-    for chunk in source:
-        first += chunk
-        if first.lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x00"):
-            break
-    start = first.lstrip(b"\xef\xbb\xbf \t\r\n\x0b\x00")[:1]
-    try:
-        if start in (b"{", b"["):
-            return _from_fhir(run, first + b"".join(source))
-        if start in (b"M", b"F", b"B") or first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return _from_hl7v2(run, _chain(first, source))
-    except Refused as refusal:
-        run.issues.extend(refusal.issues)
-        return True
-    text = "the input is empty" if not start else "the input is neither HL7v2 (MSH...) nor JSON"
-    hint = "send HL7v2 messages or a FHIR resource"
-    run.issues.extend([Issue("error", "input-unknown", text, where=run.args.file, hint=hint, hl7="100")])
-    return True
-
-
-def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _from_fhir(run: _Run, data: bytes) -> bool:
-    from ketafhir.fhir import json
-    from ketafhir.translate import bundle_losses, losses, outgoing
-    from ketafhir.translate.writing import sender_urn
-
-    args, settings = run.args, run.settings
-    value = json.loads(data)
-    taking = outgoing.take(value, settings)
-    if args.to == "hl7v2":
-        made = outgoing.compose(outgoing.outbound(taking), settings, args.message)
-        out = "".join(outgoing.as_version(made, args.version, taking.c)).encode()
-        if args.strict:
-            _check_strict(out, taking.c.issues)
-        _output().write(out)
-    elif args.to == "therapy":
-        _write_records(taking.records)
-    else:
-        from ketafhir.translate.session import render_records
-
-        source = sender_urn(*outgoing.outbound(taking).senders.get("", ("", "")))
-        _output().write(json.dumps(render_records(taking.records, settings, taking.c, source)) + b"\n")
-    run.issues.extend(taking.c.issues)
-    if run.report is not None:
-        run.report.add(losses.summary(bundle_losses.of_bundle(taking, settings.tables)))
-    return False
-
-
-def _from_hl7v2(run: _Run, source: Iterator[bytes]) -> bool:
-    from ketafhir.fhir import json
-    from ketafhir.hl7v2.batch import counted
-    from ketafhir.hl7v2.stream import split_batches
-    from ketafhir.translate import losses
-    from ketafhir.translate.incoming import parse
-    from ketafhir.translate.session import Session
-
-    args, issues = run.args, run.issues
-    session = Session(run.settings)
-    refused = False
-    count = 0
-    taken: Message | None = None
-    miscounts: list[Issue] = []
-    for count, data in enumerate(_progress(counted(split_batches(source), miscounts)), 1):
-        if count > 1:
-            issues.make_room()
-        try:
-            message = parse(data)
-            found = _strict(message) if args.strict else []
-            step = session.take(message)
-        except Refused as refusal:
-            refused = True
-            issues.extend(_numbered(refusal.issues, count))
-            if run.rejects is not None:
-                run.rejects.add(data, count, refusal.issues)
-            continue
-        taken = message
-        if run.report is not None:
-            run.report.add({"message": count, **losses.summary(losses.of_message(message, step.reading))})
-        issues.extend(_numbered([*found, *step.issues], count))
-        if args.to == "fhir":
-            _output().write(json.dumps(step.bundle) + b"\n")
-    if not count:
-        raise Refused(
-            Issue("error", "input-unknown", "there is no HL7v2 message in the input", where=args.file, hl7="100")
-        )
-    issues.extend(miscounts)
-    if count == 1:
-        issues.held[:] = [_unnumbered(issue) for issue in issues.held]
-    if taken is not None and args.to != "fhir":
-        _write_last_state(run, session, taken.sender)
-    return refused
-
-
-def _write_last_state(run: _Run, session: Session, sender: tuple[str, str]) -> None:
-    """What all messages of the input amount to, as records or written back to HL7v2."""
-    from ketafhir.therapy.fold import settle
-
-    records = settle(session.history)
-    if run.args.to == "therapy":
-        _write_records(records)
-        return
-    from ketafhir.translate import outgoing
-    from ketafhir.translate.provenance import event_of
-
-    out = outgoing.Outbound(records, run.settings.context(), {"": sender}, event_of(records))
-    made = outgoing.compose(out, run.settings, run.args.message)
-    text = "".join(outgoing.as_version(made, run.args.version, out.c)).encode()
-    if run.args.strict:
-        _check_strict(text, out.c.issues)
-    _output().write(text)
-    run.issues.extend(out.c.issues)
-
-
-def _numbered(issues: list[Issue], count: int) -> list[Issue]:
-    """Issues of one message among several name the message."""
-    from ketafhir.plain import replace
-
-    return [replace(issue, where=f"message {count}: {issue.where}".rstrip(": ")) for issue in issues]
-
-
-def _unnumbered(issue: Issue) -> Issue:
-    from ketafhir.plain import replace
-
-    return replace(issue, where=issue.where.removeprefix("message 1: ").removeprefix("message 1"))
-
-
-def _strict(message: Any) -> list[Issue]:
-    """What hl7apy finds, with the structures it cannot check. Raises Refused where there is an error among it."""
-    from ketafhir.hl7v2.groups import walk
-    from ketafhir.hl7v2.strict import check
-
-    found = check(message, walk(message))
-    if any(issue.severity == "error" for issue in found):
-        raise Refused(*found)
-    return found
-
-
-def _check_strict(out: bytes, issues: list[Issue]) -> None:
-    """The same for what is written. Raises Refused, with the findings there were before."""
-    from ketafhir.hl7v2.stream import split_messages
-    from ketafhir.translate.incoming import parse
-
-    for data in split_messages(out):
-        try:
-            issues.extend(_strict(parse(data)))
-        except Refused as refusal:
-            raise Refused(*issues, *refusal.issues) from None
-
-
-def _write_records(records: Any) -> None:
-    from ketafhir.fhir import json
-    from ketafhir.therapy.asjson import dump
-
-    _output().write(json.dumps(dump(records), indent=True) + b"\n")
 
 
 def _progress(messages: Iterator[bytes]) -> Iterator[bytes]:

@@ -61,9 +61,10 @@ def _entry(issue: Issue) -> bytes:
 class Report:
     """The loss report as a JSON file: of one message an object, of several (or none) an array."""
 
-    def __init__(self, name: str) -> None:
-        """Raises OSError where the file cannot be written."""
-        self._file = open(name, "wb")  # noqa: SIM115  # closed by `close`
+    def __init__(self, file: str | IO[bytes]) -> None:
+        """Raises OSError where a file of that name cannot be written. What is handed over open is left open."""
+        self._file = open(file, "wb") if isinstance(file, str) else file  # noqa: SIM115  # closed by `close`
+        self._named = isinstance(file, str)
         self._first: bytes | None = None
         self._count = 0
 
@@ -80,9 +81,8 @@ class Report:
 
     def close(self) -> None:
         """Write the end."""
-        with self._file:
-            single = b"[]\n" if self._first is None else self._first + b"\n"
-            self._file.write(b"\n]\n" if self._count > 1 else single)
+        single = b"[]\n" if self._first is None else self._first + b"\n"
+        _end(self._file, b"\n]\n" if self._count > 1 else single, self._named)
 
 
 def _indented(text: bytes) -> bytes:
@@ -96,9 +96,10 @@ class Rejects:
     `translate` and `send` take the file as it is, and so does what reads batches; nothing is in it where nothing was refused.
     """
 
-    def __init__(self, name: str) -> None:
-        """Raises OSError where the file cannot be written."""
-        self._file = open(name, "wb")  # noqa: SIM115  # closed by `close`
+    def __init__(self, file: str | IO[bytes]) -> None:
+        """Raises OSError where a file of that name cannot be written. What is handed over open is left open."""
+        self._file = open(file, "wb") if isinstance(file, str) else file  # noqa: SIM115  # closed by `close`
+        self._named = isinstance(file, str)
         self._count = 0
 
     def add(self, data: bytes, number: int, reasons: Iterable[Issue]) -> None:
@@ -112,9 +113,15 @@ class Rejects:
 
     def close(self) -> None:
         """Write the end."""
-        with self._file:
-            if self._count:
-                self._file.write(b"FTS|%d\r" % self._count)
+        _end(self._file, b"FTS|%d\r" % self._count if self._count else b"", self._named)
+
+
+def _end(file: IO[bytes], text: bytes, close: bool) -> None:
+    try:
+        file.write(text)
+    finally:
+        if close:
+            file.close()
 
 
 def _comment(text: str) -> bytes:

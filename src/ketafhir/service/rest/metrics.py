@@ -1,0 +1,89 @@
+"""The numbers for Prometheus, made when they are asked for: from the store, and from what this process has counted.
+
+Labels are names of the configuration, states, codes and table rows; nothing of a message is ever one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from ketafhir.service.measures import Histogram
+
+if TYPE_CHECKING:
+    from ketafhir.service.rest.backend import Backend
+
+
+def text(backend: Backend) -> bytes:
+    """All of them, in the text format. Raises StoreError."""
+    registry = CollectorRegistry()
+    registry.register(_Numbers(backend))
+    found: bytes = generate_latest(registry)
+    return found
+
+
+class _Numbers:
+    """A collector in the sense of prometheus_client."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def describe(self) -> list[Any]:
+        """Nothing is asked of the store before it must be."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """Each family once."""
+        yield from _of_deliveries(self._backend)
+        intake = self._backend.intake
+        messages = CounterMetricFamily("ketafhir_messages", "Messages by what became of them", labels=["outcome"])
+        for outcome, count in sorted(intake.counts.items()):
+            messages.add_metric([outcome], count)
+        yield messages
+        yield _latency(intake.measures.latency())
+        yield from _of_findings(intake.measures.findings())
+        failing = GaugeMetricFamily("ketafhir_store_failing", "1 where the last message could not be stored")
+        failing.add_metric([], float(intake.measures.store_failing))
+        yield failing
+
+
+def _of_deliveries(backend: Backend) -> Iterator[Any]:
+    depth = GaugeMetricFamily("ketafhir_deliveries", "Deliveries by state", labels=["destination", "state"])
+    oldest = GaugeMetricFamily(
+        "ketafhir_oldest_open_seconds", "Age of the oldest delivery that is open; 0 without any", labels=["destination"]
+    )
+    waiting = GaugeMetricFamily("ketafhir_untranslated", "Messages that wait for their translation")
+    now = time.time()
+    for number, name in enumerate(backend.destinations):
+        counts = backend.store.counts(name)
+        if not number:
+            waiting.add_metric([], counts.outcomes["received"])
+        for state, count in counts.deliveries.items():
+            depth.add_metric([name, state], count)
+        oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
+    yield from (depth, oldest, waiting)
+
+
+def _latency(found: Histogram) -> Any:
+    family = HistogramMetricFamily("ketafhir_ack_seconds", "From the last byte of a message to its acknowledgment")
+    total, buckets = 0, []
+    for bound, count in zip((*map(str, found.bounds), "+Inf"), found.counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    family.add_metric([], buckets, found.sum)
+    return family
+
+
+def _of_findings(found: dict[tuple[str, str, str], int]) -> Iterator[Any]:
+    broken = CounterMetricFamily("ketafhir_profile_broken", "Bundles held back because they break their profiles")
+    broken.add_metric([], sum(count for (_, code, _), count in found.items() if code == "profile-broken"))
+    findings = CounterMetricFamily(
+        "ketafhir_findings", "Findings by severity, code and table row", labels=["severity", "code", "row"]
+    )
+    for labels, count in sorted(found.items()):
+        findings.add_metric(list(labels), count)
+    yield from (broken, findings)

@@ -1,0 +1,418 @@
+"""HTTP: messages in, translations, the queue, health, and what is turned away."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+pytest.importorskip("starlette", reason="the extra rest is missing: make setup")
+pytest.importorskip("uvicorn", reason="the extra rest is missing: make setup")
+
+from rest_peers import HL7V2, LINES, TOKENS, Client, Served, described, served
+from service_peers import Sink, adt, damaged, er7, fhir_sink, header, heart_rate, ras, story
+
+from ketafhir import __version__
+from ketafhir.service.rest.access import ROLES
+from ketafhir.service.rest.application import OPERATIONS, application
+from ketafhir.service.rest.operations import FHIR_JSON
+from ketafhir.store.protocol import StoreError
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with fhir_sink() as found:
+        yield found
+
+
+# --- messages
+
+
+def test_a_message_is_stored_acknowledged_and_delivered(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        answer = here.client("sender").post("/v1/messages", adt("M1"))
+        here.service.drain()
+        told = answer.json()
+        assert (answer.status_code, told["outcome"], told["duplicate"]) == (200, "translated", False)
+        assert "MSA|AA|M1" in told["ack"]
+        assert here.service.app.store.show(told["message"]).peer == "http sender-1"
+        assert len(sink.resources("Patient")) == 1
+
+
+def test_the_same_message_again_changes_nothing_over_http_and_mllp_alike(here: Served) -> None:
+    client = here.client("sender")
+    first = client.post("/v1/messages", adt("M1")).json()
+    again = client.post("/v1/messages", adt("M1")).json()
+    with here.service.peer() as peer:
+        over_mllp = peer.send(adt("M1")).payload.decode()
+    assert (again["message"], again["ack"], again["duplicate"]) == (first["message"], first["ack"], True)
+    assert over_mllp == first["ack"]
+    assert here.service.app.store.counts().outcomes["translated"] == 1
+
+
+def test_another_body_under_one_msh_10_is_processed_and_warned_of(here: Served) -> None:
+    client = here.client("sender")
+    client.post("/v1/messages", adt("M1"))
+    other = client.post("/v1/messages", adt("M1", name="Doe^Jane")).json()
+    assert other["message"] == 2
+    assert [one["details"]["coding"][0]["code"] for one in other["issues"]["issue"]] == ["control-id-reused"]
+
+
+def test_the_acknowledgment_alone_where_it_is_asked_for(here: Served) -> None:
+    answer = here.client("sender").post("/v1/messages", adt("M1"), headers={"Accept": HL7V2})
+    assert answer.headers["content-type"].startswith(HL7V2)
+    assert answer.headers["ketafhir-message"] == "1"
+    assert b"MSA|AA|M1" in answer.content
+
+
+def test_a_refused_message_is_kept_and_told(here: Served) -> None:
+    answer = here.client("sender").post("/v1/messages", damaged())
+    told = answer.json()
+    assert (answer.status_code, told["outcome"]) == (422, "refused")
+    assert "MSA|AE" in told["ack"]
+    assert told["issues"]["issue"][0]["severity"] == "error"
+
+
+def test_enhanced_mode_gives_both_answers(here: Served) -> None:
+    told = here.client("sender").post("/v1/messages", adt("M1", MSH_15="AL", MSH_16="AL")).json()
+    assert "MSA|CA|M1" in told["ack"]
+    assert "MSA|AA|M1" in told["answer"]
+
+
+def test_its_sender_counts_as_told(here: Served) -> None:
+    here.client("sender").post("/v1/messages", adt("M1"))
+    until = time.monotonic() + 10
+    while here.service.app.store.show(1).ack_state != "delivered" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert here.service.app.store.show(1).ack_state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "not-hl7"),
+        (b"hello", "not-hl7"),
+        (b"FHS|^~\\&\rBHS|^~\\&\r" + adt("M1"), "several-messages"),
+        (er7(header("A1", "ACK"), "MSA|AA|M1"), "not-taken"),
+    ],
+)
+def test_what_is_no_message(here: Served, body: bytes, code: str) -> None:
+    answer = here.client("sender").post("/v1/messages", body)
+    assert (answer.status_code, _code(answer)) == (422, code)
+    assert here.service.app.store.counts().outcomes["refused"] == 0
+
+
+def test_what_cannot_be_stored_is_to_be_sent_again(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.service.app.store, "accept", full)
+        answer = here.client("sender").post("/v1/messages", adt("M1"))
+        ready = here.client().get("/readyz")
+    assert (answer.status_code, _code(answer), answer.headers["retry-after"]) == (503, "not-stored", "5")
+    assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "the last message could not be stored")
+    assert here.client("sender").post("/v1/messages", adt("M1")).status_code == 200
+    assert here.client().get("/readyz").status_code == 200
+
+
+# --- translations
+
+
+def test_a_translation_is_that_of_the_command(here: Served) -> None:
+    client = here.client("sender")
+    feed = b"".join(story("b"))
+    answer = client.post("/v1/translate?to=fhir", feed)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/fhir+ndjson"
+    assert len(answer.content.splitlines()) == len(story("b"))
+    bundle = client.post("/v1/translate?to=fhir", adt("M1"))
+    assert bundle.headers["content-type"] == FHIR_JSON
+    assert bundle.json()["type"] == "transaction"
+    back = client.post("/v1/translate?to=hl7v2&version=2.4", bundle.content, FHIR_JSON)
+    assert b"|2.4" in back.content.split(b"\r")[0]
+    assert b"SYN-1" in back.content
+    assert here.service.app.store.counts().outcomes["translated"] == 0
+
+
+def test_a_refusal_is_an_operation_outcome(here: Served) -> None:
+    answer = here.client("sender").post("/v1/translate?to=fhir", adt("M1") + damaged())
+    assert (answer.status_code, answer.headers["content-type"]) == (422, FHIR_JSON)
+    assert answer.json()["issue"][0]["expression"][0].startswith("message 2")
+
+
+def test_report_and_rejects_stand_beside_the_result(here: Served) -> None:
+    told = here.client("sender").post("/v1/translate?to=fhir&report=true&rejects=true", adt("M1") + damaged()).json()
+    assert set(told) == {"result", "outcome", "report", "rejects"}
+    assert told["outcome"]["resourceType"] == "OperationOutcome"
+    assert told["rejects"].startswith("FHS|")
+    assert '"transaction"' in told["result"]
+
+
+def test_strict_timezone_and_message(here: Served) -> None:
+    client = here.client("sender")
+    local = ras("M1").replace(b"-0500", b"")
+    chicago = client.post("/v1/translate?to=fhir", local).content
+    berlin = client.post("/v1/translate?to=fhir&timezone=Europe/Berlin", local).content
+    assert b"08:20:00-05:00" in chicago
+    assert b"08:20:00+01:00" in berlin
+    assert client.post("/v1/translate?to=fhir&strict=true", ras("M1").replace(b"RXR|", b"RXR||")).status_code == 422
+    only = client.post(
+        "/v1/translate?to=hl7v2&message=ADT^A08", client.post("/v1/translate?to=fhir", ras("M1")).content
+    )
+    assert only.status_code == 422 or b"ADT^A08" in only.content
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "to=xml", "to=fhir&to=fhir", "to=fhir&site=/etc", "to=fhir&version=2.4", "to=fhir&strict=maybe",
+     "to=fhir&listener=other", "to=fhir&timezone=../../etc/passwd"],
+)  # fmt: skip
+def test_parameters_that_make_no_sense(here: Served, query: str) -> None:
+    answer = here.client("sender").post(f"/v1/translate?{query}", adt("M1"))
+    assert answer.status_code == 400
+    assert b"passwd" not in answer.content
+
+
+def test_json_too_deep_is_refused(here: Served) -> None:
+    answer = here.client("sender").post("/v1/translate?to=hl7v2", b'{"a":' * 5000 + b"1" + b"}" * 5000, FHIR_JSON)
+    assert (answer.status_code, _code(answer)) == (422, "json-depth")
+
+
+# --- what is turned away
+
+
+@pytest.mark.parametrize("kind", ["application/xml", "text/xml", "application/fhir+xml", "multipart/form-data"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/translate?to=fhir"])
+def test_xml_and_forms_are_not_read(here: Served, kind: str, path: str) -> None:
+    answer = here.client("sender").post(path, b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", kind)
+    assert (answer.status_code, _code(answer)) == (415, "media-type")
+
+
+def test_a_body_is_read_up_to_the_cap_and_no_further(tmp_path: Path) -> None:
+    from ketafhir.config import LimitSettings
+
+    with served(tmp_path, limits=LimitSettings(max_message_bytes=2048, frame_timeout=0.5)) as here:
+        client = here.client("sender")
+        assert client.post("/v1/messages", b"M" * 4096).status_code == 413
+        port = int(here.url.rpartition(":")[2])
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + TOKENS["sender"].encode()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"400\r\n" + b"M" * 1024 + b"\r\n") * 3)
+            assert b" 413 " in raw.recv(4096).split(b"\r\n")[0]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(head + b"\r\nContent-Length: 100\r\n\r\nMSH")
+            assert b" 408 " in raw.recv(4096).split(b"\r\n")[0]
+        assert client.post("/v1/messages", adt("M1")).status_code == 200
+
+
+@pytest.mark.parametrize("one", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
+def test_every_operation_asks_for_a_role(here: Served, one: object) -> None:
+    path = one.path.replace("{id}", "1")  # type: ignore[attr-defined]
+    method = one.method.lower()  # type: ignore[attr-defined]
+    may = one.may  # type: ignore[attr-defined]
+    for role in (None, *TOKENS):
+        answer = getattr(here.client(role), method)(path)
+        if may is None:
+            assert answer.status_code in (200, 503)
+        elif role is None:
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        elif may not in ROLES[role]:
+            assert answer.status_code == 403
+        else:
+            assert answer.status_code not in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "told", ["", "Bearer", "Basic dTpw", f"Basic {TOKENS['operator']}", f"Bearer {TOKENS['operator']}x"]
+)
+def test_no_other_token_is_known(here: Served, told: str) -> None:
+    answer = here.client().get("/v1/queue", headers={"Authorization": told})
+    assert answer.status_code == 401
+    assert TOKENS["operator"] not in answer.text
+
+
+# --- the queue
+
+
+def test_the_queue_is_listed_page_by_page(here: Served) -> None:
+    for number in range(3):
+        here.client("sender").post("/v1/messages", adt(f"M{number}", f"SYN-{number}"))
+    client = here.client("viewer")
+    first = client.get("/v1/queue?limit=2").json()
+    second = client.get(f"/v1/queue?limit=2&after={first['after']}").json()
+    assert [one["control_id"] for one in (*first["entries"], *second["entries"])] == ["M0", "M1", "M2"]
+    assert second["after"] is None
+    assert client.get("/v1/queue?state=dead").json()["entries"] == []
+    for wrong in ("state=lost", "limit=0", "limit=501", "after=x", "other=1"):
+        assert client.get(f"/v1/queue?{wrong}").status_code == 400
+
+
+def test_a_viewer_sees_nothing_about_a_patient(here: Served) -> None:
+    here.client("sender").post("/v1/messages", adt("M1", "SYN-77", "Zanzibar^Jo"))
+    here.client("sender").post("/v1/messages", heart_rate("M2", "SYN-77", value="Zanzibar"))
+    seen = "".join(here.client("viewer").get(f"/v1/queue/{number}").text for number in (1, 2))
+    assert '"control_id":"M2"' in seen
+    assert "SYN-77" not in seen
+    assert "Zanzibar" not in seen
+    operator = here.client("operator")
+    assert "SYN-77" in operator.get("/v1/queue/1").text
+    assert operator.get("/v1/queue/1/raw").content == adt("M1", "SYN-77", "Zanzibar^Jo")
+    assert "Zanzibar" in operator.get("/v1/queue/1/payload").json()["deliveries"][0]["payload"]
+
+
+def test_what_is_stuck_is_queued_again(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        sink.down = True
+        here.client("sender").post("/v1/messages", adt("M1"))
+        client = here.client("operator")
+        until = time.monotonic() + 10
+        while True:  # in between an attempt is under way
+            answer = client.post("/v1/queue/1/retry", b'{"force": false}', "application/json")
+            if answer.status_code == 200 or time.monotonic() > until:
+                break
+        assert answer.json() == {"message": 1, "queued": 1}
+        sink.down = False
+        assert client.post("/v1/queue/1/release", b"", "application/json").json()["queued"] == 0
+        here.service.drain()
+        assert client.post("/v1/queue/1/retry", b"", "application/json").status_code == 409
+        assert client.post("/v1/queue/9/retry", b"", "application/json").status_code == 404
+        for body in (b"[]", b'{"force": 1}', b'{"other": true}', b"{"):
+            assert client.post("/v1/queue/1/retry", body, "application/json").status_code == 400
+
+
+# --- health, numbers, description
+
+
+def test_it_is_ready_when_messages_can_be_kept(tmp_path: Path) -> None:
+    with served(tmp_path) as here:
+        told = here.client().get("/readyz")
+        assert told.status_code == 200
+        assert told.json()["status"] == "degraded"
+        assert "no connection" in told.json()["checks"]["destination"]
+        assert here.client().get("/healthz").json() == {"status": "alive"}
+    with served(tmp_path, free_bytes=1 << 62) as here:
+        told = here.client().get("/readyz")
+        assert (told.status_code, told.json()["checks"]["disk"]) == (503, "little space is left")
+
+
+def test_metrics(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        client = here.client("sender")
+        client.post("/v1/messages", adt("M1"))
+        client.post("/v1/messages", adt("M1"))
+        client.post("/v1/messages", damaged())
+        here.service.drain()
+        numbers = here.client("metrics").get("/metrics").text
+    for line in (
+        'ketafhir_messages_total{outcome="received"} 3.0',
+        'ketafhir_messages_total{outcome="duplicate"} 1.0',
+        'ketafhir_messages_total{outcome="refused"} 1.0',
+        'ketafhir_deliveries{destination="fhir",state="done"} 1.0',
+        'ketafhir_oldest_open_seconds{destination="fhir"} 0.0',
+        'ketafhir_ack_seconds_bucket{le="+Inf"} 3.0',
+        "ketafhir_ack_seconds_count 3.0",
+        "ketafhir_profile_broken_total 0.0",
+        "ketafhir_store_failing 0.0",
+    ):
+        assert line in numbers.splitlines()
+    assert 'ketafhir_findings_total{code="' in numbers
+
+
+def test_the_document_tells_all_that_there_is_and_nothing_else(here: Served) -> None:
+    found = here.client().get("/openapi.json").json()
+    routes = {(route.path, min(route.methods - {"HEAD"})) for route in application(None, __version__).routes}  # type: ignore[attr-defined, arg-type]
+    told = {(path, method.upper()) for path, methods in found["paths"].items() for method in methods}
+    assert told == routes
+    assert found["openapi"] == "3.1.0"
+    assert set(described()["paths"]) < set(found["paths"])
+    for path, methods in found["paths"].items():
+        for one in methods.values():
+            in_path = {p["name"] for p in one["parameters"] if p["in"] == "path"}
+            assert all(f"{{{name}}}" in path for name in in_path)
+            assert path.count("{") == len(in_path)
+            assert one["responses"]["200"]["content"]
+    numbers = [one["operationId"] for methods in found["paths"].values() for one in methods.values()]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_page_tells_every_operation_and_who_may() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rest.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `((?:GET|POST) [^`]+)` \| ([a-z, ]+) \|", page, re.MULTILINE))
+    roles = {
+        f"{one.method} {one.path}": {role for role, allowed in ROLES.items() if one.may in allowed} or {"everybody"}
+        for one in OPERATIONS
+    }
+    assert {name: set(text.split(", ")) for name, text in told.items()} == {
+        **roles, "GET /openapi.json": {"everybody"},
+    }  # fmt: skip
+
+
+def test_there_is_nothing_else(here: Served) -> None:
+    assert here.client("operator").get("/v1/other").status_code == 404
+    assert here.client("operator").post("/v1/queue").status_code == 405
+
+
+def _code(answer: object) -> str:
+    return str(answer.json()["issue"][0]["details"]["coding"][0]["code"])  # type: ignore[attr-defined]
+
+
+def test_tls_and_certificates_of_who_connects(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, ours = authority.issue_cert("localhost", "127.0.0.1"), authority.issue_cert("engine.example")
+    files = {name: tmp_path / name for name in ("cert", "key", "ca", "our-cert", "our-key")}
+    certificate.cert_chain_pems[0].write_to_path(files["cert"])
+    certificate.private_key_pem.write_to_path(files["key"])
+    authority.cert_pem.write_to_path(files["ca"])
+    ours.cert_chain_pems[0].write_to_path(files["our-cert"])
+    ours.private_key_pem.write_to_path(files["our-key"])
+    for key in (files["key"], files["our-key"]):
+        key.chmod(0o600)
+    tls = {"tls_cert": files["cert"], "tls_key": files["key"], "tls_client_ca": files["ca"]}
+    with served(tmp_path, **tls) as here:
+        assert here.url.startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=files["ca"])
+        with pytest.raises(httpx.TransportError), closing(Client(here.url, "sender", context)) as client:
+            client.post("/v1/messages", adt("M1"))
+        context.load_cert_chain(files["our-cert"], files["our-key"])
+        with closing(Client(here.url, "sender", context)) as client:
+            assert client.post("/v1/messages", adt("M1")).status_code == 200
+
+
+def test_serve_tells_where_it_answers(tmp_path: Path) -> None:
+    file = tmp_path / "ketafhir.toml"
+    file.write_text(
+        '[[listener]]\nport = 0\n[store]\npath = "messages.sqlite"\n[fhir]\nurl = "http://127.0.0.1:1/fhir"\n'
+        f'[rest]\nenabled = true\nport = 0\ntokens = ["{LINES[0]}"]\n'
+    )
+    command = [sys.executable, "-m", "ketafhir", "serve", "--config", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        url = process.stdout.readline().removeprefix("listening on ").strip()
+        with closing(Client(url, None)) as client:
+            assert client.get("/healthz").json() == {"status": "alive"}
+        process.terminate()
+        log = process.stderr.read()
+        assert process.wait(20) == 0
+    assert "Traceback" not in log
+    assert "uvicorn" not in log
