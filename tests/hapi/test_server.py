@@ -135,7 +135,11 @@ def test_versions_if_match_patch_and_history(hapi_server: HapiServer) -> None:
     assert (status, patched["gender"]) == (200, "male")
     assert hapi_server.request("GET", f"{where}/_history/2")[1]["gender"] == "female"
     assert hapi_server.request("GET", f"{where}/_history")[1]["total"] == 3
-    assert hapi_server.request("DELETE", where)[0] == 200
+    status, outcome = hapi_server.request("DELETE", where)
+    if status == 409:  # a job of HAPI's own may hold the row for a moment
+        time.sleep(2)
+        status, outcome = hapi_server.request("DELETE", where)
+    assert status == 200, outcome
     assert hapi_server.request("GET", where)[0] == 410
     assert hapi_server.request("GET", f"{where}/_history")[1]["total"] == 4
 
