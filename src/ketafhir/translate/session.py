@@ -14,7 +14,7 @@ from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, ord
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
-from ketafhir.translate import incoming, patients, provenance, visits
+from ketafhir.translate import clock, incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
@@ -70,7 +70,10 @@ class Session:
             self._spill = Spill(self.history)
 
     def _take(self, message: Message) -> Step:
-        reading = incoming.read(message, self.settings)
+        return self.fold_in(incoming.read(message, self.settings))
+
+    def fold_in(self, reading: Reading) -> Step:
+        """Fold in a message that is read already. Raises Refused, and OSError where the disk is full."""
         new, numbers, warnings = self.history.prepare(reading.records)
         reading.c.issues += warnings
         source = reading.source
@@ -117,7 +120,7 @@ class Session:
             self._tie_again(writing, shifted, new)
         if source is not None:
             provenance.render(writing, source, self.settings)
-            c.issues += _clock(new, source, self.settings)
+            c.issues += clock.check(new, source, self.settings)
         self._ended(c, new)
         for found in after.values():
             _findings(c, found, before.get(found.key))
@@ -375,24 +378,6 @@ class Session:
             if one.derived and one.response in out.responses and one.told != out.responses[one.response].told:
                 # Made from a version of the form that does not stand any more: what replaces it is made anew, or not at all.
                 out.observations[key] = replace(one, status="entered-in-error")
-
-
-def _clock(new: Records, source: Source, settings: Settings) -> list[Issue]:
-    """C13: what a message tells cannot have happened after it was sent (MSH-7). An MSH-7 without minutes says too little."""
-    sent = source.sent
-    if sent is None or not sent.has_clock or 0 < len(sent.sent.partition("+")[0].partition("-")[0]) < 12:
-        return []
-    times = [one.effective for one in new.observations.values() if not one.response]
-    for act in new.administrations.values():
-        times += [act.start, act.end]
-    distinct = {one.iso: one for one in times if one is not None}
-    last = max(distinct.values(), key=lambda one: one.at, default=None)
-    if last is None or last.at <= sent.at:
-        return []
-    from ketafhir.therapy import checks
-
-    skew = checks.clock(last, sent, settings.tables.limits)
-    return [skew.issue("MSH-7", last.iso)] if skew else []
 
 
 def _checking(history: History, new: Records, settings: Settings) -> Checking | None:

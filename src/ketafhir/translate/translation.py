@@ -9,11 +9,12 @@ from typing import Any
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir import json
+from ketafhir.hl7v2.er7 import Message
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Records
-from ketafhir.translate import bundle_losses, incoming, losses, outgoing
-from ketafhir.translate.session import Session
+from ketafhir.translate import alone, bundle_losses, incoming, losses, outgoing
+from ketafhir.translate.session import Session, Step
 from ketafhir.translate.settings import Settings, default
 
 
@@ -79,8 +80,7 @@ def to_fhir(
     site overlay. Raises Refused, with `.issues`, for a message that must not be guessed at, and for several messages.
     """
     settings = settings or default(timezone, site)
-    session = Session(settings)
-    return _translation(session, message)
+    return _translation(lambda told: alone.take(told, settings), message)
 
 
 def iter_fhir(
@@ -94,7 +94,7 @@ def iter_fhir(
     session = Session(settings or default(timezone, site))
     for data in _messages(stream):
         try:
-            yield _translation(session, data)
+            yield _translation(session.take, data)
         except Refused as refusal:
             yield refusal
 
@@ -115,9 +115,9 @@ def _messages(stream: str | bytes | Iterable[str] | Iterable[bytes]) -> Iterator
         yield data.decode("utf-8")
 
 
-def _translation(session: Session, data: str | bytes) -> Translation:
+def _translation(take: Callable[[Message], Step], data: str | bytes) -> Translation:
     message = incoming.parse(_unwrapped(data))
-    step = session.take(message)
+    step = take(message)
     return Translation(
         bundle=step.bundle,
         issues=step.issues,
