@@ -75,7 +75,8 @@ class Entries:
         return bundle
 
     def _conditional(self, resource: dict[str, Any], system: str, value: str, request: dict[str, str]) -> str:
-        bare = {key: part for key, part in resource.items() if key != "id"}
+        bare = resource.copy()
+        bare.pop("id", None)
         return self._add(conditional_full_url(resource["resourceType"], system, value), bare, request)
 
     def _add(self, full_url: str, resource: dict[str, Any], request: dict[str, str]) -> str:

@@ -42,8 +42,8 @@ class CellReader:
     """The rows of one segment that have a v2 cell. `known` are the fields that some row reads or declares dropped."""
 
     __slots__ = (
-        "_components", "_gaps", "_repeating", "_segment", "_steady", "_varying_multi", "_varying_single", "_width", "known",
-        "multi", "single",
+        "_again", "_components", "_gaps", "_repeating", "_segment", "_steady", "_varying_multi", "_varying_single", "_width",
+        "known", "multi", "single",
     )  # fmt: skip
 
     def __init__(self, segment: str, rows: list[Row]) -> None:
@@ -70,7 +70,8 @@ class CellReader:
         self._varying_single = [one for one in self.single if one.row not in steady]
         self._varying_multi = [one for one in self.multi if one.row not in steady]
         repeating = sorted({cell.field for row in steady for cell in row.cells} | {*self._gaps})
-        # A header has a number of its own in each message.
+        # The header of a message or report has a number and times of its own, which never come again.
+        self._again = segment not in ("MSH", "OBR")
         self._repeating = itemgetter(*repeating) if len(steady) > 1 and segment != "MSH" else None
 
     def read(self, segment: Segment, c: Context) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class CellReader:
                 value = codec.from_v2(c, cell)
             except Unreadable as error:
                 raise refusal(error, c) from None
-        if c.remarks() == before:
+        if (codec.steady or self._again) and c.remarks() == before:
             c.remember((row, text), value)
         return value
 
@@ -212,7 +213,7 @@ class CellReader:
             raise refusal(error, c) from None
         if any_value(value):
             values[row.domain] = value
-            if plain and c.remarks() == before:
+            if plain and (row.codec.steady or self._again) and c.remarks() == before:
                 c.remember((row, plain(fields)), value)
         else:
             self._keep_silent(row, cells, c)

@@ -12,6 +12,7 @@ from ketafhir.errors import refused
 from ketafhir.fhir.guard import WITHDRAWN
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.codecs.coded import coding_json, of_name, read_cwe, write_cwe
 from ketafhir.mapping.codes import find
@@ -60,10 +61,14 @@ _INHERITED = (11, 14, 16)  # a detail is told with the status, time and observer
 _CODED, _TEXT = ("CWE", "CE"), ("ST", "TX", "FT")
 
 
+def may_tell(codes_told: str) -> bool:
+    """Whether the OBX-3 of an OBR, as one text, may hold an adverse event: a look that costs little."""
+    return codes.code(_TERM).code in codes_told
+
+
 def tells_events(reading: Reading, group: Group) -> bool:
     """Whether an OBR reports adverse events."""
-    code = of_name(_TERM).code
-    return any(code in result.obx.get(3) and _name(reading, result) == _TERM for result in group.results)
+    return any(_name(reading, result) == _TERM for result in group.results)
 
 
 def _name(reading: Reading, result: Result) -> str:

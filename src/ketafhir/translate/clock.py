@@ -15,10 +15,11 @@ def check(new: Records, source: Source, settings: Settings) -> list[Issue]:
     times = [one.effective for one in new.observations.values() if not one.response]
     for act in new.administrations.values():
         times += [act.start, act.end]
-    distinct = {one.iso: one for one in times if one is not None}
-    last = max(distinct.values(), key=lambda one: one.at, default=None)
-    if last is None or last.at <= sent.at:
+    at = sent.at
+    late = [one for one in {one.iso: one for one in times if one is not None}.values() if one.at > at]
+    if not late:
         return []
+    last = max(late, key=lambda one: one.at)
     from ketafhir.therapy import checks
 
     skew = checks.clock(last, sent, settings.tables.limits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.hl7v2.groups import Result
+from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import of_name, read_cwe
 from ketafhir.mapping.engine import Preserved, get_preserved, put_back, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
@@ -30,10 +31,14 @@ _ANSWERS = ("keta.accepted", "keta.review", "keta.refused")
 _INHERITED = (11, 14, 16)  # a rule is told with the status, time and observer of its decision
 
 
+def may_tell(codes_told: str) -> bool:
+    """Whether the OBX-3 of an OBR, as one text, may hold a decision: a look that costs little."""
+    return codes.code(_CODE).code in codes_told
+
+
 def is_decision(reading: Reading, group: Group) -> bool:
     """Whether an OBR reports a candidacy decision."""
-    code = of_name(_CODE).code
-    return any(code in result.obx.get(3) and _is(reading, result, _CODE) for result in group.results)
+    return any(_is(reading, result, _CODE) for result in group.results)
 
 
 def _is(reading: Reading, result: Result, name: str) -> bool:

@@ -39,10 +39,11 @@ def read(reading: Reading, group: PatientGroup) -> None:
     for order in group.orders:
         if order.obr is None:
             continue
-        if decisions.is_decision(reading, order):
+        told = "|".join([segment.obx.get(3) for segment in order.results])
+        if decisions.may_tell(told) and decisions.is_decision(reading, order):
             decisions.read(reading, order)
             continue
-        if adverse.tells_events(reading, order):
+        if adverse.may_tell(told) and adverse.tells_events(reading, order):
             adverse.read(reading, order)
             continue
         form = screening.form_of(reading, order)
@@ -55,7 +56,8 @@ def read(reading: Reading, group: PatientGroup) -> None:
 def render(writing: Writing, new: Records, records: Records) -> None:
     """The entries of all that `new` tells, as it stands in `records`."""
     told = [records.observations[key] for key in new.observations if key in records.observations]
-    told += [one for one in records.observations.values() if _is_outdated(one) and one.key not in new.observations]
+    if records.responses:
+        told += [one for one in records.observations.values() if _is_outdated(one) and one.key not in new.observations]
     for key in new.responses:
         writing.expect(screening.TYPE, key)
     for key in new.reports:

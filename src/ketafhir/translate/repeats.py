@@ -44,8 +44,7 @@ class Repeats:
         if not (self._usable and _is_plain(record)):
             return interpret(writing, record, resource_of(writing, record, key))
         objects = _OBJECTS(record)
-        has_visit = writing.visit(record.visit) is not None
-        alike = (OBX, writing.source, has_visit, *map(id, objects), *_TEXTS(record))
+        alike = (OBX, writing.source, writing.visit(record.visit) is None, *map(id, objects), *_TEXTS(record))
         known = writing.again(alike, _again, record, key)
         if known is not None:
             return known

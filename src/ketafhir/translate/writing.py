@@ -53,7 +53,13 @@ class Writing:
 
     def expect(self, resource_type: str, *keys: str) -> None:
         """Say that these resources will be in the Bundle, so that references to them are urn:uuid from the start."""
-        self.included.update([self.id_of(resource_type, key) for key in keys])
+        known, found = self._ids, []
+        for key in keys:
+            own = known.get((resource_type, key))
+            if own is None:
+                own = known[resource_type, key] = resource_id(resource_type, key)
+            found.append(own)
+        self.included.update(found)
 
     def id_of(self, resource_type: str, key: str) -> str:
         """`resource_id`, told for a key in this Bundle again and again."""
