@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
     """Serve; 0 after an orderly end. Prints one line for each listener when it is ready."""
     import asyncio
 
-    _log_to_stderr()
+    from ketafhir import logs
+
     config = settings(args)
+    logs.begin(config.log)
     if args.worker is not None:
         asyncio.run(_deliver(config, args.worker))
         return 0
@@ -107,10 +109,3 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> Non
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request

@@ -37,7 +37,8 @@ ROOMS: dict[str, set[str]] = {
     "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
     "app": {"delivering", "rest", "service", "config", "translate", "mllp", "store", "sync"},
     "config_command": {"config"},
-    "serve_command": {"config", "app", "delivering", "mllp", "service"},
+    "logs": {"config"},
+    "serve_command": {"config", "logs", "app", "delivering", "mllp", "service"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
     "demo": {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",

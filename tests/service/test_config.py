@@ -215,6 +215,8 @@ LINE = "mirth sender " + "0f" * 32
         ('listener = "other"', "listener is one of"),
         ('tls_cert = "a.pem"', "belong together"),
         ("port = 70000", "65535"),
+        ('\n[log]\nformat = "xml"', "text"),
+        ('\n[log]\nlevel = "all"', "debug"),
     ],
 )
 def test_http_is_closed_by_default_and_wide_open_never(rest: str, why: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ketafhir.errors import Ambiguous, Permanent, Transient
 from ketafhir.sync.outcome import MAX_RETRY_AFTER, Disposition, Outcome, classify
-from ketafhir.sync.scrub import MAX_LENGTH, operation_outcome_text, scrub
+from ketafhir.sync.scrub import MAX_LENGTH, operation_outcome_text, scrub, without_sent
 
 D = Disposition
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
@@ -155,3 +155,16 @@ def test_errors_come_before_warnings() -> None:
     assert operation_outcome_text(body) == "invalid bad Patient.name"
     assert operation_outcome_text({"resourceType": "Patient"}) == ""
     assert operation_outcome_text({"resourceType": "OperationOutcome", "issue": [None]}) == ""
+
+
+def test_what_a_server_repeats_without_quotes_is_known_by_what_was_sent() -> None:
+    payload = (
+        b'{"entry": [{"resource": {"resourceType": "Patient", "name": [{"family": "Doe", "given": ["Jane Ann"]}],'
+        b'"identifier": [{"system": "urn:x", "value": "ABC"}], "text": {"div": "<div>Zoe</div>"}}, "request":'
+        b'{"ifNoneExist": "identifier=urn:x|QRS"}}, {"resource": {"code": {"text": "Ketamine", "coding": [{"code": "k",'
+        b'"display": "Ketamine"}]}, "note": [{"text": "afraid"}]}}]}'
+    )
+    said = "422: value Jane DOE of Patient.name, ABC QRS zoe afraid, Ketamine unknown"
+    assert without_sent(said, payload) == ("422: value *** *** of Patient.name, *** *** *** ***, Ketamine unknown")
+    assert without_sent("500: about Jan…", payload) == "500: about ***…"
+    assert without_sent("500: no reason", b"not JSON") == "500: no reason"

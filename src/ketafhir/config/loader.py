@@ -267,6 +267,10 @@ class Loader:
             raise self.error(f'[fhir] write is "auto", "transaction", "batch" or "single", not {fhir.write!r}')
         if bool(fhir.tls_cert) != bool(fhir.tls_key):
             raise self.error("[fhir] tls_cert and tls_key belong together")
+        if config.log.format not in ("text", "json"):
+            raise self.error(f'[log] format is "text" or "json", not {config.log.format!r}')
+        if config.log.level not in ("debug", "info", "warning", "error"):
+            raise self.error(f'[log] level is "debug", "info", "warning" or "error", not {config.log.level!r}')
         limits, delivery = config.limits, config.delivery
         least = (
             ("[fhir] parallel", config.fhir.parallel, 1),

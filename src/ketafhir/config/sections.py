@@ -158,6 +158,14 @@ class RestSettings:
 
 
 @dataclass(slots=True, frozen=True)
+class LogSettings:
+    """`format` is "text" or "json"; `level` the least that is told: "debug", "info", "warning" or "error"."""
+
+    format: str = "text"
+    level: str = "info"
+
+
+@dataclass(slots=True, frozen=True)
 class LimitSettings:
     """Bytes, connections of one listener, and seconds; `idle_timeout` 0 is never."""
 
@@ -180,6 +188,7 @@ class Config:
     pump: PumpSettings = PumpSettings()
     limits: LimitSettings = LimitSettings()
     rest: RestSettings = RestSettings()
+    log: LogSettings = LogSettings()
     delivery: DeliverySettings = DeliverySettings()
     peers: tuple[PeerSettings, ...] = ()
     receivers: tuple[ReceiverSettings, ...] = ()
@@ -193,4 +202,5 @@ SECTIONS: dict[str, Any] = {
     "pump": PumpSettings,
     "limits": LimitSettings,
     "rest": RestSettings,
+    "log": LogSettings,
 }

@@ -183,7 +183,8 @@ class Intake:
         try:
             answer, verdict = self._complete(arrived, refusal, accepted.message_id)
         except StoreError as error:
-            _log.error("message %d waits for its translation: %s", accepted.message_id, error)
+            told = {"message_id": accepted.message_id}
+            _log.error("message %d waits for its translation: %s", accepted.message_id, error, extra=told)
             return answered
         answered.add("answer", answer)
         answered.queued = bool(verdict.result.deliveries)
@@ -277,9 +278,9 @@ class Intake:
         outcome = "rejected" if verdict.told in ("rejected", "failed") else verdict.result.outcome
         self.counts[outcome] += 1
         self.measures.found(verdict.issues)
-        if outcome != states.TRANSLATED:
-            codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues))
-            _log.warning("message %d is %s: %s", message_id, outcome, codes)
+        level = logging.DEBUG if outcome == states.TRANSLATED else logging.WARNING
+        codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues)) or "no findings"
+        _log.log(level, "message %d is %s: %s", message_id, outcome, codes, extra={"message_id": message_id})
 
 
 def _below(arrived: Arrived, code: str | None) -> list[Segment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from ketafhir.errors import TransferError
@@ -13,6 +13,7 @@ from ketafhir.store.protocol import Delivery, Store
 from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.sync.scrub import without_sent
 from ketafhir.sync.writing import Writer
 
 MAX_RACES = 5
@@ -78,7 +79,14 @@ class FhirCourier:
                 return Carried(Outcome(Disposition.TRANSIENT, str(error)))
             await asyncio.to_thread(store.learn_versions, destination, current)
             versions = {reference: etag for reference, etag in current.items() if etag is not None}
-        return Carried(result.outcome, result.versions)
+        return Carried(_scrubbed(result.outcome, delivery.payload), result.versions)
+
+
+def _scrubbed(outcome: Outcome, payload: bytes) -> Outcome:
+    """A server may repeat without any quotes what was sent to it."""
+    if outcome.disposition is Disposition.DONE:
+        return outcome
+    return replace(outcome, text=without_sent(outcome.text, payload))
 
 
 def _lost_a_race(outcome: Outcome, versions: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 The text of an OperationOutcome may quote what was sent: a match URL with an identifier, a name, a date of
 birth. Everything quoted goes, and every longer number, but not what is plainly a FHIR path, a resource under
-an id of ours, or the address of a profile.
+an id of ours, or the address of a profile. What a server repeats without quotes is known by what was sent (`without_sent`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from ketafhir.errors import Refused
+from ketafhir.fhir import json
 
 MAX_LENGTH = 300
 _MAX_ISSUES = 3
@@ -64,3 +67,46 @@ def _parts(issue: dict[str, Any]) -> Iterator[str]:
     if text:
         yield str(text)
     yield from (str(path) for path in issue.get("expression") or ())
+
+
+# Where a resource holds words of a person; `text` and `display` too, unless they stand beside a code.
+_PERSONAL = frozenset(
+    {"family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "birthDate", "value"}
+    | {"valueString", "comment", "div", "text", "display", "description", "ifNoneExist"}
+)
+_OF_A_CODE = ("coding", "code")
+_WORDS = re.compile(r"[^\W_]{2,}")
+_TAG = re.compile(r"<[^>]*>")
+
+
+def without_sent(text: str, payload: bytes) -> str:
+    """`text` without any word that the Bundle `payload` holds as a name, number, address or free text of a person."""
+    try:
+        sent = json.loads(payload)
+    except Refused:
+        return text
+    words = {word.casefold() for leaf in _leaves(sent) for word in _WORDS.findall(_TAG.sub(" ", leaf))}
+    end = _cut_word(text)
+    hidden = _WORDS.sub(lambda found: "***" if found[0].casefold() in words else found[0], text)
+    cut = end and any(word.startswith(end) for word in words)
+    return f"{hidden[: len(hidden) - 1 - len(end)]}***…" if cut else hidden
+
+
+def _leaves(element: Any, key: str = "", beside_code: bool = False) -> Iterator[str]:
+    if isinstance(element, dict):
+        coded = any(name in element for name in _OF_A_CODE)
+        for name, part in element.items():
+            yield from _leaves(part, name, coded)
+    elif isinstance(element, list):
+        for part in element:
+            yield from _leaves(part, key, beside_code)
+    elif isinstance(element, str) and key in _PERSONAL and not (beside_code and key in ("text", "display")):
+        yield element
+
+
+def _cut_word(text: str) -> str:
+    """The beginning of a word that was cut off at the end."""
+    if not text.endswith("…"):
+        return ""
+    found = re.search(r"([^\W_]+)…$", text)
+    return found[1].casefold() if found else ""

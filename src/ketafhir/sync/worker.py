@@ -164,9 +164,9 @@ class Worker:
         try:
             await self._settle(delivery, await self._attempted(delivery))
         except LeaseLost:
-            _log.warning("delivery %d went to another worker", delivery.id)
+            _log.warning("delivery %d went to another worker", delivery.id, extra=_about(delivery))
         except StoreError as error:
-            _log.error("delivery %d is left to its lease: %s", delivery.id, error)
+            _log.error("delivery %d is left to its lease: %s", delivery.id, error, extra=_about(delivery))
 
     async def _attempted(self, delivery: Delivery) -> Settlement:
         async def begin() -> None:
@@ -180,7 +180,7 @@ class Worker:
             raise
         except Exception as error:
             # A fault of ours must stop this patient and not the channel. Its text may quote the payload.
-            _log.error("delivery %d: %s", delivery.id, type(error).__name__)
+            _log.error("delivery %d: %s", delivery.id, type(error).__name__, extra=_about(delivery))
             return park(f"a fault of ours: {type(error).__name__}", kind="fault")
         self._circuit.tell(result.outcome, len(self._tasks))
         return settlement(
@@ -195,8 +195,14 @@ class Worker:
 
     async def _settle(self, delivery: Delivery, ending: Settlement) -> None:
         await asyncio.to_thread(self._store.settle, delivery, ending)
-        if ending.state in (PARKED, DEAD):
-            _log.warning("message %d is %s: %s", delivery.message_id, ending.state, ending.reason)
+        level = logging.WARNING if ending.state in (PARKED, DEAD) else logging.DEBUG
+        told = (delivery.message_id, ending.state, self._destination, ending.reason or ending.status)
+        _log.log(level, "message %d is %s for %s: %s", *told, extra=_about(delivery))
+
+
+def _about(delivery: Delivery) -> dict[str, int]:
+    """By what the log can be searched for a message."""
+    return {"message_id": delivery.message_id}
 
 
 async def _at_most(event: asyncio.Event, seconds: float) -> None:
