@@ -12,6 +12,7 @@ from ketafhir.therapy.checks import Limits
 
 FILE = "limits.csv"
 _COLUMNS = ["limit", "value", "unit", "comment"]
+_SCORE = "{score}"
 
 
 def load(folder: str, site: Path | None = None) -> Limits:
@@ -37,7 +38,9 @@ def _number(row: dict[str, str], where: str) -> Decimal:
     try:
         value = Decimal(row["value"])
     except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
-        raise TableError(f"{where}: {row['limit']} is a number, zero or more, not {row['value']!r}")
+        value = Decimal("NaN")
+    signed = row["unit"] == _SCORE
+    if not value.is_finite() or (value < 0 and not signed):
+        least = "" if signed else ", zero or more"
+        raise TableError(f"{where}: {row['limit']} is a number{least}, not {row['value']!r}")
     return value

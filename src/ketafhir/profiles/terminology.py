@@ -43,8 +43,7 @@ def value_sets() -> Iterator[Json]:
 
 def questionnaires() -> Iterator[Json]:
     """The screening forms: questions with their codes, answers with what each counts, and how the total is made."""
-    for one in instruments().values():
-        yield _questionnaire(one)
+    yield from (_questionnaire(one) for one in instruments().values() if one.panel)
 
 
 def _questionnaire(form: Instrument) -> Json:
@@ -73,7 +72,7 @@ def _item(form: Instrument, name: str) -> Json:
         item["type"] = "choice"
         item["answerOption"] = [_answer(pair, points) for pair, points in form.answers.items()]
         # Answers are told as numbers as well.
-        item["answerOption"] += [{"valueInteger": points} for points in dict.fromkeys(form.answers.values())]
+        item["answerOption"] += [{"valueInteger": points} for points in sorted(form.numbers)]
     if form.levels and not form.single:
         item["answerOption"] = [{"valueCoding": _coding(name)} for name in ("answer.yes", "answer.no")]
     return item
@@ -96,7 +95,7 @@ def _scoring(form: Instrument) -> str:
         return "A risk level with its reasons, never a sum."
     if form.single:
         return "One question, whose answer is the score."
-    top = max(form.answers.values(), default=None)
+    top = max(form.numbers, default=None)
     text = f"The total is the sum of the {len(form.items)} answers"
     text += f", each 0 to {top}; a form with a question unanswered has none." if top is not None else "."
     bands = [f"{codes.code(name).display} from {start}" for start, name in form.bands]

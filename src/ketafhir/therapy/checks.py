@@ -21,7 +21,7 @@ Level = Literal["information", "warning", "stop"]
 
 
 class Limits(Plain):
-    """The margins of the checks, as `mappings/limits.csv` says them, in the units given there."""
+    """The margins of the checks and the thresholds of scores, as `mappings/limits.csv` says them, in the units given there."""
 
     concentration_ok: Decimal
     concentration_stop: Decimal
@@ -46,6 +46,20 @@ class Limits(Plain):
     unit_margin: Decimal
     rate_max: Decimal
     clock_skew: Decimal
+    cutoff_gad7: Decimal
+    cutoff_pcl5: Decimal
+    cutoff_auditc: Decimal
+    cutoff_dast10: Decimal
+    cutoff_cadss: Decimal
+    cutoff_bsrs5: Decimal
+    moaas_act: Decimal
+    moaas_stop: Decimal
+    rass_stop: Decimal
+    rass_agitation: Decimal
+    poss_act: Decimal
+    poss_stop: Decimal
+    aldrete_met: Decimal
+    padss_met: Decimal
 
 
 class Mismatch(Plain):

@@ -1,6 +1,7 @@
 """The screening forms: which codes make which form, what an answer counts, and what a total or level means.
 
-`mappings/instruments.csv`; bands and risk levels as published with the forms.
+`mappings/instruments.csv`; bands and risk levels as published with the forms. From which score on a flag is raised is a limit
+of the site (`limits.csv`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
 
 
 class Instrument(Plain):
-    """One form. All codes are names of the catalogue; `levels` and `raises` are of a form whose result is a risk level."""
+    """One form, or a score that comes without its answers (no panel). All codes are names of the catalogue.
+
+    `levels` and `raises` are of a form whose result is a risk level; `range` is the lowest and the highest score, and
+    `flags` has what a score raises: the flag, the limit that says from where, and whether from there on or down.
+    """
 
     name: str
     panel: str = ""
@@ -32,6 +37,10 @@ class Instrument(Plain):
     items: dict[Pair, str] = field(default_factory=dict)
     others: dict[Pair, str] = field(default_factory=dict)
     answers: dict[Pair, Decimal] = field(default_factory=dict)
+    numbers: set[Decimal] = field(default_factory=set)
+    range: tuple[Decimal, Decimal] | None = None
+    whole: bool = False
+    flags: list[tuple[str, str, bool]] = field(default_factory=list)
     bands: list[tuple[Decimal, str]] = field(default_factory=list)
     raises: dict[str, str] = field(default_factory=dict)
     levels: dict[str, str] = field(default_factory=dict)
@@ -39,7 +48,7 @@ class Instrument(Plain):
     @property
     def single(self) -> bool:
         """Whether the form is one question, whose answer is the score."""
-        return not self.items
+        return bool(self.panel) and not self.items
 
     @property
     def result(self) -> str:
@@ -74,7 +83,7 @@ class Instrument(Plain):
             told = (answer["valueCoding"].get("system", ""), answer["valueCoding"].get("code", ""))
             known = codes.find(*told)
             return bool(known and known.name in ("answer.yes", "answer.no")) if self.levels else told in self.answers
-        return not self.levels and answer.get("valueInteger") in self.answers.values()
+        return not self.levels and answer.get("valueInteger") in self.numbers
 
     def asks(self, code: Coded | None) -> bool:
         """Whether a code is one of the form's questions, counted or not."""
@@ -86,17 +95,26 @@ class Instrument(Plain):
         return code is not None and code.has(one.system, one.code)
 
     def band(self, total: Decimal) -> str:
-        """The name of the severity band of a total, or ""."""
+        """The name of the severity band of a total, or "": there is none outside the range of the form."""
         found = ""
+        if not self.holds(total):
+            return found
         for start, name in self.bands:
             if total >= start:
                 found = name
         return found
 
+    def holds(self, score: Decimal) -> bool:
+        """Whether a score is one that the form can give."""
+        if self.range is None:
+            return True
+        lowest, highest = self.range
+        return lowest <= score <= highest and not (self.whole and score != score.to_integral_value())
+
     def points(self, answer: Value | None) -> Decimal | None:
         """What an answer counts: the number sent, or the score of the answer's code. None for no such answer."""
         if isinstance(answer, Quantity):
-            return answer.value if answer.value in self.answers.values() else None
+            return answer.value if answer.value in self.numbers else None
         if isinstance(answer, Coded):
             for coding in answer.codings:
                 if (coding.system, coding.code) in self.answers:
@@ -139,6 +157,15 @@ def instruments() -> dict[str, Instrument]:
             one.others[pair] = row["code"]
         elif role == "answer":
             one.answers[pair] = Decimal(value)
+            one.numbers.add(Decimal(value))
+        elif role == "numbers":
+            first, last = value.split()
+            one.numbers.update(map(Decimal, range(int(first), int(last) + 1)))
+        elif role in ("whole", "mean"):
+            lowest, highest = value.split()
+            one.range, one.whole = (Decimal(lowest), Decimal(highest)), role == "whole"
+        elif role in ("at-least", "at-most"):
+            one.flags.append((row["code"], value.replace("-", "_"), role == "at-least"))
         elif role == "band":
             one.bands.append((Decimal(value), row["code"]))
         elif role == "level":
@@ -157,7 +184,7 @@ def of_panel(code: Coded | None) -> Instrument | None:
 
 @cache
 def _by_panel() -> dict[Pair, Instrument]:
-    panels = ((of_name(one.panel), one) for one in instruments().values())
+    panels = ((of_name(one.panel), one) for one in instruments().values() if one.panel)
     return {(coding.system, coding.code): one for coding, one in panels}
 
 
@@ -189,6 +216,6 @@ def of_questionnaire(canonical: str) -> Instrument | None:
     """The form of a Questionnaire canonical: ours, or one that ends in the code of the panel (`http://loinc.org/q/...`)."""
     last = canonical.partition("|")[0].rstrip("/").rpartition("/")[2]
     for one in instruments().values():
-        if last in (one.name, codes.code(one.panel).code):
+        if one.panel and last in (one.name, codes.code(one.panel).code):
             return one
     return None

@@ -11,8 +11,9 @@ from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
-from ketafhir.translate import blood_pressure, result_templates
+from ketafhir.translate import blood_pressure, result_templates, scores
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.instruments import of_result
 from ketafhir.translate.observed import cells_of, code_key, is_derived, key_of, read_one, take_values
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.repeats import Repeats
@@ -52,7 +53,17 @@ def read_results(
         else:
             warned = reading.c.warned
             one = read_one(reading, result)
-            result_templates.learn(reading, result, one, warned)
+            form = of_result(one.code)
+            if form is None:
+                result_templates.learn(reading, result, one, warned)
+            elif said := scores.impossible(form, one.value):
+                reading.warn(
+                    "score-impossible",
+                    f"{said}: kept as sent, no band or flag follows",
+                    result.obx,
+                    5,
+                    result.obx.get(5),
+                )
             one.report, one.order, one.part_of, one.group_time = report, order, part_of, start
             one.place = result.obx.occurrence
             one.key = _identity(one, scope, heading)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from ketafhir.mapping.codecs.coded import coding_json, concept_json, of_name
 from ketafhir.mapping.codecs.numbers import number_text
 from ketafhir.mapping.paths import DERIVED, Json
+from ketafhir.therapy.checks import Limits
 from ketafhir.therapy.records import Observation, Response
 from ketafhir.therapy.values import Coded, Quantity, Value
 from ketafhir.translate import instruments
@@ -24,7 +25,7 @@ _WITHDRAWN = ("entered-in-error", "deleted")
 
 def total_of(form: Instrument, response: Response) -> Decimal | None:
     """The sum of all answers; None while one is missing, and for a form that is never summed."""
-    if not form.answers or not form.items:
+    if not form.numbers or not form.items:
         return None
     points: dict[str, Decimal] = {}
     for item in response.items:
@@ -101,6 +102,29 @@ def derived_result(form: Instrument, response: Response) -> Value | None:
     return Coded((of_name(form.levels[level]),)) if level else None
 
 
+def raised(form: Instrument, value: Value | None, limits: Limits) -> list[str]:
+    """The flags that a score raises, sent as a number or as an answer of the form."""
+    score = value.value if isinstance(value, Quantity) else form.points(value)
+    if score is None or not form.holds(score):
+        return []
+    at = ((flag, getattr(limits, limit), least) for flag, limit, least in form.flags)
+    return [flag for flag, threshold, least in at if (score >= threshold if least else score <= threshold)]
+
+
+def impossible(form: Instrument, value: Value | None) -> str:
+    """Why a value cannot be the score or level of a form; "" where it can."""
+    if form.levels:
+        return (
+            ""
+            if value is None or said_level(form, value)
+            else f"not a risk level of {form.name}, which is never a number"
+        )
+    if form.range is None or not isinstance(value, Quantity) or form.holds(value.value):
+        return ""
+    kind = "a whole number" if form.whole else "a number"
+    return f"the score of {form.name} is {kind} from {form.range[0]} to {form.range[1]}"
+
+
 def disagreement(form: Instrument, response: Response, sent: Value | None) -> tuple[str, str] | None:
     """What was sent and what the answers give, where both are known and differ."""
     total = total_of(form, response)
@@ -117,9 +141,11 @@ def interpret(writing: Writing, one: Observation, resource: Json) -> Json:
         return resource
     response = writing.records.responses.get(one.response)
     names = flags(form, response) if response else []
-    if isinstance(one.value, Quantity):
-        band = form.band(one.value.value)
+    score = one.value.value if isinstance(one.value, Quantity) else form.points(one.value)
+    if score is not None:
+        band = form.band(score)
         names = [band, *names] if band else names
+        names += raised(form, one.value, writing.tables.limits) if form.flags else []
     elif said_level(form, one.value) == "high" and EVALUATE not in names:
         names.append(EVALUATE)
     for name in dict.fromkeys(names):

@@ -102,7 +102,7 @@ def _read_item(reading: Reading, result: Result, form: Instrument) -> Item:
         told = item.code.label if item.code else ""
         reading.warn("item-unexpected", f"not a question of {form.name}: kept as an answer", result.obx, 3, told)
     elif form.item(item.code) and item.answer is not None:
-        read = form.points(item.answer) if form.answers else instruments.agrees(item.answer)
+        read = form.points(item.answer) if form.numbers else instruments.agrees(item.answer)
         if read is None:
             reading.warn("answer-unknown", f"not an answer of {form.name}: it counts nothing", result.obx, 5)
     return item
