@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from service_peers import Peer, adt, config, er7, fhir_sink, header, heart_rate, running
 
 from ketafhir.config import ReceiverSettings
+from ketafhir.store import queue
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -33,3 +35,25 @@ def test_what_is_taken_goes_on_byte_for_byte_and_what_is_refused_does_not(tmp_pa
         assert other.app.intake.counts["received"] == 2
         with Peer(other.port) as peer:
             assert peer.send(adt("M1")).code == "AA"
+
+
+def test_rendered_again_it_goes_to_the_fhir_server_and_not_to_receivers(tmp_path: Path) -> None:
+    with fhir_sink() as sink, running(config(tmp_path / "other.db", sink.url)) as other:
+        receiver = ReceiverSettings("archive", f"mllp://127.0.0.1:{other.port}", ("ADT",))
+        with running(replace(config(tmp_path / "s.db", sink.url), receivers=(receiver,))) as service:
+            with service.peer() as peer:
+                assert peer.send(adt("M1")).code == "AA"
+                assert peer.send(adt("M2", name="Doe^Joanna", MSH_7="20260309083030-0500")).code == "AA"
+            service.drain()
+            queue.render_again(service.app.store, [1])
+            until = time.monotonic() + 10
+            while len(service.app.store.show(1).deliveries) < 3:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            service.drain()
+            first, archived, again = service.app.store.show(1).deliveries
+            assert [(one.destination, one.state) for one in (first, archived, again)] == [
+                ("fhir", "done"), ("archive", "done"), ("fhir", "done"),
+            ]  # fmt: skip
+            assert b"Joanna" not in first.payload
+            assert b"Joanna" in again.payload, "the patient is written as he is now"

@@ -569,6 +569,161 @@ class StoreContract:
         with pytest.raises(Unknown):
             store.retry(99)
 
+    # --- parked by hand, sent again, rendered again, deleted
+
+    def test_parked_by_an_operator_its_patient_waits(self, store: Store, clock: Clock) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        other = store.accept(message("C3", "p2"))
+        assert store.park(first.message_id, "by hand") == 1
+        assert claim(store).message_id == other.message_id
+        clock.move(1e9)
+        store.accept(message("C4", "p1"))
+        assert (state(store, first), store.show(first.message_id).deliveries[0].reason) == ("parked", "by hand")
+        assert claim(store).message_id == other.message_id  # its lease ran out; nothing of p1 moves
+        assert store.release("p1") == 1
+        assert claim(store).message_id == first.message_id
+
+    def test_what_is_under_way_or_has_ended_is_not_parked(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        delivery = send(store)
+        with pytest.raises(NotAllowed, match="nothing that waits: inflight"):
+            store.park(accepted.message_id, "by hand")
+        store.settle(delivery, done())
+        with pytest.raises(NotAllowed, match="nothing that waits: done"):
+            store.park(accepted.message_id, "by hand")
+        with pytest.raises(Unknown):
+            store.park(99, "by hand")
+
+    def test_a_replay_sends_the_same_again_and_holds_the_patient(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        store.settle(send(store), done(status="200"))
+        (told,) = store.replay([accepted.message_id], do=False)
+        assert (told.message_id, told.state, told.destination, told.overtaken_by) == (1, "done", FHIR, None)
+        assert nothing(store)
+        later = store.accept(message("C2", "p1"))
+        store.replay([accepted.message_id])
+        again = send(store)
+        assert (again.message_id, again.payload) == (accepted.message_id, b"payload of C1")
+        assert nothing(store)
+        store.settle(again, done(status="200"))
+        assert claim(store).message_id == later.message_id
+        history = store.show(accepted.message_id).deliveries[0].history
+        assert [one.kind for one in history] == ["done", "done"], "attempts are only added to"
+
+    def test_a_replay_does_not_write_an_older_state_over_a_newer_one_unasked(self, store: Store) -> None:
+        first, second = (store.accept(message(name, "p1")) for name in ("C1", "C2"))
+        for _ in range(2):
+            store.settle(send(store), done())
+        (told,) = store.replay([first.message_id], do=False)
+        assert told.overtaken_by == second.message_id
+        with pytest.raises(NotAllowed, match="overtaken by message 2"):
+            store.replay([first.message_id])
+        assert nothing(store)
+        assert store.replay([second.message_id, first.message_id])[0].overtaken_by is None
+        for one in (first, second):
+            delivery = send(store)
+            assert delivery.message_id == one.message_id
+            store.settle(delivery, done())
+        store.replay([first.message_id], force=True)
+        assert claim(store).message_id == first.message_id
+
+    def test_a_replay_is_all_or_nothing(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.settle(send(store), done())
+        waits = store.accept(message("C2", "p2"))
+        with pytest.raises(NotAllowed, match="has not ended: queued"):
+            store.replay([first.message_id, waits.message_id])
+        with pytest.raises(Unknown):
+            store.replay([first.message_id, 99])
+        assert state(store, first) == "done"
+
+    def test_nothing_is_replayed_beside_what_is_under_way(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p1"))
+        store.settle(send(store), done())
+        send(store)
+        with pytest.raises(NotAllowed, match="being sent at this moment"):
+            store.replay([first.message_id], force=True)
+
+    def test_a_replay_to_one_destination(self, store: Store) -> None:
+        both = [NewDelivery("fhir", ("p1",), b"a"), NewDelivery("engine", ("p1",), b"b")]
+        accepted = store.accept(inbound("C1", b"x", Result("translated", deliveries=both)))
+        for destination in ("fhir", "engine"):
+            delivery = claim(store, destination=destination)
+            store.mark_inflight(delivery, 60)
+            store.settle(delivery, done())
+        assert [one.destination for one in store.replay([accepted.message_id], destination="engine")] == ["engine"]
+        assert nothing(store, "fhir")
+        assert claim(store, destination="engine").payload == b"b"
+        with pytest.raises(NotAllowed, match="nothing was sent for it to elsewhere"):
+            store.replay([accepted.message_id], destination="elsewhere")
+
+    def test_rendered_again_it_waits_for_translation_and_what_waited_is_given_up(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        store.settle(send(store), park("turned down"))
+        later = store.accept(message("C2", "p1"))
+        assert store.render_again(accepted.message_id, FHIR) == 1
+        assert [one.message_id for one in store.unfinished()] == [accepted.message_id]
+        assert state(store, accepted) == "dead"
+        assert claim(store).message_id == later.message_id, (
+            "it stands behind: its rendering is of the patient as he is then"
+        )
+        store.complete(accepted.message_id, Result("translated", deliveries=[NewDelivery(FHIR, ("p1",), b"new")]))
+        assert [one.state for one in store.show(accepted.message_id).deliveries] == ["dead", "queued"]
+
+    def test_what_is_under_way_is_not_rendered_again(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        delivery = send(store)
+        with pytest.raises(NotAllowed, match="being sent at this moment"):
+            store.render_again(accepted.message_id, FHIR)
+        store.settle(delivery, done())
+        assert store.render_again(accepted.message_id, FHIR) == 0
+        with pytest.raises(Unknown):
+            store.render_again(99, FHIR)
+
+    def test_only_what_has_ended_long_ago_is_deleted(self, store: Store, clock: Clock) -> None:
+        names = ("DONE", "DEAD", "PARKED")
+        old = {name: store.accept(message(name, name)).message_id for name in names}
+        for ending in (done(), dead("never"), park("two match")):
+            store.settle(send(store), ending)
+        old["REFUSED"] = store.accept(message("REFUSED", outcome="refused")).message_id
+        old["KEPT"] = store.accept(message("KEPT", outcome="unsupported")).message_id
+        old["WAITS"] = store.accept(inbound("WAITS", b"x", None)).message_id
+        clock.move(100)
+        store.accept(message("NEW", "NEW"))
+        store.settle(send(store), done())
+        before = clock.now - 50
+        assert (store.purge(before), store.purge(before)) == (2, 0)
+        left = {row.control_id for row in store.page()}
+        assert left == {"DEAD", "PARKED", "REFUSED", "WAITS", "NEW"}
+        assert store.purge(before, errors_before=before) == 2
+        assert {row.control_id for row in store.page()} == {"PARKED", "WAITS", "NEW"}
+        for name in ("DONE", "DEAD"):
+            with pytest.raises(Unknown):
+                store.show(old[name])
+        assert store.seen("PUMP|WARD", "DONE", message("DONE").sha256) is None
+
+    def test_what_was_received_long_ago_and_sent_lately_stays(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        clock.move(100)
+        store.settle(send(store), done())
+        assert store.purge(clock.now - 50) == 0
+
+    def test_deleted_in_chunks_oldest_first_and_what_was_learned_stays(self, store: Store, clock: Clock) -> None:
+        for number in range(5):
+            changes = (RecordChange("p1", number, b"record"),)
+            store.accept(message(f"C{number}", "p1", records=changes, keys=(Key("placer", "7", "p1"),)))
+            store.settle(send(store), done({"Observation/a": 'W/"3"'}))
+        before = store.size()
+        clock.move(10)
+        assert store.purge(clock.now, limit=2) == 2
+        assert [row.control_id for row in store.page()] == ["C2", "C3", "C4"]
+        assert store.size() == before * 3 // 5
+        assert store.record("p1") == (b"record", 5)
+        assert store.versions_of(FHIR, ["Observation/a"]) == {"Observation/a": 'W/"3"'}
+        assert store.lookup("placer", "7") == ["p1"]
+
     def test_pages_show_each_row_once(self, store: Store) -> None:
         for number in range(7):
             store.accept(message(f"C{number}", *(["p1"] if number % 3 else [])))

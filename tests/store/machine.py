@@ -126,6 +126,26 @@ class Model:
             row.state, row.not_before, row.rejections, row.token = "queued", 0.0, 0, row.token + 1
         return len(stuck)
 
+    def park(self, message: int) -> Any:
+        waiting = [row for row in self.rows if row.message == message and row.state in ("queued", "parked")]
+        for row in waiting:
+            row.state, row.not_before, row.token = "parked", None, row.token + 1
+        return len(waiting) or NotAllowed
+
+    def replay(self, messages: set[int], force: bool) -> Any:
+        rows = [row for row in self.rows if row.message in messages]
+        if any(row.state not in ("done", "dead") for row in rows):
+            return NotAllowed
+        for row in rows:
+            for other in self.rows:
+                if other.message > row.message and set(other.partitions) & set(row.partitions):
+                    newer = other.state == "done" and other not in rows and not force
+                    if newer or other.state in ("claimed", "inflight"):
+                        return NotAllowed
+        for row in rows:
+            row.state, row.not_before, row.rejections, row.token = "queued", 0.0, 0, row.token + 1
+        return len(rows)
+
     def release(self, partition: str) -> int:
         parked = [row for row in self.rows if row.state == "parked" and partition in row.partitions]
         for row in parked:
@@ -277,6 +297,29 @@ class StoreMachine(RuleBasedStateMachine):
         expected = self.model.retry(message, force)
         try:
             got: Any = self.store.retry(self._message(message), force=force)
+        except NotAllowed:
+            got = NotAllowed
+        assert got == expected
+
+    @precondition(lambda self: self.model.rows)
+    @rule(data=st.data())
+    def park(self, data: st.DataObject) -> None:
+        message = data.draw(st.sampled_from([row.message for row in self.model.rows]))
+        expected = self.model.park(message)
+        try:
+            got: Any = self.store.park(self._message(message), "by hand")
+        except NotAllowed:
+            got = NotAllowed
+        assert got == expected
+
+    @precondition(lambda self: any(row.state in ("done", "dead") for row in self.model.rows))
+    @rule(data=st.data(), force=st.booleans())
+    def replay(self, data: st.DataObject, force: bool) -> None:
+        ended = [row.message for row in self.model.rows if row.state in ("done", "dead")]
+        messages = data.draw(st.sets(st.sampled_from(ended), min_size=1, max_size=3))
+        expected = self.model.replay(messages, force)
+        try:
+            got: Any = len(self.store.replay([self._message(one) for one in messages], force=force))
         except NotAllowed:
             got = NotAllowed
         assert got == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,92 @@ def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--store FILE" in capsys.readouterr().err
     assert queue("show", "1", "--store", str(tmp_path / "absent.db")) == 1
     assert "No such file" in capsys.readouterr().err
+
+
+def test_park_and_release(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("park", "3", "5", "1", "--reason", "ward calls\x1b", "--store", str(path)) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "2 parked\n"
+    assert "message 1 has nothing that waits: done" in shown.err
+    store = SqliteStore(path)
+    assert store.show(5).deliveries[0].reason == "parked by an operator: ward calls"
+    assert queue("release", "3", "--store", str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"released": [3], "refused": []}
+    assert [row.message_id for row in store.page(state="parked")] == [5], "message 2 is of the patient of 3"
+    store.close()
+    assert queue("release", "3", "--store", str(path)) == 1
+    assert "nothing is parked" in capsys.readouterr().err
+
+
+def test_a_replay_is_told_first_and_done_with_yes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("replay", "1", "--as-sent", "--store", str(path)) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines() == [
+        "message 1  RAS^O17  MSH-10 DONE  to fhir, was done",
+        "1 would be sent again: --yes does it",
+    ]
+    store = SqliteStore(path)
+    assert store.show(1).deliveries[0].state == "done"
+    assert queue("replay", "1", "--as-sent", "--yes", "--store", str(path)) == 0
+    assert "1 to be sent again" in capsys.readouterr().out
+    assert store.show(1).deliveries[0].state == "queued"
+    store.close()
+    assert queue("replay", "2", "--as-sent", "--yes", "--store", str(path)) == 1
+    assert "has not ended: parked" in capsys.readouterr().err
+
+
+def test_render_again(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("replay", "2", "--re-render", "--store", str(path)) == 0
+    assert "to fhir, was translated, 1 waiting given up" in capsys.readouterr().out
+    assert queue("replay", "2", "--re-render", "--yes", "--store", str(path)) == 0
+    store = SqliteStore(path)
+    assert [one.message_id for one in store.unfinished()] == [2]
+    store.close()
+    assert queue("replay", "2", "--re-render", "--force", "--store", str(path)) == 2
+
+
+@pytest.mark.parametrize("verb", [["replay", "--as-sent", "--yes"], ["replay", "--re-render", "--yes"], ["retry"]])
+def test_an_order_to_a_pump_goes_again_only_when_confirmed(
+    path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    store = SqliteStore(path)
+    order = inbound("PUMP", b"MSH", Result("translated", deliveries=[NewDelivery("pump", ("q",), b"MSH")]))
+    number = store.accept(replace(order, message_type="RGV^O15")).message_id
+    delivery = store.claim("w", 60, "pump")
+    assert delivery is not None
+    store.mark_inflight(delivery, 60)
+    store.settle(delivery, dead("AR"))
+    words = [*verb, str(number), "--store", str(path)]
+    assert queue(*words) == 1
+    assert "look at the pump" in capsys.readouterr().err
+    assert (store.show(number).deliveries[0].state, store.unfinished()) == ("dead", [])
+    assert queue(*words, "--confirm") == 0
+    assert store.unfinished() or store.show(number).deliveries[0].state == "queued"
+    store.close()
+
+
+def test_purge_asks_and_deletes_what_has_ended(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert queue("purge", "--older-than", "1d", "--store", str(path)) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert queue("purge", "--older-than", "1d", "--yes", "--store", str(path)) == 0
+    assert capsys.readouterr().out == "1 deleted\n"
+    assert (
+        queue("purge", "--older-than", "1d", "--errors-older-than", "1w", "--yes", "--json", "--store", str(path)) == 0
+    )
+    assert json.loads(capsys.readouterr().out) == {"purged": 2}
+    with pytest.raises(SystemExit, match="2"):
+        queue("purge", "--older-than", "soon", "--store", str(path))
+
+
+def test_export_writes_bytes_and_attempts(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "out"
+    assert queue("export", "2", "6", "7", "--directory", str(folder), "--store", str(path)) == 0
+    assert (folder / "00000006.hl7").read_bytes() == RAW
+    assert [(folder / f"00000007.{number}.payload").read_bytes() for number in (1, 2)] == [b"first", b"second"]
+    told = json.loads((folder / "00000002.json").read_text())
+    assert [one["kind"] for one in told["deliveries"][0]["history"]] == ["identity"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    assert len(list(folder.iterdir())) == len(capsys.readouterr().out.splitlines())
+    assert queue("export", "2", "--directory", str(folder), "--store", str(path)) == 1
+    assert "File exists" in capsys.readouterr().err

@@ -57,13 +57,17 @@ class Answered:
 
 @dataclass(slots=True)
 class Arrived:
-    """A message with what its header says, read from the bytes: it may be none."""
+    """A message with what its header says, read from the bytes: it may be none.
+
+    `told`: where it was sent before it came to be translated again.
+    """
 
     channel: Channel
     raw: bytes = field(repr=False)
     peer: str
     message: Message | None = None
     noted: list[Issue] = field(default_factory=list)
+    told: frozenset[str] = frozenset()
 
     msh: Segment = field(init=False, repr=False)
     separators: Separators = field(init=False)

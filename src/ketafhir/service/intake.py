@@ -216,7 +216,8 @@ class Intake:
                 waiting.message_id, translating.untranslated("accepted", states.FAILED, [issue]).result
             )
             return
-        arrived = Arrived(channel, waiting.raw, waiting.peer)
+        before = self._store.show(waiting.message_id).deliveries
+        arrived = Arrived(channel, waiting.raw, waiting.peer, told=frozenset(one.destination for one in before))
         answer, _ = self._complete(arrived, self._judge(arrived), waiting.message_id)
         if answer is not None:
             self._store.ack_undelivered(waiting.message_id, "answer")
@@ -264,7 +265,7 @@ class Intake:
     def _forwarded(self, arrived: Arrived, message: Message, verdict: Verdict) -> Verdict:
         """With what goes on to other receivers."""
         types = {message.code, f"{message.code}^{message.event}"}
-        names = [name for name, taken in self._forwards.items() if types & set(taken)]
+        names = [name for name, taken in self._forwards.items() if types & set(taken) and name not in arrived.told]
         if names:
             verdict.result = translating.forwarded(verdict, message, arrived.raw, names)
         return verdict

@@ -1,4 +1,4 @@
-"""`ketafhir queue list|show|retry --config FILE`: what is in the store, and another try for what is stuck.
+"""`ketafhir queue list|show --config FILE`: what is in the store. What changes it is in `store.verbs`.
 
 A list carries nothing about a patient; `show --raw` and `show --payload` print the bytes as they are kept.
 """
@@ -14,18 +14,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ketafhir.errors import StoreError
+from ketafhir.store import verbs
 from ketafhir.store.opening import open_store
 from ketafhir.store.protocol import Store
-from ketafhir.store.rows import DeliveryRow, Detail, Summary
-from ketafhir.store.states import DEAD, DELIVERY_STATES, OUTCOMES, PARKED
+from ketafhir.store.queue import as_json
+from ketafhir.store.rows import DeliveryRow, Summary
+from ketafhir.store.states import DELIVERY_STATES, OUTCOMES
 
 _HEAD = ("ID", "CONTROL ID", "TYPE", "TO", "STATE", "TRIES", "AGE", "NEXT TRY", "REASON")
 _REASON_WIDTH = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The three commands and their options, on `ketafhir queue`."""
-    commands = parser.add_subparsers(dest="queue_command", required=True, metavar="list|show|retry")
+    """The commands and their options, on `ketafhir queue`."""
+    names = "list|show|retry|park|release|replay|purge|export"
+    commands = parser.add_subparsers(dest="queue_command", required=True, metavar=names)
     listing = commands.add_parser("list", help="the messages in the queue, oldest first")
     listing.add_argument("--state", choices=[*DELIVERY_STATES, *OUTCOMES], help="only what is in this state")
     listing.add_argument("--to", metavar="DESTINATION", help="only what goes to this destination")
@@ -36,10 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = showing.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true", help="the message itself, byte for byte")
     form.add_argument("--payload", action="store_true", help="what is sent for it, one delivery after the other")
-    retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
-    retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
-    retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
-    for command in (listing, showing, retrying):
+    for command in (listing, showing, *verbs.add_arguments(commands)):
         command.add_argument("--store", metavar="FILE|URL", help="the store of the service")
         command.add_argument("--config", metavar="FILE", help="its configuration, which names the store")
         command.add_argument("--json", action="store_true", help="JSON in place of a table")
@@ -97,7 +97,7 @@ def _show(store: Store, args: argparse.Namespace) -> int:
     if args.payload:
         return _print_bytes(b"\n".join(row.payload for row in detail.deliveries))
     if args.json:
-        return _print_json(_as_json(detail))
+        return _print_json(as_json(detail))
     lines = [
         f"message   {detail.message_id}  {detail.message_type}  MSH-10 {detail.control_id}",
         f"from      {detail.sender}  {detail.peer}  through {detail.listener}",
@@ -123,49 +123,11 @@ def _delivery_lines(row: DeliveryRow) -> list[str]:
     return lines
 
 
-def _as_json(detail: Detail) -> dict[str, object]:
-    """Without the bytes, which have options of their own."""
-    found = asdict(detail)
-    found["issues"] = json.loads(detail.issues)
-    for name in ("raw", "ack", "answer"):
-        del found[name]
-    for delivery in found["deliveries"]:
-        del delivery["payload"]
-    return found
-
-
 def _issue(issue: object) -> str:
     if not isinstance(issue, dict):
         return str(issue)
     parts = (issue.get(name) for name in ("severity", "code", "row", "where", "text", "hint"))
     return " ".join(str(part) for part in parts if part)
-
-
-def _retry(store: Store, args: argparse.Namespace) -> int:
-    refusals: list[str] = []
-    retried: list[int] = []
-    for message_id in args.id or _stuck(store):
-        try:
-            store.retry(message_id, force=args.force)
-            retried.append(message_id)
-        except StoreError as error:
-            refusals.append(str(error))
-    if args.json:
-        _print_json({"retried": retried, "refused": refusals})
-    else:
-        sys.stdout.write(f"{len(retried)} queued again\n")
-        sys.stderr.writelines(f"ketafhir queue: {text}\n" for text in refusals)
-    return 1 if refusals else 0
-
-
-def _stuck(store: Store) -> list[int]:
-    found: list[int] = []
-    for state in (PARKED, DEAD):
-        after = (0, 0)
-        while rows := store.page(state=state, after=after, limit=500):
-            found += [row.message_id for row in rows]
-            after = rows[-1].cursor
-    return sorted(set(found))
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -206,4 +168,4 @@ def _age(seconds: float) -> str:
     return f"{max(0, int(seconds))} s"
 
 
-_COMMANDS = {"list": _list, "show": _show, "retry": _retry}
+_COMMANDS = {"list": _list, "show": _show, **verbs.COMMANDS}

@@ -53,6 +53,9 @@ class Database(Protocol):
     def occupy(self, name: str) -> bool:
         """Whether this process alone has `name`, from now on until it closes the database or dies."""
 
+    def shrink(self) -> None:
+        """Gives some of the room of what was deleted back to the disk, where the database does not do so by itself."""
+
     def close(self) -> None:
         """A second call does nothing."""
 

@@ -138,6 +138,9 @@ class PostgresDatabase:
             row = self._holder.execute(b"SELECT pg_try_advisory_lock(%s)", [_number(f"worker {name}")]).fetchone()
             return bool(row and row[0])
 
+    def shrink(self) -> None:
+        """PostgreSQL vacuums by itself."""
+
     def close(self) -> None:
         """Closes the connections; a second call does nothing."""
         with self._lock:

@@ -9,13 +9,13 @@ threads. No payload, record or partition stands in a `repr`, since a `repr` ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
-from ketafhir.store.rows import Counts, Detail, Summary
+from ketafhir.store.rows import Counts, Detail, Replay, Summary
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -262,6 +262,37 @@ class Store(Protocol):
 
     def release(self, partition: str) -> int:
         """Queues again all that is parked in a partition; returns how many."""
+
+    def park(self, message_id: int, reason: str) -> int:
+        """Holds what waits of a message, and so its patients, until an operator acts; returns how many deliveries.
+
+        Raises Unknown, and NotAllowed where nothing of it waits.
+        """
+
+    def replay(
+        self, message_ids: Collection[int], *, destination: str | None = None, force: bool = False, do: bool = True
+    ) -> list[Replay]:
+        """Queues done and dead deliveries again, as they were sent and in their first order; without `do` only says which.
+
+        One that a later delivery of its partition has overtaken, which is not replayed itself, is refused with
+        NotAllowed unless `force` is set; and even then while that other one is under way. All or nothing. Raises Unknown.
+        """
+
+    def render_again(self, message_id: int, destination: str) -> int:
+        """Back to `unfinished`, for a new translation; what of it waits for `destination` is given up; returns how many.
+
+        Raises Unknown, and NotAllowed while some of it is being sent.
+        """
+
+    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
+        """Deletes at most `limit` messages that have ended, oldest first, before a time; returns how many.
+
+        Those that ended in trouble (refused, failed, a dead delivery) go by `errors_before`, and stay without it.
+        What was learned (records, versions) stays. Nothing that is open is ever deleted.
+        """
+
+    def size(self) -> int:
+        """Bytes of the messages and payloads that are kept."""
 
     def page(
         self,

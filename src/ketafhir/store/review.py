@@ -16,6 +16,8 @@ def retry(cursor: Cursor, message_id: int, force: bool) -> int:
     cursor.reordering()
     deliveries = cursor.execute(sql.DELIVERY_STATES, (message_id,)).fetchall()
     if not deliveries:
+        if known(cursor, message_id) == states.TRANSLATED:
+            raise NotAllowed(f"message {message_id} is translated, and there was nothing to send")
         inbox.translate_again(cursor, message_id)
         return 1
     stuck = [row for row in deliveries if (row[1], states.QUEUED) in states.OPERATOR_STEPS]
@@ -24,7 +26,7 @@ def retry(cursor: Cursor, message_id: int, force: bool) -> int:
     for delivery_id, state in stuck:
         if state == states.DEAD:
             _refuse_overtaken(cursor, message_id, delivery_id, force)
-        _requeue(cursor, delivery_id)
+        requeue(cursor, delivery_id)
     return len(stuck)
 
 
@@ -42,7 +44,8 @@ def _refuse_overtaken(cursor: Cursor, message_id: int, delivery_id: int, force: 
         )
 
 
-def _requeue(cursor: Cursor, delivery_id: int) -> None:
+def requeue(cursor: Cursor, delivery_id: int) -> None:
+    """To be sent again, holding its partitions as if it had never ended."""
     cursor.execute(sql.REQUEUE, (delivery_id,))
     cursor.execute(sql.OPEN_PARTITIONS, (delivery_id,))
 
@@ -52,8 +55,30 @@ def release(cursor: Cursor, partition: str) -> int:
     cursor.reordering()
     parked = cursor.execute(sql.PARKED_IN, (partition,)).fetchall()
     for (delivery_id,) in parked:
-        _requeue(cursor, delivery_id)
+        requeue(cursor, delivery_id)
     return len(parked)
+
+
+def hold(cursor: Cursor, message_id: int, reason: str) -> int:
+    """Parks what waits of a message until an operator acts."""
+    cursor.reordering()
+    deliveries = cursor.execute(sql.DELIVERY_STATES, (message_id,)).fetchall()
+    waiting = [row[0] for row in deliveries if (row[1], states.PARKED) in states.PARK_STEPS]
+    if not waiting:
+        known(cursor, message_id)
+        found = ", ".join(state for _, state in deliveries) or "no delivery"
+        raise NotAllowed(f"message {message_id} has nothing that waits: {found}")
+    for delivery_id in waiting:
+        cursor.execute(sql.PARK, (reason, delivery_id))
+    return len(waiting)
+
+
+def known(cursor: Cursor, message_id: int) -> str:
+    """The outcome of a message. Raises Unknown."""
+    found = cursor.execute(sql.MESSAGE_OUTCOME, (message_id,)).fetchone()
+    if found is None:
+        raise Unknown(f"no message {message_id}")
+    return str(found[0])
 
 
 def page(

@@ -88,6 +88,21 @@ class Detail:
 
 
 @dataclass(slots=True, frozen=True)
+class Replay:
+    """One delivery that a replay sends again. `overtaken_by` is a later message of the same patient that was written since
+    and is not replayed itself; `blocked_by` one that is being sent at this moment. It carries nothing about the patient."""
+
+    message_id: int
+    delivery_id: int
+    control_id: str
+    message_type: str
+    destination: str
+    state: str
+    overtaken_by: int | None
+    blocked_by: int | None
+
+
+@dataclass(slots=True, frozen=True)
 class Counts:
     """How many messages of each outcome and deliveries of each state; every state is a key.
 

@@ -22,6 +22,7 @@ from ketafhir.store.cursor import Cursor, without_row_locks
 
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _OTHERS = 0o077
+_PAGES = 2000  # given back to the disk at a time
 _BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
 
 _SETTINGS = (
@@ -121,6 +122,12 @@ class SqliteDatabase:
                 return False
             self._occupied[name] = lock
             return True
+
+    def shrink(self) -> None:
+        """Some pages at a time, so that nobody waits for long."""
+        with self._lock, self._spoken():
+            if self._connection is not None and not self._connection.in_transaction:
+                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

@@ -124,6 +124,46 @@ UPDATE delivery SET state = 'queued', not_before = 0, rejections = 0, settled_at
 WHERE id = ?
 """
 OPEN_PARTITIONS = "UPDATE delivery_partition SET open = 1 WHERE delivery_id = ?"
+PARK = """
+UPDATE delivery SET state = 'parked', reason = ?, not_before = NULL, token = token + 1 WHERE id = ?
+"""
+SUPERSEDE = """
+UPDATE delivery SET state = 'dead', reason = ?, not_before = NULL, settled_at = ?, token = token + 1 WHERE id = ?
+"""
+ENDED_DELIVERIES = """
+SELECT d.id, m.control_id, m.message_type, d.destination, d.state FROM delivery d JOIN message m ON m.id = d.message_id
+WHERE d.message_id = ? AND (CAST(? AS TEXT) IS NULL OR d.destination = ?) ORDER BY d.id FOR UPDATE OF d
+"""
+LATER = """
+SELECT DISTINCT later.id, later.message_id, later.state FROM delivery_partition mine
+JOIN delivery_partition theirs ON theirs.part_key = mine.part_key AND theirs.destination = mine.destination
+  AND theirs.delivery_id > mine.delivery_id
+JOIN delivery later ON later.id = theirs.delivery_id AND later.state IN ('done', 'claimed', 'inflight')
+WHERE mine.delivery_id = ? ORDER BY later.id
+"""
+STATES_AT = "SELECT id, state FROM delivery WHERE message_id = ? AND destination = ? ORDER BY id FOR UPDATE"
+
+# What has ended before a time: nothing of it is open, and nothing ended later. `trouble` is kept longer than the rest.
+_TROUBLE = """(m.outcome IN ('refused', 'failed')
+  OR EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = m.id AND d.state = 'dead'))"""
+_ENDED = """
+SELECT m.id FROM message m WHERE m.received_at < ? AND m.outcome <> 'received'
+  AND NOT EXISTS (SELECT 1 FROM delivery d
+                  WHERE d.message_id = m.id AND (d.settled_at IS NULL OR d.settled_at >= ?))
+"""
+ENDED_WELL = f"{_ENDED} AND NOT {_TROUBLE} ORDER BY m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
+ENDED_IN_TROUBLE = f"{_ENDED} AND {_TROUBLE} ORDER BY m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
+PURGE = (
+    "DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
+    "DELETE FROM delivery_partition WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
+    "DELETE FROM delivery WHERE message_id = ?",
+    "DELETE FROM message WHERE id = ?",
+)
+# The length of a BLOB stands before it: neither database reads the bytes for this.
+BYTES = """
+SELECT (SELECT COALESCE(SUM(LENGTH(raw)), 0) FROM message) + (SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM delivery)
+"""
+
 PARKED_IN = """
 SELECT d.id FROM delivery d
 WHERE d.id IN (SELECT delivery_id FROM delivery_partition WHERE part_key = ? AND open = 1) AND d.state = 'parked'

@@ -46,6 +46,7 @@ OUTCOME_STEPS = frozenset(
         (RECEIVED, UNSUPPORTED),
         (RECEIVED, FAILED),
         # An operator asks for a new translation, with today's tables and code.
+        (TRANSLATED, RECEIVED),
         (REFUSED, RECEIVED),
         (UNSUPPORTED, RECEIVED),
         (FAILED, RECEIVED),
@@ -68,8 +69,11 @@ DELIVERY_STEPS = frozenset(
     }
 )
 
-# What an operator's retry or release may do.
+# What an operator may do: retry or release, replay as it was sent, park, and give up for a newer rendering.
 OPERATOR_STEPS = frozenset({(QUEUED, QUEUED), (PARKED, QUEUED), (DEAD, QUEUED)})
+REPLAY_STEPS = frozenset({(DONE, QUEUED), (DEAD, QUEUED)})
+PARK_STEPS = frozenset({(QUEUED, PARKED), (PARKED, PARKED)})
+SUPERSEDE_STEPS = frozenset({(QUEUED, DEAD), (PARKED, DEAD)})
 
 OWED_STEPS = frozenset(
     {

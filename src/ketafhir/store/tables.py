@@ -7,13 +7,13 @@ commit does not stop the event loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 
-from ketafhir.store import inbox, outbox, review, states
+from ketafhir.store import ending, inbox, outbox, review, states
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Counts, Detail, Summary
+from ketafhir.store.rows import Counts, Detail, Replay, Summary
 
 
 class TableStore:
@@ -100,6 +100,31 @@ class TableStore:
     def release(self, partition: str) -> int:
         with self._database.transaction() as cursor:
             return review.release(cursor, partition)
+
+    def park(self, message_id: int, reason: str) -> int:
+        with self._database.transaction() as cursor:
+            return review.hold(cursor, message_id, reason)
+
+    def replay(
+        self, message_ids: Collection[int], *, destination: str | None = None, force: bool = False, do: bool = True
+    ) -> list[Replay]:
+        with self._database.transaction() as cursor:
+            return ending.replay(cursor, message_ids, destination, force, do)
+
+    def render_again(self, message_id: int, destination: str) -> int:
+        with self._database.transaction() as cursor:
+            return ending.render_again(cursor, message_id, destination, self._clock())
+
+    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
+        with self._database.transaction() as cursor:
+            purged = ending.purge(cursor, before, errors_before, limit)
+        if purged:
+            self._database.shrink()
+        return purged
+
+    def size(self) -> int:
+        with self._database.reading() as cursor:
+            return ending.size(cursor)
 
     def page(
         self,

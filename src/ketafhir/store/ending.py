@@ -1,0 +1,103 @@
+"""What has ended, in SQL: sent again, rendered again, deleted. Each function works in the transaction it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ketafhir.store import inbox, review, states
+from ketafhir.store import statements as sql
+from ketafhir.store.cursor import Cursor
+from ketafhir.store.protocol import NotAllowed
+from ketafhir.store.rows import Replay
+
+SUPERSEDED = "given up: rendered again"
+
+
+def replay(
+    cursor: Cursor, message_ids: Collection[int], destination: str | None, force: bool, do: bool
+) -> list[Replay]:
+    """Queues what was done or is dead again, under the number it had: those of one partition keep their order."""
+    cursor.reordering()
+    found = [one for message_id in sorted(set(message_ids)) for one in _of_message(cursor, message_id, destination)]
+    own = {delivery_id for _, delivery_id, *_ in found}
+    planned = [_against_later(cursor, one, own) for one in found]
+    if do:
+        for one in planned:
+            _refuse(one, force)
+        for one in planned:
+            review.requeue(cursor, one.delivery_id)
+    return planned
+
+
+_Found = tuple[int, int, str, str, str, str]
+
+
+def _of_message(cursor: Cursor, message_id: int, destination: str | None) -> list[_Found]:
+    outcome = review.known(cursor, message_id)
+    rows = cursor.execute(sql.ENDED_DELIVERIES, (message_id, destination, destination)).fetchall()
+    if not rows:
+        raise NotAllowed(f"message {message_id} is {outcome}: nothing was sent for it" + _to(destination))
+    found = [(message_id, *row) for row in rows if (row[4], states.QUEUED) in states.REPLAY_STEPS]
+    if not found:
+        raise NotAllowed(f"message {message_id} has not ended: " + ", ".join(row[4] for row in rows))
+    return found
+
+
+def _to(destination: str | None) -> str:
+    return f" to {destination}" if destination else ""
+
+
+def _against_later(cursor: Cursor, one: _Found, own: Collection[int]) -> Replay:
+    overtaken = blocked = None
+    for delivery_id, message_id, state in cursor.execute(sql.LATER, (one[1],)).fetchall():
+        if state != states.DONE:
+            blocked = blocked or message_id
+        elif delivery_id not in own:
+            overtaken = overtaken or message_id
+    return Replay(*one, overtaken, blocked)
+
+
+def _refuse(one: Replay, force: bool) -> None:
+    if one.blocked_by is not None:
+        raise NotAllowed(
+            f"message {one.message_id}: message {one.blocked_by} of the same patient is being sent at this moment: "
+            "try again when it has ended"
+        )
+    if one.overtaken_by is not None and not force:
+        raise NotAllowed(
+            f"message {one.message_id} was overtaken by message {one.overtaken_by} of the same patient: "
+            "sent now, it would write an older state over a newer one"
+        )
+
+
+def render_again(cursor: Cursor, message_id: int, destination: str, now: float) -> int:
+    """The message waits for a translation, and what of it had not been sent is given up."""
+    cursor.reordering()
+    rows = cursor.execute(sql.STATES_AT, (message_id, destination)).fetchall()
+    if any(state in (states.CLAIMED, states.INFLIGHT) for _, state in rows):
+        raise NotAllowed(f"message {message_id} is being sent at this moment: try again when that has ended")
+    inbox.translate_again(cursor, message_id)
+    waiting = [delivery_id for delivery_id, state in rows if (state, states.DEAD) in states.SUPERSEDE_STEPS]
+    for delivery_id in waiting:
+        cursor.execute(sql.SUPERSEDE, (SUPERSEDED, now, delivery_id))
+        cursor.execute(sql.CLOSE_PARTITIONS, (delivery_id,))
+    return len(waiting)
+
+
+def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int) -> int:
+    """Deletes messages that have ended, with all that hangs on them."""
+    cursor.reordering()  # no claim looks at what goes
+    found = cursor.execute(sql.ENDED_WELL, (before, before, limit)).fetchall()
+    if errors_before is not None and len(found) < limit:
+        rest = (errors_before, errors_before, limit - len(found))
+        found += cursor.execute(sql.ENDED_IN_TROUBLE, rest).fetchall()
+    for (message_id,) in found:
+        for statement in sql.PURGE:
+            cursor.execute(statement, (message_id,))
+    return len(found)
+
+
+def size(cursor: Cursor) -> int:
+    """Bytes of messages and payloads."""
+    (found,) = cursor.execute(sql.BYTES).fetchone()
+    return int(found)

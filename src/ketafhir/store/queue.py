@@ -1,0 +1,156 @@
+"""What an operator does with the queue: one function for each verb, for the command line and for REST alike.
+
+`list` and `show` are `Store.page` and `Store.show`. An order to a pump (RGV) that once ended is never sent again without
+`confirm`: it would program a pump by what was true then.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ketafhir.store.protocol import NotAllowed, Store
+from ketafhir.store.rows import Detail, Replay
+from ketafhir.store.states import DEAD, PARKED
+
+FHIR = "fhir"
+"""The destination of what is rendered from messages; all others get messages as they came."""
+
+PUMP_ORDERS = ("RGV",)
+_REASON = 200
+_DAY = 86400.0
+
+
+@dataclass(slots=True, frozen=True)
+class Export:
+    """Files of one message, by name. A name is made of numbers of the store and never of the message."""
+
+    message_id: int
+    files: dict[str, bytes] = field(repr=False)
+
+
+def is_pump_order(message_type: str) -> bool:
+    """Whether it programs a pump (MSH-9 such as RGV^O15)."""
+    return message_type.partition("^")[0] in PUMP_ORDERS
+
+
+def retry(store: Store, message_id: int, *, force: bool = False, confirm: bool = False) -> int:
+    """`Store.retry`. Raises NotAllowed for a dead order to a pump without `confirm`."""
+    detail = store.show(message_id)
+    if any(one.state == DEAD for one in detail.deliveries):
+        _confirmed(detail.message_id, detail.message_type, confirm)
+    return store.retry(message_id, force=force)
+
+
+def stuck(store: Store) -> list[int]:
+    """The messages with something parked or dead, oldest first."""
+    found: set[int] = set()
+    for state in (PARKED, DEAD):
+        after = (0, 0)
+        while rows := store.page(state=state, after=after, limit=500):
+            found.update(row.message_id for row in rows)
+            after = rows[-1].cursor
+    return sorted(found)
+
+
+def park(store: Store, message_id: int, reason: str = "") -> int:
+    """Holds a message, and so its patients, until `release` or `retry`; returns how many deliveries."""
+    said = "".join(sign if sign.isprintable() else " " for sign in reason).strip()[:_REASON]
+    return store.park(message_id, f"parked by an operator: {said}" if said else "parked by an operator")
+
+
+def release(store: Store, message_id: int) -> int:
+    """Queues again all that is parked of the patients of a message; returns how many. Raises NotAllowed where nothing is."""
+    detail = store.show(message_id)
+    partitions = dict.fromkeys(name for one in detail.deliveries for name in one.partitions)
+    count = sum(store.release(name) for name in partitions)
+    if not count:
+        raise NotAllowed(f"of the patients of message {message_id} nothing is parked")
+    return count
+
+
+def replay(
+    store: Store,
+    message_ids: Sequence[int],
+    *,
+    destination: str | None = None,
+    force: bool = False,
+    confirm: bool = False,
+    do: bool = True,
+) -> list[Replay]:
+    """Sends what was done or is dead again, as it was sent; without `do` it tells what that would be.
+
+    Raises as `Store.replay`, and NotAllowed for an order to a pump without `confirm`.
+    """
+    planned = store.replay(message_ids, destination=destination, force=force, do=False)
+    if not do:
+        return planned
+    for one in planned:
+        _confirmed(one.message_id, one.message_type, confirm)
+    return store.replay(message_ids, destination=destination, force=force)
+
+
+def render_again(
+    store: Store, message_ids: Sequence[int], *, confirm: bool = False, do: bool = True
+) -> list[tuple[Detail, int]]:
+    """Gives messages back to the service, which translates them with today's tables and writes the patient as it is now.
+
+    Each with how many of its deliveries that wait are given up; without `do` only told. Receivers get nothing again.
+    """
+    found = [store.show(message_id) for message_id in dict.fromkeys(message_ids)]
+    if not do:
+        return [(one, _waiting(one)) for one in found]
+    for one in found:
+        _confirmed(one.message_id, one.message_type, confirm)
+    return [(one, store.render_again(one.message_id, FHIR)) for one in found]
+
+
+def _waiting(detail: Detail) -> int:
+    return sum(one.destination == FHIR and one.state in ("queued", "parked") for one in detail.deliveries)
+
+
+def purge(
+    store: Store, days: float, errors_days: float | None = None, *, now: float | None = None, chunk: int = 500
+) -> int:
+    """Deletes what ended more than `days` ago; what ended in trouble only after `errors_days`, or never. Returns how many."""
+    at = time.time() if now is None else now
+    errors_before = None if errors_days is None else at - errors_days * _DAY
+    count = 0
+    while purged := store.purge(at - days * _DAY, errors_before=errors_before, limit=chunk):
+        count += purged
+    return count
+
+
+def export(store: Store, message_id: int) -> Export:
+    """The message byte for byte, what was sent for it, and all that is known of it with every attempt. Raises Unknown."""
+    detail = store.show(message_id)
+    name = f"{detail.message_id:08d}"
+    files = {f"{name}.hl7": detail.raw, f"{name}.json": json.dumps(as_json(detail), indent=2).encode()}
+    files |= {f"{name}.{number}.payload": one.payload for number, one in enumerate(detail.deliveries, 1)}
+    for leg in ("ack", "answer"):
+        data = getattr(detail, leg)
+        if data is not None:
+            files[f"{name}.{leg}.hl7"] = data
+    return Export(detail.message_id, files)
+
+
+def as_json(detail: Detail) -> dict[str, Any]:
+    """All of a message but the bytes."""
+    found = asdict(detail)
+    found["issues"] = json.loads(detail.issues)
+    for name in ("raw", "ack", "answer"):
+        del found[name]
+    for delivery in found["deliveries"]:
+        del delivery["payload"]
+    return found
+
+
+def _confirmed(message_id: int, message_type: str, confirm: bool) -> None:
+    if is_pump_order(message_type) and not confirm:
+        raise NotAllowed(
+            f"message {message_id} is an order to a pump ({message_type}): look at the pump and at the order first, then "
+            "confirm that it is to be sent again"
+        )

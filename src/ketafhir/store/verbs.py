@@ -1,0 +1,217 @@
+"""`ketafhir queue retry|park|release|replay|purge|export`: what changes the queue, or takes something out of it.
+
+A replay tells what it would do and does nothing without --yes; an order to a pump needs --confirm beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ketafhir.errors import StoreError
+from ketafhir.store import queue
+from ketafhir.store.protocol import Store
+
+_UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+
+
+def add_arguments(commands: Any) -> list[ArgumentParser]:
+    """The parsers of these commands, made in `commands`."""
+    retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
+    retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
+    retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
+    _confirm(retrying)
+    parking = commands.add_parser("park", help="hold a message, and so its patient, until it is released")
+    parking.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    parking.add_argument("--reason", default="", help="why, without anything about a patient")
+    releasing = commands.add_parser("release", help="let the patient of a parked message go on")
+    releasing.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    replaying = commands.add_parser("replay", help="send again what was done or is dead")
+    replaying.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    mode = replaying.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--as-sent", action="store_true", help="the same bytes again")
+    mode.add_argument(
+        "--re-render", action="store_true", help="translated anew by the running service, with its tables"
+    )
+    replaying.add_argument("--to", metavar="DESTINATION", help="with --as-sent: to this destination only")
+    replaying.add_argument(
+        "--force", action="store_true", help="with --as-sent: even if a later message has overtaken it"
+    )
+    replaying.add_argument("--yes", action="store_true", help="do it; without it only told")
+    _confirm(replaying)
+    purging = commands.add_parser("purge", help="delete what has ended, by age")
+    purging.add_argument("--older-than", type=age, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
+    purging.add_argument(
+        "--errors-older-than",
+        type=age,
+        metavar="AGE",
+        help="of what was refused, failed or is dead; without it that stays",
+    )
+    purging.add_argument("--yes", action="store_true", help="do it; without it nothing is deleted")
+    exporting = commands.add_parser("export", help="write messages, what was sent, and every attempt into a directory")
+    exporting.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    exporting.add_argument(
+        "--directory", required=True, metavar="DIR", help="made where it is not there, for its owner only"
+    )
+    return [retrying, parking, releasing, replaying, purging, exporting]
+
+
+def _confirm(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--confirm", action="store_true", help="also an order to a pump, which is to be looked at first"
+    )
+
+
+def age(text: str) -> float:
+    """Days."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no age, which is such as 90d, 12w or 1y")
+    return int(number) * _UNITS[unit]
+
+
+def _each(args: Namespace, ids: list[int], what: str, do: Callable[[int], int]) -> int:
+    """One after the other; what is refused is told and stops no other."""
+    done: list[int] = []
+    refusals: list[str] = []
+    for message_id in ids:
+        try:
+            do(message_id)
+            done.append(message_id)
+        except StoreError as error:
+            refusals.append(str(error))
+    if args.json:
+        _print_json({what: done, "refused": refusals})
+    else:
+        sys.stdout.write(f"{len(done)} {_SAID[what]}\n")
+        sys.stderr.writelines(f"ketafhir queue: {text}\n" for text in refusals)
+    return 1 if refusals else 0
+
+
+_SAID = {"retried": "queued again", "parked": "parked", "released": "released"}
+
+
+def _retry(store: Store, args: Namespace) -> int:
+    def one(message_id: int) -> int:
+        return queue.retry(store, message_id, force=args.force, confirm=args.confirm)
+
+    return _each(args, args.id or queue.stuck(store), "retried", one)
+
+
+def _park(store: Store, args: Namespace) -> int:
+    return _each(args, args.id, "parked", lambda message_id: queue.park(store, message_id, args.reason))
+
+
+def _release(store: Store, args: Namespace) -> int:
+    return _each(args, args.id, "released", lambda message_id: queue.release(store, message_id))
+
+
+def _replay(store: Store, args: Namespace) -> int:
+    if args.re_render and (args.to or args.force):
+        sys.stderr.write("ketafhir queue: --to and --force go with --as-sent\n")
+        return 2
+    lines = _render_again(store, args) if args.re_render else _as_sent(store, args)
+    if args.json:
+        _print_json({"done": args.yes, "replay": lines})
+    else:
+        sys.stdout.writelines(f"{_line(one)}\n" for one in lines)
+        sys.stdout.write(f"{len(lines)} {'to be sent again' if args.yes else 'would be sent again: --yes does it'}\n")
+    return 0
+
+
+def _as_sent(store: Store, args: Namespace) -> list[dict[str, Any]]:
+    wanted = {"destination": args.to, "force": args.force, "confirm": args.confirm}
+    found = queue.replay(store, args.id, **wanted, do=args.yes)
+    return [
+        {
+            "message": one.message_id,
+            "control_id": one.control_id,
+            "type": one.message_type,
+            "to": one.destination,
+            "was": one.state,
+            "needs": [] if args.yes else [need for need, true in _needs(one) if true],
+        }
+        for one in found
+    ]
+
+
+def _needs(one: Any) -> list[tuple[str, bool]]:
+    return [
+        (f"message {one.blocked_by} of the same patient to be sent first", one.blocked_by is not None),
+        (f"--force: message {one.overtaken_by} of the same patient was written since", one.overtaken_by is not None),
+        ("--confirm: it is an order to a pump", queue.is_pump_order(one.message_type)),
+    ]
+
+
+def _render_again(store: Store, args: Namespace) -> list[dict[str, Any]]:
+    return [
+        {
+            "message": one.message_id,
+            "control_id": one.control_id,
+            "type": one.message_type,
+            "to": queue.FHIR,
+            "was": one.outcome + (f", {given_up} waiting given up" if given_up else ""),
+            "needs": ["--confirm: it is an order to a pump"]
+            if queue.is_pump_order(one.message_type) and not args.yes
+            else [],
+        }
+        for one, given_up in queue.render_again(store, args.id, confirm=args.confirm, do=args.yes)
+    ]
+
+
+def _line(one: dict[str, Any]) -> str:
+    needs = "".join(f"; needs {need}" for need in one["needs"])
+    text = (
+        f"message {one['message']}  {one['type']}  MSH-10 {one['control_id']}  to {one['to']}, was {one['was']}{needs}"
+    )
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _purge(store: Store, args: Namespace) -> int:
+    if not args.yes:
+        sys.stderr.write("ketafhir queue: purge deletes for good: --yes does it, and export or a backup keeps a copy\n")
+        return 1
+    purged = queue.purge(store, args.older_than, args.errors_older_than)
+    if args.json:
+        return _print_json({"purged": purged})
+    sys.stdout.write(f"{purged} deleted\n")
+    return 0
+
+
+def _export(store: Store, args: Namespace) -> int:
+    folder = Path(args.directory)
+    written: list[str] = []
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for message_id in args.id:
+            for name, data in queue.export(store, message_id).files.items():
+                _write(folder / name, data)
+                written.append(name)
+    except OSError as error:
+        sys.stderr.write(f"ketafhir queue: {error.filename or folder}: {error.strerror}\n")
+        return 1
+    if args.json:
+        return _print_json({"written": written})
+    sys.stdout.writelines(f"{folder / name}\n" for name in written)
+    return 0
+
+
+def _write(path: Path, data: bytes) -> None:
+    """For its owner only; what stands there already is never written over, nor followed as a link."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(data)
+
+
+def _print_json(value: object) -> int:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Store, Namespace], int]] = {
+    "retry": _retry, "park": _park, "release": _release, "replay": _replay, "purge": _purge, "export": _export,
+}  # fmt: skip
