@@ -11,7 +11,7 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
 from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.therapy.records import Source
-from ketafhir.translate import patients
+from ketafhir.translate import mentions, patients
 from ketafhir.translate.reading import Account, Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import sender_urn
@@ -189,7 +189,10 @@ def read(message: er7.Message, settings: Settings) -> Reading:
     reading = _start(message, walk(message), settings)
     for group in reading.walked.patients:
         if group.pid is not None or message.code not in _ANSWERS:
-            patients.read(reading, group, owned=message.code == "ADT")
+            if message.code == "ADT":
+                patients.read(reading, group, owned=True)
+            else:
+                mentions.read(reading, group)
         reader(reading, group)
     if not reading.walked.patients and message.code not in _ANSWERS:
         raise Refused(Issue("error", "patient-missing", "there is no PID segment", where="PID", hl7="100"))

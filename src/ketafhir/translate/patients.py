@@ -53,7 +53,7 @@ def read(reading: Reading, group: PatientGroup, *, owned: bool) -> None:
     patient.preserved += _rest(reading, group) if owned else _dropped(reading, group)
     if owned:
         allergies.read(reading, group, patient)
-    _add(reading, patient)
+    add(reading, patient)
     reading.patient = patient.key
     if owned and reading.message.event == _MERGE:
         _read_merge(reading, group, patient)
@@ -70,7 +70,7 @@ def _with_authority(identifiers: tuple[Identifier, ...], chosen: Identifier) -> 
     )
 
 
-def _add(reading: Reading, patient: Patient) -> None:
+def add(reading: Reading, patient: Patient) -> None:
     """One version of a patient for each message: of two groups about one (a merge of several) the fuller PID counts."""
     known = reading.records.patients.get(patient.key)
     if known is None or len(patient.identifiers) + len(patient.names) > len(known.identifiers) + len(known.names):
@@ -93,7 +93,7 @@ def _read_merge(reading: Reading, group: PatientGroup, patient: Patient) -> None
         )  # fmt: skip
     given_up = Patient(key=chosen.key, identifier=chosen, owned=True, told=reading.told, **values)
     given_up.identifiers = _with_authority(identifiers, chosen)
-    _add(reading, given_up)
+    add(reading, given_up)
     merges = reading.records.merges
     known = merges.setdefault(chosen.key, Merge(chosen.key, patient.key, reading.told))
     back = merges.get(patient.key)
