@@ -12,6 +12,7 @@ from dataclasses import fields
 from itertools import combinations
 
 from ketafhir.errors import TableError
+from ketafhir.mapping import zsegments
 from ketafhir.mapping.tables import Row, Table, Tables
 from ketafhir.therapy import records
 
@@ -41,6 +42,13 @@ RECORDS: dict[str, type] = {
 }
 """The record that a table of this resource fills."""
 _SPECIAL = {"RXA_to_Medication": records.Administration, "RXD_to_Medication": records.Dispense}
+_BY_CODE = (
+    "id", "meta", "text", "contained", "identifier", "status", "intent", "subject", "encounter", "context", "partOf", "basedOn",
+    "request", "result", "medicationReference", "medicationCodeableConcept", "note", "supportingInformation", "link",
+    "authorizingPrescription", "effectivePeriod", "effectiveDateTime", "dosage", "dosageInstruction", "performer",
+    "priorPrescription", "generalPractitioner", "active",
+)  # fmt: skip
+"""Elements that the modules of `translate` write without a row."""
 _BACKBONE = {"Ingredient": "Medication.ingredient", "Waste": "MedicationAdministration"}
 
 
@@ -66,13 +74,31 @@ def of_table(table: Table) -> list[str]:
     kind = _SPECIAL.get(table.name) or RECORDS.get(table.resource)
     known = {part.name for part in fields(kind)} if kind else None
     for row in table.rows:
-        if row.domain and known is None:
+        if table.segment[0] == "Z":
+            pass  # the record keeps its text
+        elif row.domain and known is None:
             found.append(f"{row.place}: no record is known for {table.resource}")
         elif row.domain and known is not None and row.domain not in known:
             found.append(f"{row.place}: {row.domain!r} is no field of {kind.__name__ if kind else ''}")
         found += _fhir(row, table)
         found += _v2(row)
     return found + _clashes(table)
+
+
+def of_z_table(table: Table, tables: Tables) -> list[str]:
+    """The findings about the table of a Z-segment: a resource that has none, an element that other rows or code write."""
+    if table.resource not in zsegments.RESOURCES:
+        known = ", ".join(zsegments.RESOURCES)
+        return [f"{table.name}: a Z-segment is mapped to one of {known}, not to {table.resource}"]
+    others = (tables.table(name) for name in tables.names() if name != table.name)
+    ours = {path.partition(".")[0].partition("[")[0] for path in _BY_CODE}
+    paths = {row.fhir for other in others if other.resource == table.resource for row in other.rows if row.fhir}
+    ours |= {path.partition(".")[0].partition("[")[0] for path in paths} - {"extension"}
+    return [
+        f"{row.place}: {row.fhir} is written by other rows or by code; name an extension or an element that is not"
+        for row in table.rows
+        if row.fhir and (row.fhir.partition(".")[0].partition("[")[0] in ours or row.fhir in paths)
+    ]
 
 
 def _fhir(row: Row, table: Table) -> list[str]:

@@ -2,7 +2,7 @@
 
 effectivePeriod.start        an element of an element
 identifier[PLAC]             the item of a list that has the code of the slice PLAC (mappings/slices.csv)
-extension[v2-dtm]            the extension of ours of that name
+extension[v2-dtm]            the extension of ours of that name (or, as extension[https://...], of that URL)
 note[0].text                 the first item of a list (one that no slice claims)
 performer[].actor            one item per value of a repeating row
 value[x]                     a choice of types: the value is a pair (type name, JSON)
@@ -158,6 +158,11 @@ class Path:
         return self.key + found[0] if found else self.key
 
 
+def extension_url(name: str) -> str:
+    """The URL of an extension: of ours by its name, of others as it is."""
+    return name if "://" in name else EXTENSION + name
+
+
 def _split(text: str) -> list[str]:
     """The parts between dots; a dot inside brackets belongs to its slice name."""
     parts, depth, start = [], 0, 0
@@ -178,7 +183,7 @@ def _step(part: str, path: str, slices: dict[tuple[str, str], Slice]) -> _Step:
     if inside == "0":
         return _Step(key, True, "", None)
     if key in ("extension", "modifierExtension"):
-        return _Step(key, False, EXTENSION + inside, None)
+        return _Step(key, False, extension_url(inside), None)
     if (key, inside) not in slices:
         raise TableError(
             f"the path {path!r} names the slice {inside!r} of {key}, which mappings/slices.csv does not have"

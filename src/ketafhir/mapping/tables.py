@@ -86,6 +86,10 @@ class Row:
         self.cells = tuple(parse_cell(text, self.place) for text in self.v2.split())
         self.when_text = source["when"]
         self.when = _when(source["when"], self.place)
+        if self.cells and self.cells[0].segment[0] == "Z":
+            if self.domain:
+                raise TableError(f"{self.place}: a row of a Z-segment has no domain: its text stays with the record")
+            self.domain = self.name if source["codec"] else ""
         self.codec_name = source["codec"]
         self.each = self.codec_name.startswith("each:")
         name = self.codec_name.removeprefix("each:")
@@ -142,6 +146,7 @@ class Tables:
         self._mappings: dict[tuple[str, ...], Mapping] = {}
         self._settings: SiteSettings | None = None
         self._limits: Limits | None = None
+        self._z_tables: tuple[str, ...] | None = None
         if site is not None:
             self._check_overlay(site)
 
@@ -175,6 +180,16 @@ class Tables:
         folders = (f"dialects/{name}/{value}" for name, value in told)
         return [one for one in folders if os.path.isdir(f"{self.folder}/{one}")]
 
+    @property
+    def z_tables(self) -> tuple[str, ...]:
+        """The names of the tables of Z-segments (mapping/zsegments.py)."""
+        if self._z_tables is None:
+            folders = (f"{root}/segments" for root in (self.folder, self.site) if root)
+            listed = (os.listdir(folder) for folder in folders if os.path.isdir(folder))
+            found = {name.removesuffix(".csv") for names in listed for name in names if name[0] == "Z"}
+            self._z_tables = tuple(sorted(found))
+        return self._z_tables
+
     def _check_overlay(self, site: Path) -> None:
         """Compile and lint all that a site overrides at once: a fault must not wait for the message that meets it."""
         from ketafhir.mapping import lint
@@ -185,6 +200,8 @@ class Tables:
             if path.stem not in self.names():
                 raise TableError(f"sites/{site.name}/segments/{path.name}: there is no such table to override")
             found = lint.of_table(self.table(path.stem))
+            if path.stem in self.z_tables:
+                found += lint.of_z_table(self.table(path.stem), self)
             if found:
                 raise TableError("; ".join(found))
         for path in sorted((site / "codesystems").glob("*.csv")):
@@ -208,7 +225,8 @@ class Tables:
 
     def names(self) -> list[str]:
         """The names of all tables there are."""
-        return sorted(path.stem for path in (self.root / "segments").glob("*_to_*.csv"))
+        ours = {path.stem for path in (self.root / "segments").glob("*_to_*.csv")}
+        return sorted(ours.union(self.z_tables))
 
     def code_map(self, name: str) -> codemaps.CodeMap:
         """The code map of that name; a site's own replaces the default."""
@@ -230,10 +248,10 @@ class Tables:
     def _rows(self, name: str) -> list[Row]:
         shown = f"segments/{name}.csv"
         file = f"{self.folder}/{shown}"
-        if not os.path.isfile(file):
+        if not os.path.isfile(file) and name not in self.z_tables:
             raise TableError(f"there is no table {shown}")
         rows: dict[str, Row] = {}
-        for source, line in sheet.read(file, COLUMNS, shown):
+        for source, line in sheet.read(file, COLUMNS, shown) if os.path.isfile(file) else ():
             row = Row(source, shown, line, self)
             if row.name in rows:
                 raise TableError(f"{row.place}: the row name stands twice")

@@ -116,7 +116,7 @@ def _keep(reading: Reading, segments: list[Segment], seen: dict[str, int]) -> tu
     kept: tuple[tuple[str, str], ...] = ()
     for segment in segments:
         seen[segment.name] = seen.get(segment.name, 0) + 1
-        kept += reading.keep(segment, seen[segment.name])
+        kept += reading.keep(segment, seen[segment.name], "MedicationAdministration")
     return kept
 
 

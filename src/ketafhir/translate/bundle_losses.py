@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ketafhir.mapping.paths import EXTENSION, Json, Slice
+from ketafhir.mapping.paths import EXTENSION, Json, Slice, extension_url
 from ketafhir.mapping.tables import Tables
 from ketafhir.translate.losses import Loss
 from ketafhir.translate.taking import Taking
@@ -146,7 +146,7 @@ def _steps(text: str, slices: dict[tuple[str, str], Slice]) -> _Path:
     found = []
     for number, part in enumerate(parts, 1):
         key, _, inside = part.rstrip("]").partition("[")
-        url = EXTENSION + inside if key == "extension" else ""
+        url = extension_url(inside) if key == "extension" else ""
         named = slices.get((key, inside)) if inside and not url else None
         found.append(_Step(key, choice and number == len(parts), inside == "0", named, url))
     return tuple(found)
@@ -173,7 +173,7 @@ def _walk(element: Json, paths: Iterable[_Path], name: str, kind: str, found: li
                 found.append(Loss(where, "", "dropped", _EVERYWHERE[key]))
             continue
         if key == "extension" or key.startswith("_"):
-            found += _extensions(value, where)
+            found += _extensions(value, where, {path[0].url for path in paths if path[0].url})
             continue
         ahead = [path for path in paths if _is(path[0], key)]
         if not isinstance(value, list):
@@ -208,15 +208,15 @@ def _go_on(value: Any, further: list[_Path], where: str, kind: str, found: list[
         _walk(value, further, where, kind, found)
 
 
-def _extensions(value: Any, where: str) -> list[Loss]:
-    """Extensions of ours are read where they stand; others are not."""
+def _extensions(value: Any, where: str, read: set[str]) -> list[Loss]:
+    """Extensions of ours are read where they stand, of others those that a site has a row for (`read`)."""
     listed: list[Any] = []
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, dict):
             listed += one.get("extension", []) if "url" not in one else [one]
     return [
         Loss(where, "", "mapped", "")
-        if str(one.get("url", "")).startswith(EXTENSION)
+        if str(one.get("url", "")).startswith(EXTENSION) or one.get("url") in read
         else Loss(where, "", "dropped", f"the extension {one.get('url')} is not read")
         for one in listed
     ]

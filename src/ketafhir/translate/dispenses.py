@@ -85,7 +85,7 @@ def _rest(reading: Reading, group: OrderGroup) -> tuple[tuple[str, str], ...]:
     results = [one for result in group.results for one in (result.obx, *result.others)]
     for segment in (*timings, *group.dispense_routes[1:], *below, *results, *group.others):
         seen[segment.name] = seen.get(segment.name, 0) + 1
-        kept += reading.keep(segment, seen[segment.name])
+        kept += reading.keep(segment, seen[segment.name], "MedicationDispense")
     for result in group.results:
         for nte in result.notes:
             reading.drop(nte, "a note on an observation of a dispense has no place")

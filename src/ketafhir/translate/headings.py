@@ -52,7 +52,7 @@ def read(reading: Reading, group: Group, table: str) -> tuple[dict[str, Any], tu
     around += [*group.timings, *(prt for _, prt in group.participations), *group.others]
     for segment in around:
         numbers[segment.name] = numbers.get(segment.name, 0) + 1
-        kept += reading.keep(segment, numbers[segment.name])
+        kept += reading.keep(segment, numbers[segment.name], table.partition("_to_")[2])
     values["preserved"] = kept
     return values, note_texts([nte for _, nte in group.notes], reading)
 

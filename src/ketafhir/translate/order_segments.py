@@ -235,7 +235,7 @@ def read_beside(reading: Reading, group: OrderGroup | Give, order: Order, scope:
             reading.drop(segment, "it follows a segment that no table maps")
             continue
         number = seen[segment.name] = seen.get(segment.name, 0) + 1
-        order.preserved += reading.keep(segment, number)
+        order.preserved += reading.keep(segment, number, "MedicationRequest")
 
 
 def _read_infusions(reading: Reading, group: OrderGroup, order: Order) -> None:

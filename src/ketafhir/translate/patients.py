@@ -166,7 +166,7 @@ def _rest(reading: Reading, group: PatientGroup) -> tuple[tuple[str, str], ...]:
     segments += [*(result.obx for result in group.results), *group.others]
     for segment in segments:
         seen[segment.name] = seen.get(segment.name, 0) + 1
-        found += reading.keep(segment, seen[segment.name])
+        found += reading.keep(segment, seen[segment.name], "Patient")
     for result in group.results:
         for segment in (*result.notes, *result.others):
             seen[segment.name] = seen.get(segment.name, 0) + 1

@@ -70,11 +70,24 @@ class Reading:
         self.c.nulls.clear()
         return found
 
-    def keep(self, segment: Segment, number: int = 1) -> Preserved:
-        """All fields of a segment that has no table here, as preserved fields (`number`: its place among its siblings)."""
+    def keep(self, segment: Segment, number: int = 1, onto: str = "") -> Preserved:
+        """All fields of a segment that has no table here, as preserved fields (`number`: its place among its siblings).
+
+        `onto` is the resource they go onto: a site may have a table for a Z-segment there.
+        """
+        if segment.name[0] == "Z" and number == 1 and f"{segment.name}_to_{onto}" in self.tables.z_tables:
+            return self._keep_by_table(segment, f"{segment.name}_to_{onto}")
         self.accounts.append(Account(segment, None))
         name = segment.name if number == 1 else f"{segment.name}[{number}]"
         return tuple((f"{name}-{at}", text) for at, text in enumerate(segment.fields) if at and text)
+
+    def _keep_by_table(self, segment: Segment, table: str) -> Preserved:
+        from ketafhir.mapping import zsegments
+
+        mapping = self.tables.mapping(table)
+        mapped, rest, told = zsegments.kept(segment, mapping, self.c)
+        self.accounts.append(Account(segment, mapping, "", frozenset(place for place, _ in rest), told))
+        return (*mapped, *rest)
 
     def keep_fields(self, segment: Segment, *fields: int) -> Preserved:
         """Fields of the segment read last whose values tell nothing after all, as preserved fields."""

@@ -130,8 +130,13 @@ class Session:
             from ketafhir.translate import pump_checks
 
             c.issues += pump_checks.check(new, after, self._orders, self.settings.tables.limits)
+        bundle = writing.entries.transaction()
+        if self.settings.tables.z_tables:
+            from ketafhir.mapping import zsegments
+
+            zsegments.show(bundle.get("entry", ()), self.settings.tables, c)
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
-        return writing.entries.transaction(), after
+        return bundle, after
 
     def _tie_again(self, writing: Writing, moved: list[Moved], new: Records) -> None:
         """Write the observations again that are part of an infusion now, or no longer, as those that told them."""

@@ -50,6 +50,10 @@ class Taking:
         for name in tables:
             values.update(self.tables.mapping(name).from_fhir(seen or resource, self.c, name))
         preserved = get_preserved(resource)
+        if self.tables.z_tables:
+            from ketafhir.mapping import zsegments
+
+            preserved = (*zsegments.told(resource, self.tables, self.c), *preserved)
         if preserved:
             values["preserved"] = preserved
         return values
