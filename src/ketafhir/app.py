@@ -20,7 +20,7 @@ from ketafhir.config import (
     ListenerSettings,
     PeerSettings,
 )
-from ketafhir.delivering import Delivering, working
+from ketafhir.delivering import Delivering, destination, working
 from ketafhir.errors import StoreError, Transient
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import Address
@@ -87,7 +87,7 @@ class App:
                 raise StoreError(f"the store {place} is served by another process: stop that, or name another store")
             await self._start_delivering(stack)
             forwards = {one.name: one.forward for one in self._config.receivers}
-            self.intake = Intake(self.store, channels, self._config.policy.order, forwards)
+            self.intake = Intake(self.store, channels, self._config.policy.order, forwards, destination(self._config))
             self._together = Together(self.intake, self._thread)
             self._legs = Legs(self.store)
             stack.push_async_callback(self._close_intake)
@@ -226,8 +226,9 @@ def _channel_of(peer: PeerSettings, channel: Channel) -> Channel:
 def _channel(listener: ListenerSettings, config: Config) -> Channel:
     """What is particular to one listener. Raises ConfigError, TableError."""
     zone = translate_settings.zone(listener.timezone) if listener.timezone else None
-    tables = translate_settings.default(None, listener.site or None).tables
-    settings = translate_settings.Settings(tables, zone, dict(config.authorities), config.default_authority)
+    settings = translate_settings.of_feed(
+        listener.timezone, listener.site, config.authorities, config.default_authority
+    )
     policy = Policy(frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending)
     return Channel(
         listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset, acks=listener.acks

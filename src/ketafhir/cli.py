@@ -11,13 +11,14 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ketafhir.errors import KetafhirError
+from ketafhir.errors import ConfigError, KetafhirError
 
 if TYPE_CHECKING:
+    from ketafhir.explain.feed import Taken
     from ketafhir.translate.pump_orders import PumpOrders
 
 COMMANDS = {
@@ -98,6 +99,44 @@ def _queue(args: argparse.Namespace) -> int:
     return command.run(args)
 
 
+def _explain(args: argparse.Namespace) -> int:
+    from ketafhir.explain import command
+
+    return command.run(args, _stored)
+
+
+def _stored(args: argparse.Namespace) -> Iterator[Taken]:
+    """What the store has, each message with the settings of its listener."""
+    import time
+
+    from ketafhir.config import Config, find, load
+    from ketafhir.explain.feed import Taken
+    from ketafhir.store.opening import open_store
+    from ketafhir.store.verbs import age
+    from ketafhir.translate.settings import of_feed
+
+    file = find(args.config)
+    config = load(file) if file else Config()
+    feeds = {
+        one.name: (of_feed(one.timezone, one.site, config.authorities, config.default_authority), one.charset)
+        for one in config.listeners
+    }
+    only = next(iter(feeds.values())) if len(feeds) == 1 else (None, "")
+    try:
+        since = time.time() - age(args.since) * 86400 if args.since else 0.0
+    except argparse.ArgumentTypeError as error:
+        raise ConfigError(f"--since: {error}") from error
+    store = open_store(args.store, create=False)
+    try:
+        after = 0
+        while found := store.messages(after, since):
+            for one in found:
+                yield Taken(one.message_id, one.raw, one.outcome, one.issues, *feeds.get(one.listener, only))
+            after = found[-1].message_id
+    finally:
+        store.close()
+
+
 def _translate(args: argparse.Namespace) -> int:
     from ketafhir.translate import command
 
@@ -115,7 +154,7 @@ def _pump(file: str) -> PumpOrders | None:
     return PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None
 
 
-_WIRED = {"send": _send, "queue": _queue, "translate": _translate}
+_WIRED = {"send": _send, "queue": _queue, "translate": _translate, "explain": _explain}
 """Commands of rooms that must not know what they are given here."""
 
 

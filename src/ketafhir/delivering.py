@@ -14,16 +14,18 @@ from ketafhir.config import PASSWORD_VARIABLE, TOKEN_VARIABLE, Config, FhirSetti
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import parse_address
 from ketafhir.mllp.sender import Sender
-from ketafhir.service.translating import FHIR
+from ketafhir.service.shadow import ShadowCourier
+from ketafhir.service.translating import FHIR, SHADOW
 from ketafhir.store.opening import open_store
 from ketafhir.store.protocol import Store
-from ketafhir.sync.client import Timeouts
-from ketafhir.sync.courier import FhirCourier
+from ketafhir.sync.client import FhirClient, Timeouts
+from ketafhir.sync.courier import Courier, FhirCourier
 from ketafhir.sync.hl7_courier import AckPolicy, Hl7Courier
 from ketafhir.sync.opening import Access, open_client
 from ketafhir.sync.retry import RetryPolicy
 from ketafhir.sync.signin import SmartClient
 from ketafhir.sync.worker import Worker
+from ketafhir.translate.settings import of_feed
 
 _log = logging.getLogger("ketafhir.service")
 
@@ -81,11 +83,26 @@ def _carrier(receiver: ReceiverSettings) -> Hl7Courier:
     return Hl7Courier(senders, AckPolicy(receiver.on_error, receiver.on_reject, receiver.on_silence))
 
 
+def destination(config: Config) -> str:
+    """Where Bundles go. Those of shadow mode are not the server's, also when it is live afterwards."""
+    return SHADOW if config.fhir.mode == "shadow" else FHIR
+
+
+def _to_fhir(config: Config, store: Store) -> tuple[FhirClient | None, Courier]:
+    if config.fhir.mode == "shadow":
+        feeds = {
+            one.name: (of_feed(one.timezone, one.site, config.authorities, config.default_authority), one.charset)
+            for one in config.listeners
+        }
+        return None, ShadowCourier(store, config.fhir.shadow_directory, feeds)
+    client = open_client(access_to(config.fhir))
+    return client, FhirCourier(store, client, FHIR, config.fhir.write)
+
+
 @contextlib.asynccontextmanager
 async def working(config: Config, store: Store, number: int) -> AsyncIterator[Delivering]:
     """Workers that deliver until the block ends, and then end what is under way."""
     fhir, delivery = config.fhir, config.delivery
-    client = open_client(access_to(fhir))
     policy = RetryPolicy(
         first=delivery.wait,
         longest=delivery.longest_wait,
@@ -96,8 +113,9 @@ async def working(config: Config, store: Store, number: int) -> AsyncIterator[De
     )
     name = f"{socket.gethostname()}/{number}"
     lease = max(180.0, 2 * fhir.total_timeout)
-    courier = FhirCourier(store, client, FHIR, fhir.write)
-    worker = Worker(store, courier, FHIR, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy)
+    client, courier = _to_fhir(config, store)
+    to = destination(config)
+    worker = Worker(store, courier, to, name=name, parallel=fhir.parallel, lease_seconds=lease, policy=policy)
     carriers = {one.name: _carrier(one) for one in config.receivers}
     workers = [worker]
     for one in config.receivers:
@@ -116,7 +134,8 @@ async def working(config: Config, store: Store, number: int) -> AsyncIterator[De
         for each in workers:
             each.stop()
         await asyncio.wait(running)
-        await client.aclose()
+        if client is not None:
+            await client.aclose()
         for carrier in carriers.values():
             await carrier.aclose()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ketafhir.config import Config
 from ketafhir.config.tokens import read_tokens
 from ketafhir.delivering import access_to
+from ketafhir.delivering import destination as bundles_to
 from ketafhir.errors import ConfigError, TransferError
 from ketafhir.mllp import tls
 from ketafhir.service.arrivals import Channel
@@ -19,7 +20,6 @@ from ketafhir.service.legs import Legs
 from ketafhir.service.rest.access import Access, Holder
 from ketafhir.service.rest.backend import Backend
 from ketafhir.service.together import Together
-from ketafhir.service.translating import FHIR
 from ketafhir.store.opening import is_url
 from ketafhir.store.protocol import Store
 from ketafhir.sync.client import Timeouts
@@ -125,7 +125,7 @@ def open_http(
         max_bytes=config.limits.max_message_bytes,
         body_seconds=config.limits.frame_timeout,
         pump=lambda: _pump(config),
-        destinations=(FHIR, *(one.name for one in config.receivers)),
+        destinations=(bundles_to(config), *(one.name for one in config.receivers)),
     )
     return Http(config, backend, probe)
 

@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "sync": {"store", "fhir", "mllp"},
     "config": {"hl7v2"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},
-    "delivering": {"service", "config", "mllp", "store", "sync"},
+    "delivering": {"service", "config", "translate", "mllp", "store", "sync"},
     "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
     "app": {"delivering", "rest", "service", "config", "translate", "mllp", "store", "sync"},
     "config_command": {"config"},
@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
         "config", "app", "profiles", "__init__",
     },
-    "cli": {"config", "hl7v2", "mllp", "store", "translate", "__init__"},
+    "cli": {"config", "explain", "hl7v2", "mllp", "store", "translate", "__init__"},
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip

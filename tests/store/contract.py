@@ -663,7 +663,7 @@ class StoreContract:
         accepted = store.accept(message("C1", "p1"))
         store.settle(send(store), park("turned down"))
         later = store.accept(message("C2", "p1"))
-        assert store.render_again(accepted.message_id, FHIR) == 1
+        assert store.render_again(accepted.message_id, [FHIR]) == 1
         assert [one.message_id for one in store.unfinished()] == [accepted.message_id]
         assert state(store, accepted) == "dead"
         assert claim(store).message_id == later.message_id, (
@@ -676,11 +676,11 @@ class StoreContract:
         accepted = store.accept(message("C1", "p1"))
         delivery = send(store)
         with pytest.raises(NotAllowed, match="being sent at this moment"):
-            store.render_again(accepted.message_id, FHIR)
+            store.render_again(accepted.message_id, [FHIR])
         store.settle(delivery, done())
-        assert store.render_again(accepted.message_id, FHIR) == 0
+        assert store.render_again(accepted.message_id, [FHIR]) == 0
         with pytest.raises(Unknown):
-            store.render_again(99, FHIR)
+            store.render_again(99, [FHIR])
 
     def test_only_what_has_ended_long_ago_is_deleted(self, store: Store, clock: Clock) -> None:
         names = ("DONE", "DEAD", "PARKED")
@@ -723,6 +723,18 @@ class StoreContract:
         assert store.record("p1") == (b"record", 5)
         assert store.versions_of(FHIR, ["Observation/a"]) == {"Observation/a": 'W/"3"'}
         assert store.lookup("placer", "7") == ["p1"]
+
+    def test_messages_as_they_came(self, store: Store, clock: Clock) -> None:
+        store.accept(message("C1", "p1"))
+        clock.move(10)
+        for name in ("C2", "C3", "C4"):
+            store.accept(message(name, outcome="refused"))
+        first = store.messages(limit=2)
+        assert [(one.message_id, one.outcome, one.raw) for one in first] == [
+            (1, "translated", message("C1").raw), (2, "refused", message("C2").raw),
+        ]  # fmt: skip
+        assert [one.message_id for one in store.messages(after=2)] == [3, 4]
+        assert [one.message_id for one in store.messages(since=clock.now)] == [2, 3, 4]
 
     def test_pages_show_each_row_once(self, store: Store) -> None:
         for number in range(7):

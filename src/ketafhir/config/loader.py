@@ -148,8 +148,8 @@ class Loader:
         for number, table in enumerate(tables, start=1):
             place = f"[[receiver]] {number}" if len(tables) > 1 else "[[receiver]]"
             one = self._section(ReceiverSettings, table, place)
-            if not one.name or one.name == "fhir" or one.name in [other.name for other in found]:
-                raise self.error(f"{place} needs a name of its own, which is not fhir")
+            if not one.name or one.name in ("fhir", "shadow") or one.name in [other.name for other in found]:
+                raise self.error(f"{place} needs a name of its own, which is not fhir or shadow")
             if not one.address.startswith(("mllp://", "mllps://")):
                 raise self.error(f"{place} address is mllp://HOST:PORT or mllps://HOST:PORT, not {one.address!r}")
             if not one.forward:
@@ -265,6 +265,8 @@ class Loader:
             raise self.error('[fhir] auth = "smart" needs client_id and key_file')
         if fhir.write not in ("auto", "transaction", "batch", "single"):
             raise self.error(f'[fhir] write is "auto", "transaction", "batch" or "single", not {fhir.write!r}')
+        if fhir.mode not in ("live", "shadow"):
+            raise self.error(f'[fhir] mode is "live" or "shadow", not {fhir.mode!r}')
         if bool(fhir.tls_cert) != bool(fhir.tls_key):
             raise self.error("[fhir] tls_cert and tls_key belong together")
         if config.log.format not in ("text", "json"):

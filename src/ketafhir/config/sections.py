@@ -69,7 +69,8 @@ class ReceiverSettings:
 class FhirSettings:
     """The FHIR server. `parallel`: how many patients are written at a time. Times in seconds.
 
-    `auth`: "none", "bearer", "basic" or "smart"; empty: bearer where there is a token, else none.
+    `auth`: "none", "bearer", "basic" or "smart"; empty: bearer where there is a token, else none. `mode` "shadow": nothing is
+    written to the server; Bundles and loss reports go into `shadow_directory`.
     """
 
     url: str = "http://127.0.0.1:8090/fhir"
@@ -92,6 +93,8 @@ class FhirSettings:
     write_timeout: float = 30.0
     total_timeout: float = 90.0
     write: str = "auto"
+    mode: str = "live"
+    shadow_directory: Path = Path("shadow")
 
 
 @dataclass(slots=True, frozen=True)

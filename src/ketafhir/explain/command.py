@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ketafhir.errors import ConfigError, Issue, Refused, TableError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ketafhir.explain.account import Told
+    from ketafhir.explain.feed import Taken
     from ketafhir.explain.sums import Sums
     from ketafhir.translate.settings import Settings
 
@@ -28,7 +29,14 @@ Exit code: 0 explained; 1 something is refused, or there is no message; 2 usage.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog = _EPILOG
-    parser.add_argument("file", metavar="FILE", help="a file of HL7v2 messages, or - for standard input")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a file of HL7v2 messages, or - for standard input")
+    parser.add_argument(
+        "--store", metavar="FILE|URL", help="in place of a file: the sums of what the service has taken"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="with --store: the configuration of the service, with its listeners"
+    )
+    parser.add_argument("--since", metavar="AGE", help="with --store: what came in that time, such as 12h, 7d or 4w")
     parser.add_argument(
         "--number", metavar="N", type=int, help="of several messages show this one, read after those before it"
     )
@@ -37,10 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Explain a file; gives the exit code."""
+def run(args: argparse.Namespace, stored: Callable[[argparse.Namespace], Iterator[Taken]] | None = None) -> int:
+    """Explain a file, or with `stored` what the store of the service has; gives the exit code."""
+    if args.store:
+        return _of_store(args, stored)
     from ketafhir.translate.settings import default
 
+    if args.file is None:
+        print("ketafhir explain: name a FILE of messages, or --store", file=sys.stderr)
+        return 2
     try:
         settings = default(args.timezone, args.site)
         file = sys.stdin.buffer if args.file == "-" else open(args.file, "rb")  # noqa: SIM115  # closed at the end of the process
@@ -54,14 +67,37 @@ def run(args: argparse.Namespace) -> int:
         for issue in refusal.issues:
             print(f"ketafhir explain: {issue.line()}", file=sys.stderr)
         return 1
-    if page is not None:
-        from ketafhir.explain.page import page_of
-
-        with page:
-            page.write(page_of(told, sums).encode("utf-8"))
-    else:
-        _print(told, sums)
+    _tell(page, told, sums)
     return 1 if (told.refused if told else sums.refused) else 0
+
+
+def _of_store(args: argparse.Namespace, stored: Callable[[argparse.Namespace], Iterator[Taken]] | None) -> int:
+    from ketafhir.explain.feed import summed
+
+    if stored is None or args.file is not None or args.number is not None or args.site or args.timezone:
+        print("ketafhir explain: --store goes with --config, --since and --html", file=sys.stderr)
+        return 2
+    sums = summed(stored(args))
+    if not sums.messages:
+        print("ketafhir explain: the store has no message of that time", file=sys.stderr)
+        return 1
+    try:
+        page = open(args.html, "wb") if args.html else None  # noqa: SIM115  # closed when it is written
+    except OSError as error:
+        print(f"ketafhir explain: {error}", file=sys.stderr)
+        return 2
+    _tell(page, None, sums)
+    return 1 if sums.refused else 0
+
+
+def _tell(page: BinaryIO | None, told: Told | None, sums: Sums) -> None:
+    if page is None:
+        _print(told, sums)
+        return
+    from ketafhir.explain.page import page_of
+
+    with page:
+        page.write(page_of(told, sums).encode("utf-8"))
 
 
 def explained(source: Iterator[bytes], settings: Settings, number: int | None = None) -> tuple[Told | None, Sums]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ketafhir.errors import Issue
     from ketafhir.hl7v2.er7 import Message
+    from ketafhir.translate.reading import Reading
     from ketafhir.translate.session import Step
 
 _ABOUT_CODES = {
@@ -51,8 +52,12 @@ class Sums:
 
     def take(self, number: int, message: Message, step: Step) -> None:
         """Add a message that was taken."""
+        self.read(number, message, step.reading, step.issues)
+
+    def read(self, number: int, message: Message, reading: Reading, issues: Iterable[Issue]) -> None:
+        """Add a message that was taken, as it was read, with what was told of it."""
         self.types[f"{message.code}^{message.event}"] += 1
-        for loss in losses.of_message(message, step.reading):
+        for loss in losses.of_message(message, reading):
             self.fates[loss.fate] += 1
             field = _field(loss.where)
             place = f"message {number}, {loss.where}"
@@ -60,7 +65,7 @@ class Sums:
                 self._add("rows", (loss.row, field), place)
             else:
                 self._add(loss.fate, (field, loss.why) if loss.why else (field,), place)
-        self._issues(number, step.issues)
+        self._issues(number, issues)
 
     def refuse(self, number: int, message: Message | None, issues: Iterable[Issue]) -> None:
         """Add a message that was refused; None where it could not even be read."""

@@ -42,8 +42,10 @@ class Intake:
         channels: Mapping[str, Channel],
         order: str = "patient",
         forwards: Mapping[str, Sequence[str]] = {},
+        destination: str = translating.FHIR,
     ) -> None:
-        """`forwards`: by the name of a receiver the types of message that go there as they came."""
+        """`forwards`: by the name of a receiver the types of message that go there as they came; `destination`: of Bundles."""
+        self._destination = destination
         self._forwards = forwards
         self._store = store
         self._order = order
@@ -253,7 +255,9 @@ class Intake:
         if not supported(message):
             return self._forwarded(arrived, message, translating.kept(message, noted))
         try:
-            verdict = translating.translated(message, arrived.channel.settings, self._histories, noted, self._order)
+            verdict = translating.translated(
+                message, arrived.channel.settings, self._histories, noted, self._order, self._destination
+            )
             return self._forwarded(arrived, message, verdict)
         except Refused as error:
             return translating.refused(error, _told(error), noted)

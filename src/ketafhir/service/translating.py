@@ -19,8 +19,8 @@ from ketafhir.translate.incoming import unsupported
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import Settings
 
-FHIR = "fhir"
-"""The destination of the Bundles."""
+FHIR, SHADOW = "fhir", "shadow"
+"""The destination of the Bundles, and what stands in its place in shadow mode."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,12 @@ class Verdict:
 
 
 def translated(
-    message: Message, settings: Settings, histories: Histories, noted: Sequence[Issue], order: str = "patient"
+    message: Message,
+    settings: Settings,
+    histories: Histories,
+    noted: Sequence[Issue],
+    order: str = "patient",
+    destination: str = FHIR,
 ) -> Verdict:
     """Fold the message in. `noted` are findings that do not stop it. Raises Refused.
 
@@ -59,7 +64,7 @@ def translated(
     result = Result(
         states.TRANSLATED,
         issues_json(issues),
-        deliveries=(NewDelivery(FHIR, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
+        deliveries=(NewDelivery(destination, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
         records=history.changes(step.told),
         keys=history.keys(step.told),
     )

@@ -70,10 +70,10 @@ def _refuse(one: Replay, force: bool) -> None:
         )
 
 
-def render_again(cursor: Cursor, message_id: int, destination: str, now: float) -> int:
+def render_again(cursor: Cursor, message_id: int, destinations: Collection[str], now: float) -> int:
     """The message waits for a translation, and what of it had not been sent is given up."""
     cursor.reordering()
-    rows = cursor.execute(sql.STATES_AT, (message_id, destination)).fetchall()
+    rows = [row for to in destinations for row in cursor.execute(sql.STATES_AT, (message_id, to)).fetchall()]
     if any(state in (states.CLAIMED, states.INFLIGHT) for _, state in rows):
         raise NotAllowed(f"message {message_id} is being sent at this moment: try again when that has ended")
     inbox.translate_again(cursor, message_id)

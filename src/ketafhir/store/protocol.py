@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
-from ketafhir.store.rows import Counts, Detail, Replay, Summary
+from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -278,8 +278,8 @@ class Store(Protocol):
         NotAllowed unless `force` is set; and even then while that other one is under way. All or nothing. Raises Unknown.
         """
 
-    def render_again(self, message_id: int, destination: str) -> int:
-        """Back to `unfinished`, for a new translation; what of it waits for `destination` is given up; returns how many.
+    def render_again(self, message_id: int, destinations: Collection[str]) -> int:
+        """Back to `unfinished`, for a new translation; what of it waits for `destinations` is given up; returns how many.
 
         Raises Unknown, and NotAllowed while some of it is being sent.
         """
@@ -309,6 +309,9 @@ class Store(Protocol):
 
     def show(self, message_id: int) -> Detail:
         """All that is kept of a message. Raises Unknown."""
+
+    def messages(self, after: int = 0, since: float = 0.0, limit: int = 100) -> list[Kept]:
+        """Messages as they came, oldest first, from behind one, received since a time."""
 
     def counts(self, destination: str | None = None) -> Counts:
         """How many there are in each state."""

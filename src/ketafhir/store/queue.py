@@ -16,8 +16,8 @@ from ketafhir.store.protocol import NotAllowed, Store
 from ketafhir.store.rows import Detail, Replay
 from ketafhir.store.states import DEAD, PARKED
 
-FHIR = "fhir"
-"""The destination of what is rendered from messages; all others get messages as they came."""
+RENDERED = ("fhir", "shadow")
+"""The destinations of what is rendered from messages; all others get messages as they came."""
 
 PUMP_ORDERS = ("RGV",)
 _REASON = 200
@@ -105,11 +105,11 @@ def render_again(
         return [(one, _waiting(one)) for one in found]
     for one in found:
         _confirmed(one.message_id, one.message_type, confirm)
-    return [(one, store.render_again(one.message_id, FHIR)) for one in found]
+    return [(one, store.render_again(one.message_id, RENDERED)) for one in found]
 
 
 def _waiting(detail: Detail) -> int:
-    return sum(one.destination == FHIR and one.state in ("queued", "parked") for one in detail.deliveries)
+    return sum(one.destination in RENDERED and one.state in ("queued", "parked") for one in detail.deliveries)
 
 
 def purge(

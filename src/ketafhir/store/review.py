@@ -8,7 +8,7 @@ from ketafhir.store import inbox, states
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed, Unknown
-from ketafhir.store.rows import AttemptRow, Counts, DeliveryRow, Detail, Summary
+from ketafhir.store.rows import AttemptRow, Counts, DeliveryRow, Detail, Kept, Summary
 
 
 def retry(cursor: Cursor, message_id: int, force: bool) -> int:
@@ -94,6 +94,11 @@ def page(
     else:
         raise ValueError(f"{state!r} is no state")
     return [Summary(*row) for row in rows]
+
+
+def messages(cursor: Cursor, after: int, since: float, limit: int) -> list[Kept]:
+    """Messages as they came, oldest first."""
+    return [Kept(*row) for row in cursor.execute(sql.KEPT, (after, since, limit))]
 
 
 def show(cursor: Cursor, message_id: int) -> Detail:

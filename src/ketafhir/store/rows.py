@@ -88,6 +88,19 @@ class Detail:
 
 
 @dataclass(slots=True, frozen=True)
+class Kept:
+    """A message as it is kept, without what was sent for it."""
+
+    message_id: int
+    listener: str
+    message_type: str
+    received_at: float
+    raw: bytes = field(repr=False)
+    outcome: str
+    issues: bytes = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
 class Replay:
     """One delivery that a replay sends again. `overtaken_by` is a later message of the same patient that was written since
     and is not replayed itself; `blocked_by` one that is being sent at this moment. It carries nothing about the patient."""

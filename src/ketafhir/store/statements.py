@@ -210,6 +210,10 @@ ATTEMPTS = """
 SELECT worker, started_at, ended_at, kind, status, detail FROM attempt WHERE delivery_id = ? ORDER BY id
 """
 
+KEPT = """
+SELECT id, listener, message_type, received_at, raw, outcome, issues FROM message
+WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?
+"""
 COUNT_OUTCOMES = "SELECT outcome, COUNT(*) FROM message GROUP BY outcome"
 COUNT_STATES = """
 SELECT state, COUNT(*) FROM delivery WHERE CAST(? AS TEXT) IS NULL OR destination = ? GROUP BY state

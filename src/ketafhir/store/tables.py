@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from ketafhir.store import ending, inbox, outbox, review, states
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Counts, Detail, Replay, Summary
+from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
 
 
 class TableStore:
@@ -111,9 +111,9 @@ class TableStore:
         with self._database.transaction() as cursor:
             return ending.replay(cursor, message_ids, destination, force, do)
 
-    def render_again(self, message_id: int, destination: str) -> int:
+    def render_again(self, message_id: int, destinations: Collection[str]) -> int:
         with self._database.transaction() as cursor:
-            return ending.render_again(cursor, message_id, destination, self._clock())
+            return ending.render_again(cursor, message_id, destinations, self._clock())
 
     def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
         with self._database.transaction() as cursor:
@@ -140,6 +140,10 @@ class TableStore:
     def show(self, message_id: int) -> Detail:
         with self._database.reading() as cursor:
             return review.show(cursor, message_id)
+
+    def messages(self, after: int = 0, since: float = 0.0, limit: int = 100) -> list[Kept]:
+        with self._database.reading() as cursor:
+            return review.messages(cursor, after, since, limit)
 
     def counts(self, destination: str | None = None) -> Counts:
         with self._database.reading() as cursor:

@@ -154,7 +154,7 @@ def _render_again(store: Store, args: Namespace) -> list[dict[str, Any]]:
             "message": one.message_id,
             "control_id": one.control_id,
             "type": one.message_type,
-            "to": queue.FHIR,
+            "to": "fhir",
             "was": one.outcome + (f", {given_up} waiting given up" if given_up else ""),
             "needs": ["--confirm: it is an order to a pump"]
             if queue.is_pump_order(one.message_type) and not args.yes

@@ -48,7 +48,7 @@ def settlement(
 ) -> Settlement:
     """`attempts` and `rejections` are those before this one."""
     if outcome.disposition is Disposition.DONE:
-        return done(versions, str(outcome.status or ""))
+        return done(versions, str(outcome.status or outcome.text.partition(";")[0]))
     ending = _failed(outcome, attempts, rejections, policy, now, chance)
     return replace(ending, versions=versions) if versions else ending  # part of it was written
 

@@ -10,6 +10,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
     from ketafhir.translate.pump_orders import PumpOrders
@@ -68,6 +69,11 @@ class Settings:
     def site(self) -> str:
         """The name of the site overlay, or ""."""
         return self.tables.site.name if self.tables.site else ""
+
+
+def of_feed(timezone: str, site: str, authorities: Mapping[str, str], default_authority: str) -> Settings:
+    """The settings of one feed; empty texts where there is none. Raises ConfigError, TableError."""
+    return Settings(_tables(site or None), zone(timezone) if timezone else None, dict(authorities), default_authority)
 
 
 @lru_cache(maxsize=16)
