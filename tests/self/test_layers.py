@@ -37,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
     "app": {"delivering", "rest", "service", "config", "translate", "mllp", "store", "sync"},
     "config_command": {"config"},
+    "audit_command": {"config", "fhir", "store", "translate"},
     "logs": {"config"},
     "serve_command": {"config", "logs", "app", "delivering", "mllp", "service"},
     "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},

@@ -18,7 +18,7 @@ from ketafhir.config import Config, RestSettings
 from ketafhir.service.rest import openapi
 from ketafhir.service.rest.application import OPERATIONS
 
-TOKENS = {role: f"token-of-{role}-0123456789abcdef" for role in ("sender", "viewer", "operator", "metrics")}
+TOKENS = {role: f"token-of-{role}-0123456789abcdef" for role in ("sender", "viewer", "operator", "metrics", "auditor")}
 HL7V2 = "x-application/hl7-v2+er7"
 
 

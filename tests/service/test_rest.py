@@ -23,6 +23,7 @@ from rest_peers import HL7V2, LINES, TOKENS, Client, Served, described, served
 from service_peers import Sink, adt, damaged, er7, fhir_sink, header, heart_rate, ras, story
 
 from ketafhir import __version__
+from ketafhir.fhir.check import shape
 from ketafhir.service.rest.access import ROLES
 from ketafhir.service.rest.application import OPERATIONS, application
 from ketafhir.service.rest.operations import FHIR_JSON
@@ -297,6 +298,44 @@ def test_what_is_stuck_is_queued_again(tmp_path: Path, sink: Sink) -> None:
         assert client.post("/v1/queue/9/retry", b"", "application/json").status_code == 404
         for body in (b"[]", b'{"force": 1}', b'{"other": true}', b"{"):
             assert client.post("/v1/queue/1/retry", body, "application/json").status_code == 400
+
+
+# --- the audit log
+
+
+def test_what_is_seen_and_done_is_noted_with_who_did_it(here: Served) -> None:
+    here.client("sender").post("/v1/messages", adt("M1"))
+    here.client("viewer").get("/v1/queue")
+    here.client("viewer").get("/v1/queue/1")
+    operator = here.client("operator")
+    operator.get("/v1/queue/1/raw")
+    operator.get("/v1/queue/1/payload")
+    operator.post("/v1/queue/1/retry", b"", "application/json")
+    operator.post("/v1/queue/1/release", b"", "application/json")
+    auditor = here.client("auditor")
+    told = auditor.get("/v1/audit").json()
+    assert [(one["who"], one["action"], one["message_id"]) for one in told["entries"]] == [
+        ("http viewer-1", "view", 1), ("http operator-1", "content", 1), ("http operator-1", "content", 1),
+        ("http operator-1", "retry", 1), ("http operator-1", "release", 1),
+    ]  # fmt: skip
+    assert auditor.get("/v1/audit?after=4").json()["entries"] == told["entries"][4:]
+    bundle = auditor.get("/v1/audit", headers={"Accept": FHIR_JSON}).json()
+    events = [one["resource"] for one in bundle["entry"]]
+    assert [problem for event in events for problem in shape(event)] == []
+    assert [event["action"] for event in events] == ["R", "R", "R", "E", "E"]
+    assert events[0]["entity"][0]["what"]["identifier"]["value"] == "1"
+
+
+def test_what_cannot_be_noted_is_not_done(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.client("sender").post("/v1/messages", adt("M1"))
+
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(here.service.app.store, "audit", full)
+    for path in ("", "/raw", "/payload"):
+        assert here.client("operator").get(f"/v1/queue/1{path}").status_code == 503
+    assert here.client("operator").post("/v1/queue/1/retry", b"", "application/json").status_code == 503
 
 
 # --- health, numbers, description

@@ -10,10 +10,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from ketafhir.errors import StoreError
+from ketafhir.store.audit import first_broken
 from ketafhir.store.protocol import (
     Accepted,
     Delivery,
@@ -786,3 +788,41 @@ class StoreContract:
         store.close()
         with pytest.raises(StoreError, match="closed"):
             store.counts()
+
+    def test_the_audit_log_is_a_chain_that_only_grows(self, store: Store, clock: Clock) -> None:
+        store.audit("http op", "view", 1)
+        clock.move(1)
+        store.audit("cli root", "export", 1, 2)
+        store.audit("cli root", "purge", None)
+        rows = store.audited()
+        assert [(row.who, row.action, row.message_id) for row in rows] == [
+            ("http op", "view", 1), ("cli root", "export", 1), ("cli root", "export", 2), ("cli root", "purge", None),
+        ]  # fmt: skip
+        assert (rows[0].at, rows[1].at) == ("1970-01-12T13:46:40.000+00:00", "1970-01-12T13:46:41.000+00:00")
+        assert [row.number for row in store.audited(after=rows[1].number, limit=1)] == [rows[2].number]
+        assert first_broken(rows) is None
+        assert first_broken([rows[0], *rows[2:]]) == rows[2].number
+        assert first_broken([rows[0], replace(rows[1], who="cli other"), *rows[2:]]) == rows[1].number
+        with pytest.raises(ValueError, match="no action"):
+            store.audit("http op", "look", 1)
+
+    def test_no_statement_changes_the_audit_log(self, store: Store) -> None:
+        store.audit("http op", "view", 1)
+        for statement in ("UPDATE audit SET who = 'nobody'", "DELETE FROM audit"):
+            with pytest.raises(StoreError), store._database.transaction() as cursor:  # type: ignore[attr-defined]
+                cursor.execute(statement)
+        assert [row.who for row in store.audited()] == ["http op"]
+
+    def test_many_may_note_at_once(self, store: Store, beside: Callable[[], Store]) -> None:
+        stores = [store, beside()]
+        threads = [
+            threading.Thread(target=lambda one=one: [one.audit("http op", "view", number) for number in range(20)])  # type: ignore[misc]
+            for one in stores
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rows = store.audited()
+        assert len(rows) == 40
+        assert first_broken(rows) is None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ketafhir.errors import ConfigError
 
-ROLES = ("metrics", "operator", "sender", "viewer")
+ROLES = ("auditor", "metrics", "operator", "sender", "viewer")
 _LINE = re.compile(r"([A-Za-z0-9_.-]{1,64})\s+([a-z]+)\s+([0-9a-fA-F]{64})")
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import pwd
 import sys
 import time
 from collections.abc import Sequence
@@ -53,12 +55,37 @@ def run(args: argparse.Namespace) -> int:
     try:
         store = open_store(args.store, create=False)
         try:
+            _note(store, args)
             return _COMMANDS[args.queue_command](store, args)
         finally:
             store.close()
     except StoreError as error:
         sys.stderr.write(f"ketafhir queue: {error}\n")
         return 1
+
+
+_CHANGING = ("retry", "park", "release", "replay", "purge", "export")
+
+
+def _note(store: Store, args: argparse.Namespace) -> None:
+    """In the audit log, before it is done; a replay or purge that is only told is none."""
+    command = args.queue_command
+    if command == "show":
+        action = "content" if args.raw or args.payload else "view"
+    elif command in _CHANGING and getattr(args, "yes", True):
+        action = command
+    else:
+        return
+    told = getattr(args, "id", None)
+    ids = [told] if isinstance(told, int) else told or [None]
+    store.audit(f"cli {_user()}", action, *ids)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
+from ketafhir.store.audit import AuditRow
 from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
@@ -315,6 +316,13 @@ class Store(Protocol):
 
     def counts(self, destination: str | None = None) -> Counts:
         """How many there are in each state."""
+
+    # The audit log.
+    def audit(self, who: str, action: str, *message_ids: int | None) -> None:
+        """Notes what somebody is about to do (`audit.ACTIONS`), with each of these messages. It stays for good."""
+
+    def audited(self, after: int = 0, limit: int = 500) -> list[AuditRow]:
+        """What was noted, oldest first, from behind the entry of this number."""
 
     def close(self) -> None:
         """Every later call raises StoreError."""

@@ -222,3 +222,9 @@ OLDEST_OPEN = """
 SELECT MIN(created_at) FROM delivery
 WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (CAST(? AS TEXT) IS NULL OR destination = ?)
 """
+
+# --- audit ---
+
+LAST_AUDIT = "SELECT digest FROM audit ORDER BY id DESC LIMIT 1"
+INSERT_AUDIT = "INSERT INTO audit (at, who, action, message_id, digest) VALUES (?, ?, ?, ?, ?)"
+AUDIT = "SELECT id, at, who, action, message_id, digest FROM audit WHERE id > ? ORDER BY id LIMIT ?"

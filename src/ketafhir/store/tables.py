@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 
-from ketafhir.store import ending, inbox, outbox, review, states
+from ketafhir.store import audit, ending, inbox, outbox, review, states
+from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
 from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
@@ -148,6 +149,14 @@ class TableStore:
     def counts(self, destination: str | None = None) -> Counts:
         with self._database.reading() as cursor:
             return review.counts(cursor, destination)
+
+    def audit(self, who: str, action: str, *message_ids: int | None) -> None:
+        with self._database.transaction() as cursor:
+            audit.note(cursor, self._clock(), who, action, message_ids)
+
+    def audited(self, after: int = 0, limit: int = 500) -> list[AuditRow]:
+        with self._database.reading() as cursor:
+            return audit.entries(cursor, after, limit)
 
     def close(self) -> None:
         self._database.close()

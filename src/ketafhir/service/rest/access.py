@@ -16,10 +16,12 @@ class May(StrEnum):
     SEND = "send"
     METRICS = "metrics"
     VIEW = "view"  # the queue, without anything about a patient
+    AUDIT = "audit"
     WORK = "work"  # change the queue, and read what messages hold
 
 
 ROLES: dict[str, frozenset[May]] = {
+    "auditor": frozenset({May.AUDIT}),
     "metrics": frozenset({May.METRICS}),
     "sender": frozenset({May.TRANSLATE, May.SEND}),
     "viewer": frozenset({May.METRICS, May.VIEW}),

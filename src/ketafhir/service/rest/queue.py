@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ketafhir.fhir import json
 from ketafhir.service.rest.access import May
+from ketafhir.service.rest.audit import note
 from ketafhir.service.rest.operations import (
     FHIR_JSON,
     HL7V2,
@@ -71,6 +72,7 @@ def _cursor(text: str) -> tuple[int, int]:
 
 async def show(backend: Backend, ask: Ask) -> Answer:
     """All but the bytes. Without the right to work on the queue, also without what is about a patient."""
+    await note(backend, ask, "view", ask.values["id"])
     detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
     return as_json(_shown(detail, full=ask.holder is not None and ask.holder.may(May.WORK)))
 
@@ -94,12 +96,14 @@ def _shown(detail: Detail, full: bool) -> dict[str, Any]:
 
 async def raw(backend: Backend, ask: Ask) -> Answer:
     """The message, byte for byte."""
+    await note(backend, ask, "content", ask.values["id"])
     detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
     return Answer(200, detail.raw, HL7V2)
 
 
 async def payload(backend: Backend, ask: Ask) -> Answer:
     """What is sent for it, a delivery each."""
+    await note(backend, ask, "content", ask.values["id"])
     detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
     deliveries = [{"destination": row.destination, "payload": _text(row.payload)} for row in detail.deliveries]
     return as_json({"message": detail.message_id, "deliveries": deliveries})
@@ -111,6 +115,7 @@ def _text(data: bytes) -> str:
 
 async def retry(backend: Backend, ask: Ask) -> Answer:
     """Queued again, or translated again where it has no delivery."""
+    await note(backend, ask, "retry", ask.values["id"])
     told = ask.json({"force": bool})
     count = await _in_store(lambda: backend.store.retry(ask.values["id"], force=told.get("force", False)))
     backend.wake()
@@ -119,6 +124,7 @@ async def retry(backend: Backend, ask: Ask) -> Answer:
 
 async def release(backend: Backend, ask: Ask) -> Answer:
     """All that is parked of the patients of a message is queued again."""
+    await note(backend, ask, "release", ask.values["id"])
     detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
     partitions = sorted({name for row in detail.deliveries for name in row.partitions})
     count = 0
