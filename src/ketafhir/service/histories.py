@@ -33,13 +33,11 @@ from ketafhir.therapy.fold import (
     VERSIONED,
     History,
     dispense_group,
-    heading_of,
-    seen_group,
-    seen_groups,
     waste_group,
     weight,
 )
 from ketafhir.therapy.records import KINDS, Observation, Records
+from ketafhir.therapy.slots import Timed, heading_of, seen_group, seen_groups
 from ketafhir.translate.checking import infusions, is_drawn
 
 HEADING = "heading"
@@ -249,7 +247,7 @@ class KnownHistory(History):
         slots = [
             Key(SEEN, group, known.heading_row(heading))
             for known in self._known.values()
-            for group, heading in seen_groups(_of(told, known.patient).observations.values())
+            for group, heading in seen_groups(_timed(_of(told, known.patient)))
         ]
         return [*numbers, *slots, *(Key(HEADING, heading, patient) for heading, patient in self._headed.items())]
 
@@ -308,7 +306,7 @@ def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
         yield known.infusion_row(infusion), row
     for heading in _headings(told, around=False):
         others = _under(heading, history.others)
-        digests = dict.fromkeys(one.told[1] for one in others.observations.values())
+        digests = dict.fromkeys(one.told[1] for one in _timed(others))
         senders = {digest: history.senders[digest] for digest in digests if digest in history.senders}
         yield known.heading_row(heading), History(others=others, senders=senders)
 
@@ -347,12 +345,17 @@ def _index(history: History) -> None:
         for one in history.others.observations.values()
         for name in (one.report, one.panel, one.order, one.part_of)
     ]
-    told += seen_groups(history.others.observations.values())
+    told += seen_groups(_timed(history.others))
     told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
     told += [(dispense_group(one.order), one.key) for one in history.others.dispenses.values()]
     for name, key in told:
         if name and key not in history.groups.get(name, ()):
             history.groups[name] = (*history.groups.get(name, ()), key)
+
+
+def _timed(told: Records) -> list[Timed]:
+    """What is tied to an infusion by its time."""
+    return [*told.observations.values(), *told.adverse_events.values()]
 
 
 def _infusions_of(told: Records) -> list[str]:

@@ -20,7 +20,6 @@ from ketafhir.therapy.records import (
     KINDS,
     Administration,
     Dispense,
-    Observation,
     Order,
     Patient,
     Records,
@@ -28,6 +27,7 @@ from ketafhir.therapy.records import (
     Visit,
     Waste,
 )
+from ketafhir.therapy.slots import SLOT, SLOTS_OF_A_DAY, Timed, seen_group, seen_groups, slot_of
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
@@ -115,10 +115,11 @@ class History(Plain):
         held = [(one.key, (one.report, one.panel, one.order, one.part_of)) for one in seen]
         _list(self.groups, [(group, key) for key, groups in held for group in groups if group])
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
-        _list(self.groups, list(seen_groups(seen)))
-        for patient, slot in {(one.patient, slot_of(one)) for one in seen}:
-            if slot is not None and slot // _DAY not in self.days.get(patient, ()):
-                self.days[patient] = (*self.days.get(patient, ()), slot // _DAY)
+        timed: list[Timed] = [*seen, *new.adverse_events.values()]
+        _list(self.groups, list(seen_groups(timed)))
+        for patient, slot in {(one.patient, slot_of(one)) for one in timed}:
+            if slot is not None and slot // SLOTS_OF_A_DAY not in self.days.get(patient, ()):
+                self.days[patient] = (*self.days.get(patient, ()), slot // SLOTS_OF_A_DAY)
         _list(self.groups, [(dispense_group(one.order), one.key) for one in new.dispenses.values()])
         for kind in WHOLE:
             told = getattr(new, kind)
@@ -148,13 +149,19 @@ class History(Plain):
         return merges.survivors(both)
 
     def seen(self, patient: str, low: int, high: int | None) -> list[str]:
-        """The keys of what was observed of a patient between two moments (seconds since the epoch), and somewhat around them."""
+        """The keys of observations and adverse events of a patient between two moments (seconds since the epoch), and somewhat
+        around them."""
         first, last = low // SLOT, None if high is None else high // SLOT
-        slots = [slot for day in sorted(self.days.get(patient, ())) for slot in range(day * _DAY, (day + 1) * _DAY)]
+        slots = [
+            slot
+            for day in sorted(self.days.get(patient, ()))
+            for slot in range(day * SLOTS_OF_A_DAY, (day + 1) * SLOTS_OF_A_DAY)
+        ]
         slots = [slot for slot in slots if first <= slot and (last is None or slot <= last)]
         headings = dict.fromkeys(name for slot in slots for name in self.seen_in(patient, slot))
-        keys = (key for name in headings for key in self.groups.get(name, (name,)))
-        return [key for key in dict.fromkeys(keys) if key in self.others.observations]
+        keys = (key for name in headings for key in (name, *self.groups.get(name, ())))
+        known = (self.others.observations, self.others.adverse_events)
+        return [key for key in dict.fromkeys(keys) if any(key in kind for kind in known)]
 
     def seen_in(self, patient: str, slot: int) -> tuple[str, ...]:
         """The headings of what was observed of a patient in one slot of time."""
@@ -176,33 +183,6 @@ def fold(history: History, new: Records) -> History:
     ready, numbers, _ = out.prepare(new)
     out.add(ready, numbers)
     return out
-
-
-SLOT = 600
-"""Seconds: what was observed is found by slots of ten minutes."""
-_DAY = 86400 // SLOT
-
-
-def slot_of(one: Observation) -> int | None:
-    """The slot of time of an observation; None for one that is told for an order, an administration or a form."""
-    time = one.effective or one.group_time
-    return None if time is None or one.order or one.part_of or one.response else int(time.at) // SLOT
-
-
-def seen_group(patient: str, slot: int) -> str:
-    """The name in `History.groups` of the headings of what was observed of a patient in one slot."""
-    return f"{patient}|seen|{slot}"
-
-
-def heading_of(one: Observation) -> str:
-    """What an observation is told under: report, form or decision, else its blood pressure, else itself."""
-    return one.report or one.panel or one.key
-
-
-def seen_groups(observations: Iterable[Observation]) -> dict[tuple[str, str], None]:
-    """The slots that observations fall in, each with the headings."""
-    told = dict.fromkeys((one.patient, slot_of(one), heading_of(one)) for one in observations)
-    return {(seen_group(patient, slot), heading): None for patient, slot, heading in told if slot is not None}
 
 
 def waste_group(order: str) -> str:

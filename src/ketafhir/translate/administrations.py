@@ -24,6 +24,7 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_event
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.values import Event, Practitioner, Quantity
+from ketafhir.translate import adverse
 from ketafhir.translate.observations import read_results
 from ketafhir.translate.observed import moment
 from ketafhir.translate.reading import Account, Reading, note_texts
@@ -239,6 +240,8 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
     of_segment = [result for result in results if _is(result, OF_SEGMENT)]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
+    if any(adverse.may_tell(result.obx.get(3)) for result in others):
+        others = adverse.read_beside(reading, others, act)
     if is_event(act):  # which segment it ended may not have been told yet
         read_results(reading, of_segment, part_of=act.infusion, scope_key=act.key, start=act.start)
     else:

@@ -20,7 +20,7 @@ from ketafhir.mapping.engine import NULL, Preserved, put_back
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.plain import replace
 from ketafhir.therapy.fold import order_identity
-from ketafhir.therapy.records import AdverseEvent
+from ketafhir.therapy.records import Administration, AdverseEvent
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import headings, reports, results
 from ketafhir.translate.composing import Composing
@@ -85,10 +85,44 @@ def read(reading: Reading, group: Group) -> None:
     for number, text in enumerate(notes, 1):
         values["preserved"] += ((f"NTE[{number}]-1" if number > 1 else "NTE-1", str(number)),)
         values["preserved"] += ((f"NTE[{number}]-3" if number > 1 else "NTE-3", escape(text)),)
+    terms, details, rest = _apart(reading, group.results)
+    place = group.obr.occurrence if group.obr else 0
+    for rank, term in enumerate(terms):
+        _read_one(reading, place, term, details[term.obx.get(4)], rank, values)
+    if rest:
+        reports.read(reading, _with(group, [result for result in group.results if result in rest]))
+
+
+def read_beside(reading: Reading, told: list[Result], act: Administration) -> list[Result]:
+    """The events among the OBX that follow an RXA; gives the other OBX. Raises Refused.
+
+    They are of the infusion whose order that is, and have no OBR: the way back writes one, with the start of the RXA.
+    """
+    if not any(_name(reading, result) == _TERM for result in told):
+        return told
+    terms, details, rest = _apart(reading, told)
+    start = act.start if act.start and act.start.has_clock else None
+    heading = {
+        "heading": Coded((of_name(_TERM),)),
+        "start": start,
+        "infusion": act.placer or act.filler,
+        "preserved": (),
+    }
+    for rank, term in enumerate(terms):
+        _read_one(reading, 0, term, details[term.obx.get(4)], rank, heading)
+    return [result for result in told if result in rest]
+
+
+Apart = tuple[list[Result], dict[str, dict[str, Result]], list[Result]]
+"""The terms, the details by OBX-4 and name, and what is neither."""
+
+
+def _apart(reading: Reading, told: list[Result]) -> Apart:
+    """Terms and details of one group. Raises Refused where it cannot be told whose a detail is."""
     terms: list[Result] = []
     details: dict[str, dict[str, Result]] = {}
     rest: list[Result] = []
-    for result in group.results:
+    for result in told:
         name, sub_id = _name(reading, result), result.obx.get(4)
         known = details.setdefault(sub_id, {})
         if name == _TERM:
@@ -102,25 +136,22 @@ def read(reading: Reading, group: Group) -> None:
                     result.obx, 4, sub_id, "send it once for each OBX-4",
                 )  # fmt: skip
             rest.append(result)
-    told = [term.obx.get(4) for term in terms]
+    sub_ids = [term.obx.get(4) for term in terms]
     for sub_id, found in details.items():
-        if found and told.count(sub_id) > 1:
+        if found and sub_ids.count(sub_id) > 1:
             raise refused(
                 "event-ambiguous", "several adverse events share an OBX-4 with a detail: it cannot be told whose it is",
                 where=reading.message.where(next(iter(found.values())).obx, 4), value=sub_id, hl7="100",
                 hint="send each adverse event with an OBX-4 of its own",
             )  # fmt: skip
-        if found and sub_id not in told:
+        if found and sub_id not in sub_ids:
             for result in found.values():
                 reading.warn(
                     "event-detail-alone", "no adverse event has this OBX-4: kept as an observation", result.obx, 4, sub_id,
                     "send the term with the same OBX-4",
                 )  # fmt: skip
                 rest.append(result)
-    for rank, term in enumerate(terms):
-        _read_one(reading, group, term, details[term.obx.get(4)], rank, values)
-    if rest:
-        reports.read(reading, _with(group, [result for result in group.results if result in rest]))
+    return terms, details, rest
 
 
 def _with(group: Group, rest: list[Result]) -> Group:
@@ -131,20 +162,20 @@ def _with(group: Group, rest: list[Result]) -> Group:
 
 
 def _read_one(
-    reading: Reading, group: Group, term: Result, details: dict[str, Result], rank: int, heading: dict[str, Any]
+    reading: Reading, place: int, term: Result, details: dict[str, Result], rank: int, heading: dict[str, Any]
 ) -> None:
     said = _read_obx(reading, term, "CWE", _TERM, 1)
     preserved: Preserved = heading["preserved"] + said.pop("preserved")
     notes = note_texts(term.notes, reading)
     number = 0
-    for place, detail in enumerate(_DETAILS, 2):
+    for at, detail in enumerate(_DETAILS, 2):
         result = details.get(detail.name)
         if result is None:
             continue
         if _status(reading, result) in _WITHDRAWN and _status(reading, term) not in _WITHDRAWN:
-            preserved += tuple(one for one in reading.keep(result.obx, place) if one[0] != f"OBX[{place}]-1")
+            preserved += tuple(one for one in reading.keep(result.obx, at) if one[0] != f"OBX[{at}]-1")
         else:
-            values = _read_obx(reading, result, detail.kind, detail.name, place, term)
+            values = _read_obx(reading, result, detail.kind, detail.name, at, term)
             preserved += values.pop("preserved")
             if detail.domain in values:
                 said[detail.domain] = values[detail.domain]
@@ -163,7 +194,9 @@ def _read_one(
         **{**heading, **said, "preserved": preserved},
     )  # fmt: skip
     event.notes = notes
-    event.place = group.obr.occurrence if group.obr else 0
+    event.place = place
+    if event.status not in _WITHDRAWN:
+        _compare(reading, event, details)
     event.key = headings.unused(_key(event), reading.records.adverse_events)
     reading.records.adverse_events[event.key] = event
     if event.status not in _WITHDRAWN and (
@@ -173,6 +206,25 @@ def _read_one(
             "term-unknown", "the term of the adverse event has no code that is known here: written as sent", term.obx, 5,
             event.event.label if event.event else "", "send a SNOMED CT, ICD-10-CM or 99KETA code",
         )  # fmt: skip
+
+
+def _compare(reading: Reading, event: AdverseEvent, details: dict[str, Result]) -> None:
+    """Warn of a severity that is not that of the grade told beside it, or a death that only one of the two tells."""
+    follows = _by_grade(event.grade)
+    if not follows:
+        return
+    said = {"severity": event.severity, "outcome": event.outcome}
+    differ = {
+        "severity": not follows["severity"].endswith(f".{event.severity}"),
+        "outcome": ("outcome" in follows) is not (event.outcome == "fatal"),
+    }
+    for detail in _DETAILS:
+        told = said.get(detail.domain)
+        if told and differ[detail.domain]:
+            reading.warn(
+                "grade-differs", f"CTCAE grade {event.grade} does not go with {told}: both are kept as sent",
+                details[detail.name].obx, 5, told, "check which of the two is meant",
+            )  # fmt: skip
 
 
 def _status(reading: Reading, result: Result) -> str:

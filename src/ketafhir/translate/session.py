@@ -14,6 +14,7 @@ from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, ord
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
+from ketafhir.therapy.slots import Timed
 from ketafhir.translate import clock, incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
@@ -105,7 +106,8 @@ class Session:
             checking.before(before)
         self.history.add(new, numbers)
         orders_told = self._orders_to_write(new, stood)
-        self.history.senders.update(dict.fromkeys({one.told[1] for one in new.observations.values()}, sender))
+        timed: list[Timed] = [*new.observations.values(), *new.adverse_events.values()]
+        self.history.senders.update(dict.fromkeys({one.told[1] for one in timed}, sender))
         if moved:
             orders_told = list(dict.fromkeys([*orders_told, *self._standings(told)]))
         after = self._courses(affected)
@@ -139,12 +141,15 @@ class Session:
         return bundle, after
 
     def _tie_again(self, writing: Writing, moved: list[Moved], new: Records) -> None:
-        """Write the observations again that are part of an infusion now, or no longer, as those that told them."""
+        """Write again what is part of an infusion now, or no longer, and the events it may be suspected of, as those that
+        told them."""
         from ketafhir.translate import results, ties
 
         found = ties.changed(self.history, moved, new.observations)
+        events = ties.changed_events(self.history, moved, new)
         records, sender = writing.records, writing.source
-        for one in found.values():
+        timed: list[Timed] = [*found.values(), *events.values()]
+        for one in timed:
             if one.visit in self.history.visits and one.visit not in records.visits:
                 records.visits[one.visit] = completed(self.history.visits[one.visit])
         records.observations.update(found)
@@ -155,6 +160,11 @@ class Session:
             listed.setdefault(self.history.senders.get(one.told[1], sender), []).append(one)
         for writing.source, told in listed.items():
             results.render(writing, told)
+        for event in sorted(events.values(), key=lambda one: one.told):
+            from ketafhir.translate import adverse
+
+            writing.source = self.history.senders.get(event.told[1], sender)
+            adverse.render(writing, event)
         writing.source = sender
 
     def _standings(self, new: Records) -> dict[str, Order]:

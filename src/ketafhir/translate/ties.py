@@ -10,7 +10,8 @@ from __future__ import annotations
 from ketafhir.mapping.paths import DERIVED, Json
 from ketafhir.therapy.charts import Span
 from ketafhir.therapy.fold import History
-from ketafhir.therapy.records import Observation
+from ketafhir.therapy.records import AdverseEvent, Observation, Records
+from ketafhir.therapy.slots import Timed
 from ketafhir.translate.kinds import kind_of
 from ketafhir.translate.writing import Writing
 
@@ -53,8 +54,8 @@ def changed(history: History, moved: list[Moved], told: dict[str, Observation]) 
     for patient, old, new in moved:
         for low, high in _ranges(old, new):
             for key in history.seen(patient, low, high):
-                one = history.others.observations[key]
-                if key not in told and can_be_tied(one) and _holds(old, one) is not _holds(new, one):
+                one = history.others.observations.get(key)
+                if one and key not in told and can_be_tied(one) and _holds(old, one) is not _holds(new, one):
                     found[key] = one
     again = {one.panel for one in told.values() if one.panel}  # written with what is told now
     found = {key: one for key, one in found.items() if one.panel not in again}
@@ -63,8 +64,20 @@ def changed(history: History, moved: list[Moved], told: dict[str, Observation]) 
     return found
 
 
-def _holds(span: Span | None, one: Observation) -> bool:
-    time = one.effective or one.group_time
+def changed_events(history: History, moved: list[Moved], told: Records) -> dict[str, AdverseEvent]:
+    """Adverse events told before (not those of `told`) that a moved infusion may be suspected of now, or no longer."""
+    found: dict[str, AdverseEvent] = {}
+    for patient, old, new in moved:
+        for low, high in _ranges(old, new):
+            for key in history.seen(patient, low, high):
+                one = history.others.adverse_events.get(key)
+                if one and key not in told.adverse_events and _holds(old, one) is not _holds(new, one):
+                    found[key] = one
+    return found
+
+
+def _holds(span: Span | None, one: Timed) -> bool:
+    time = (one.at or one.start) if isinstance(one, AdverseEvent) else one.effective or one.group_time
     return span is not None and time is not None and span.holds(time.at, one.visit)
 
 
