@@ -34,6 +34,7 @@ COMMANDS = {
     "config": ("ketafhir.config_command", "print an example configuration, or check one"),
     "doctor": ("ketafhir.doctor", "say what is wrong with an installation and how to mend it"),
     "fhir-server": ("ketafhir.hapi.command", "start, stop or show a local HAPI FHIR server"),
+    "simulate": ("ketafhir.simulate.command", "write a synthetic clinic as FHIR and as HL7v2"),
     "demo": ("ketafhir.demo.command", "three patients over MLLP into a FHIR server and back"),
 }
 """Each command with the module that does it and its line in `ketafhir --help`."""

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "mapping": {"therapy", "hl7v2", "fhir"},
     "translate": {"therapy", "hl7v2", "fhir", "mapping"},
     "profiles": {"fhir", "mapping", "translate", "sync", "__init__"},
+    "simulate": {"fhir", "mapping", "translate"},
     "explain": {"therapy", "hl7v2", "fhir", "mapping", "translate"},
     "sync": {"store", "fhir", "mllp"},
     "config": {"hl7v2"},
