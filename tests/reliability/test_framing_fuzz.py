@@ -140,7 +140,7 @@ class LiveSender:
         parts: list[bytes] = []
         for number in range(8):
             control_id = f"{name}-{number}"
-            message = adt(control_id, f"SYN-{self.name}")
+            message = adt(control_id, f"SYN-{name}")
             parts.append(self.chance.choice(JUNK))
             kind = self.chance.random()
             if kind < 0.1:
@@ -150,7 +150,7 @@ class LiveSender:
                 parts.append(VT + message[: self.chance.randrange(1, len(message))])  # never ended: never sent
                 if number == 7:
                     break  # the connection ends in it
-                parts.append(wrap(adt(f"{control_id}b")))
+                parts.append(wrap(adt(f"{control_id}b", f"SYN-{name}")))
                 expected.append(("AA", f"{control_id}b"))
             else:
                 parts.append(wrap(message))

@@ -174,7 +174,8 @@ staff = st.builds(Practitioner, numbered, st.builds(Name, words, st.tuples(codes
 times = st.datetimes().map(lambda at: Time(f"{at.year:04}-{at:%m-%dT%H:%M:%S}-05:00"))
 maybe = st.none()
 OVER = st.builds(Quantity, st.integers(1, 999).map(Decimal), st.sampled_from(["s", "min", "h", "d"]))
-doses = quantities("mg", "mg/kg", "mL") | st.builds(Range, quantities("mg") | maybe, quantities("mg"))
+ranges = st.builds(Range, quantities("mg") | maybe, quantities("mg"))
+doses = quantities("mg", "mg/kg", "mL") | ranges.filter(lambda one: one.low is None or one.low.value <= one.high.value)
 ingredients = st.builds(Ingredient, st.sampled_from(["base", "additive", ""]), concepts, quantities("mg", "mL") | maybe)
 CONTROLS, STATUSES = TABLES.code_map("request-control"), TABLES.code_map("request-status")
 STATES = [

@@ -355,7 +355,7 @@ def _check_header(message: Message, seen: dict[str, int]) -> None:
             hint="send one message at a time",
         )
     for number, name in ((9, "message type"), (10, "message control id")):
-        if not message.msh.get(number):
+        if unescape(message.msh.get(number), message.separators).strip() in ("", '""'):
             raise refused(
                 "header-short",
                 f"MSH-{number}, the {name}, is empty",

@@ -195,7 +195,7 @@ def preserved_json(preserved: Preserved) -> list[Json]:
             "url": PRESERVED,
             "extension": [
                 {"url": "place", "valueString": place},
-                *([{"url": "value", "valueString": text}] if text else []),
+                *([{"url": "value", "valueString": text}] if text.strip() else []),
             ],
         }
         for place, text in preserved

@@ -115,7 +115,11 @@ class Histories:
 
     def complete(self, known: Known, told: Records) -> None:
         """Load the rows that these records of the patient meet."""
-        for infusion in infusions(known.history, told):
+        met = dict.fromkeys(infusions(known.history, told))
+        for beside in known.history.channels.values():  # what a pump told without an order falls to one of these
+            if not met.keys().isdisjoint(beside):
+                met |= dict.fromkeys(beside)
+        for infusion in met:
             self._load(known, known.infusion_row(infusion))
         for heading in _headings(told):
             self._load(known, known.heading_row(heading))
@@ -330,6 +334,8 @@ def _under(heading: str, others: Records) -> Records:
     found.observations = {
         key: one for key, one in others.observations.items() if not one.order and heading_of(one) == heading
     }
+    parts = [key for report in found.reports.values() for key in report.containers]
+    found.containers = {key: others.containers[key] for key in parts if key in others.containers}
     return found
 
 

@@ -111,15 +111,15 @@ def _of_resource(taking: Taking, tables: Tables, resource: Json, name: str, foun
     _walk(shown, paths, name, kind, found)
 
 
+def _objects(value: Any) -> list[Json]:
+    """The elements of what should be a list of them: a resource that is not read may have any shape."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _stands_for_a_number(taking: Taking, resource: Json, kind: str) -> bool:
     """Whether the first identifier is read because none is typed as the number that is looked for."""
-    listed = resource.get("identifier", ())
-    typed = {
-        coding.get("code")
-        for one in listed
-        if isinstance(one, dict)
-        for coding in one.get("type", {}).get("coding", ())
-    }
+    types = [one.get("type") for one in _objects(resource.get("identifier"))]
+    typed = {str(coding.get("code")) for one in _objects(types) for coding in _objects(one.get("coding"))}
     if kind == "Encounter":
         return "VN" not in typed
     if kind == "MedicationAdministration":
@@ -213,7 +213,7 @@ def _extensions(value: Any, where: str, read: set[str]) -> list[Loss]:
     listed: list[Any] = []
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, dict):
-            listed += one.get("extension", []) if "url" not in one else [one]
+            listed += _objects(one.get("extension")) if "url" not in one else [one]
     return [
         Loss(where, "", "mapped", "")
         if str(one.get("url", "")).startswith(EXTENSION) or one.get("url") in read

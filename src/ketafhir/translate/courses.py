@@ -6,6 +6,7 @@ sums up takes parents, or integrates children, never both: children are tagged `
 
 from __future__ import annotations
 
+from ketafhir.errors import Issue, Refused
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.codecs.identifiers import identifier_json
@@ -193,7 +194,12 @@ def _medication(writing: Writing, resource: Json, told: Administration, *, with_
     elif "medicationCodeableConcept" not in resource:
         row = next(row for row in writing.tables.table(RXA).rows if row.domain == "drug")
         assert row.codec is not None
-        assert told.drug is not None
+        if told.drug is None:
+            where, hint = ("OBX-5", "send MDC_DRUG_NAME_LABEL") if told.channel else ("RXA-5", "name the drug")
+            issue = Issue(
+                "error", "drug-missing", "neither the message nor an order tells the drug", where=where, hint=hint
+            )
+            raise Refused(*writing.c.issues, issue)
         resource["medicationCodeableConcept"] = row.codec.to_fhir(writing.c, told.drug)
 
 

@@ -30,7 +30,8 @@ _MEASURED = "unspecified"  # DeviceMetric.category: whether a term is set or mea
 
 def is_container(result: Result) -> bool:
     """Whether an OBX only names a part of a device (no type, no value, OBX-11 X)."""
-    return not result.obx.get(2) and not result.obx.get(5) and result.obx.get(11) == _no_value()
+    obx = result.obx
+    return bool(obx.get(4) or obx.get(18)) and not obx.get(2) and not obx.get(5) and obx.get(11) == _no_value()
 
 
 def _no_value() -> str:
@@ -103,8 +104,9 @@ def extensions(writing: Writing, report: Report) -> list[Json]:
     ]
 
 
-def metrics(writing: Writing, report: Report, told: Sequence[Observation]) -> dict[str, Json]:
-    """The DeviceMetric of each observation in a container, by the key of the observation, as entries."""
+def metrics(writing: Writing, report: Report, told: Sequence[Observation], made: dict[str, Json]) -> dict[str, Json]:
+    """The DeviceMetric of each observation in a container, by the key of the observation, as entries; those already `made`,
+    by name, are not written again."""
     known = writing.records.containers
     by_path = {known[key].path: key for key in report.containers if key in known}
     found = {}
@@ -114,13 +116,18 @@ def metrics(writing: Writing, report: Report, told: Sequence[Observation]) -> di
             continue
         key = by_path[place]
         device = known[key].device
+        if device not in known:
+            continue
         name = f"{device}|{one.sub_id}|{code_key(one.code)}|{one.code.label}"
+        if name in made:
+            found[one.key] = made[name]
+            continue
         metric = writing.start("DeviceMetric", name, METRIC)
         writing.tables.mapping(TABLE).to_fhir(Container(code=one.code), writing.c, TABLE, metric)
         metric["source"] = {"reference": put(writing, device)}
         metric["parent"] = {"reference": put(writing, key)}
         metric["category"] = _MEASURED
-        found[one.key] = {"reference": writing.put(metric)}
+        found[one.key] = made[name] = {"reference": writing.put(metric)}
     return found
 
 

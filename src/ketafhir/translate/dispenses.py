@@ -14,11 +14,11 @@ from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.engine import NULL, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.fold import order_identity
-from ketafhir.therapy.records import Dispense, Ingredient
+from ketafhir.therapy.records import Dispense
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.numbering import order_numbers
-from ketafhir.translate.order_segments import RXC
+from ketafhir.translate.order_segments import RXC, read_component
 from ketafhir.translate.orders import drug_within, request_reference, take_ingredient, understood
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.taking import Taking
@@ -59,7 +59,7 @@ def _read(reading: Reading, group: OrderGroup) -> None:
     reading.c.nulls.clear()
     one = Dispense(**values, key=f"{identity}|dispense|{values['number']}", order=identity, told=reading.told)
     one.patient, one.visit, one.sender = reading.patient, reading.visit, reading.sender
-    one.ingredients = tuple(Ingredient(**reading.read(rxc, RXC)) for rxc in group.dispense_components)
+    one.ingredients = tuple(read_component(reading, rxc) for rxc in group.dispense_components)
     reading.c.nulls.clear()
     details = ("RXO", "RXE") if group.rxo or group.rxe else ()
     one.notes = note_texts([nte for name, nte in group.notes if name not in details], reading)

@@ -60,12 +60,7 @@ def render(writing: Writing, new: Records, records: Records) -> None:
         told += [one for one in records.observations.values() if _is_outdated(one) and one.key not in new.observations]
     for key in new.responses:
         writing.expect(screening.TYPE, key)
-    for key in new.reports:
-        if records.reports[key].containers:
-            from ketafhir.translate import devices
-
-            own = [one for one in told if one.report == key]
-            writing.metrics |= devices.metrics(writing, records.reports[key], own)
+    _render_metrics(writing, [records.reports[key] for key in new.reports], told)
     results.render(writing, told)
     headed: list[Headed] = [records.reports[key] for key in new.reports]
     headed += [records.responses[key] for key in new.responses]
@@ -82,6 +77,16 @@ def render(writing: Writing, new: Records, records: Records) -> None:
             adverse.render(writing, one)
         else:
             decisions.render(writing, one, below.get(one.key, []))
+
+
+def _render_metrics(writing: Writing, reports: list[Report], told: list[Observation]) -> None:
+    """The DeviceMetrics of reports of devices: one that several tell is written as the newest has it."""
+    made: dict[str, Json] = {}
+    for report in sorted((one for one in reports if one.containers), key=lambda one: one.told, reverse=True):
+        from ketafhir.translate import devices
+
+        own = [one for one in told if one.report == report.key]
+        writing.metrics |= devices.metrics(writing, report, own, made)
 
 
 def _is_outdated(one: Observation) -> bool:

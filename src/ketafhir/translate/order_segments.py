@@ -191,10 +191,20 @@ def read_detail(
         kept += more.pop("preserved", ())
         values.update(more)
     values["nulls"] = reading.nulls()
-    values["ingredients"] = tuple(Ingredient(**reading.read(one, RXC)) for one in components)
+    values["ingredients"] = tuple(read_component(reading, one) for one in components)
     reading.c.nulls.clear()
     values["preserved"] = kept
     return values
+
+
+def read_component(reading: Reading, rxc: Segment) -> Ingredient:
+    """One component of a mixture. Raises Refused where it is not said of what."""
+    found = Ingredient(**reading.read(rxc, RXC))
+    if found.drug is None:
+        why, hint = "a component of a mixture without its drug", "send RXC-2"
+        where = reading.message.where(rxc, 2)
+        raise Refused(*reading.c.issues, Issue("error", "drug-missing", why, where=where, hint=hint, hl7="101"))
+    return found
 
 
 def _with_whole_rate(segment: Segment, intent: str) -> Segment:

@@ -56,7 +56,7 @@ STRUCTURES = {
 READ = (
     "Patient", "Encounter", "Practitioner", "PractitionerRole", "Location", "Device", "Provenance", "MedicationRequest",
     "Medication", "MedicationAdministration", "MedicationDispense", "Observation", "DiagnosticReport",
-    "QuestionnaireResponse", "ClinicalImpression", "AllergyIntolerance", "Condition",
+    "QuestionnaireResponse", "ClinicalImpression", "AllergyIntolerance", "Condition", "AdverseEvent",
 )  # fmt: skip
 """The resource types that are read; the loss report names the others."""
 VERSION = "2.5.1"

@@ -218,7 +218,7 @@ class Session:
     def _told(self, infusion: str) -> list[Administration]:
         """What was told of an infusion; with what its pumps told without naming an order."""
         history = self.history
-        told = [settled_act(history.administrations[key]) for key in history.infusions.get(infusion, ())]
+        told = self._acts(infusion)
         channels = {act.channel for act in told if act.channel}
         if not channels:
             return told
@@ -227,8 +227,12 @@ class Session:
         others = dict.fromkeys(one for channel in channels for one in history.channels.get(channel, ()))
         for other in others:
             if other != infusion:
-                told += [settled_act(history.administrations[key]) for key in history.infusions[other]]
+                told += self._acts(other)
         return with_strays(told, infusion)
+
+    def _acts(self, infusion: str) -> list[Administration]:
+        history = self.history
+        return [settled_act(history.administrations[key]) for key in history.infusions.get(infusion, ())]
 
     def _course(self, infusion: str, told: list[Administration]) -> Course:
         from ketafhir.therapy.infusion import course

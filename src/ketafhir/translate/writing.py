@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.ids import urn, uuid5
 from ketafhir.fhir.transaction import Entries, conditional_full_url
 from ketafhir.mapping.codecs.identifiers import SENDER, authority_system, identifier_json
@@ -171,8 +172,11 @@ class Writing:
         """The Reference to a patient of the records (always in the Bundle); of one that was given up, to who stays."""
         found = self._patients.get(key)
         if found is None:
-            identifier = self.records.patients[self.survivors.get(key, key)].identifier
-            assert identifier is not None
+            stays = self.survivors.get(key, key)
+            identifier = self.records.patients[stays].identifier if stays in self.records.patients else None
+            if identifier is None:
+                why = "nobody is named whom this is about"
+                raise Refused(*self.c.issues, Issue("error", "patient-missing", why, where="subject", hl7="101"))
             found = {"reference": conditional_full_url("Patient", identifier.system, identifier.value)}
             self._patients[key] = found
         return found

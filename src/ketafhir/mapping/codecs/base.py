@@ -20,8 +20,9 @@ SEPARATORS: Separators = DEFAULT
 
 
 def unescape(text: str) -> str:
-    """ER7 text to text."""
-    return _unescape(text, SEPARATORS) if "\\" in text else text
+    """ER7 text to text; blanks alone say nothing (HL7 v2 chapter 2A, ST: blanks at the end may be left out)."""
+    found = _unescape(text, SEPARATORS) if "\\" in text else text
+    return "" if found.isspace() else found
 
 
 def escape(text: str) -> str:

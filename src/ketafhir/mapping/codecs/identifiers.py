@@ -86,7 +86,8 @@ def identifier_json(value: Identifier) -> dict[str, Any]:
     """Identifier: type, system, value, and the authority's own name where the system is not made from it."""
     json: dict[str, Any] = {}
     if value.type:
-        json["type"] = {"coding": [{"system": _TYPES, "code": value.type}]}
+        system = _TYPES if codes.is_published(_TYPES, value.type) else codes.local_system(_TYPES)
+        json["type"] = {"coding": [{"system": system, "code": value.type}]}
     if value.system:
         json["system"] = value.system
     json["value"] = value.value
@@ -101,7 +102,7 @@ def read_identifier(json: Any) -> Identifier | None:
         return None
     kind = ""
     for coding in json.get("type", {}).get("coding", ()):
-        if coding.get("system") == _TYPES:
+        if codes.of_local(str(coding.get("system", ""))) == _TYPES:
             kind = str(coding.get("code", ""))
     assigner = json.get("assigner", {}).get("display", "")
     return Identifier(str(json["value"]), str(json.get("system", "")), kind, str(assigner))
@@ -144,7 +145,7 @@ class CheckedIdentifier(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Identifier | None:
         parts = cells[0].split("^")
-        if not parts[0]:
+        if not unescape(parts[0]):
             return None
         value, check, scheme = parts_of("^".join(parts[:3]), 3, c)
         if check:

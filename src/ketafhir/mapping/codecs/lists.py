@@ -6,7 +6,7 @@ from typing import Any
 
 from ketafhir.mapping.codecs.base import Codec, escape, unescape
 from ketafhir.mapping.codecs.coded import Concept, concept_json, read_concept, read_cwe, write_cwe
-from ketafhir.mapping.context import Context
+from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.therapy.values import Coded
 
 
@@ -70,4 +70,7 @@ class Positive(Codec):
         return int(value)
 
     def from_fhir(self, c: Context, json: Any) -> str:
-        return str(json)
+        text = str(json)
+        if not (text.isascii() and text.isdigit()):
+            raise Unreadable("number-unreadable", "not a whole number", text[:60])
+        return text

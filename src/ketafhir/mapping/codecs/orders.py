@@ -154,7 +154,11 @@ class Dose(Amount):
             return None
         if not high:
             return self._amount(low, unit)
-        return Range(self._amount(low, unit) if low else None, self._amount(high, unit))
+        least, most = self._amount(low, unit) if low else None, self._amount(high, unit)
+        if least is not None and least.value > most.value:
+            why = "the most is less than the least"
+            raise Unreadable("dose-unreadable", why, f"{low} to {high}", "send the minimum first (RXE-3, RXE-4)")
+        return Range(least, most)
 
     def _amount(self, number: str, unit: str) -> Quantity:
         value = read_amount(number)
