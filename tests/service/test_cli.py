@@ -94,6 +94,7 @@ def test_only_the_command_asked_for_is_loaded() -> None:
         "ketafhir.config.kinds",
         "ketafhir.config.loader",
         "ketafhir.config.sections",
+        "ketafhir.config.tokens",
         "ketafhir.config_command",
         "ketafhir.errors",
         "ketafhir.plain",
