@@ -31,6 +31,7 @@ COMMANDS = {
     "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
     "queue": ("ketafhir.store.command", "list, show, retry, hold, replay, purge or export the messages of the service"),
     "audit": ("ketafhir.audit_command", "tell who has seen, changed or taken out what of the queue"),
+    "reconcile": ("ketafhir.reconcile", "compare what was written with what the FHIR server holds, and mend it"),
     "config": ("ketafhir.config_command", "print an example configuration, or check one"),
     "doctor": ("ketafhir.doctor", "say what is wrong with an installation and how to mend it"),
     "fhir-server": ("ketafhir.hapi.command", "start, stop or show a local HAPI FHIR server"),

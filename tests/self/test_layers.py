@@ -37,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "delivering": {"service", "config", "translate", "mllp", "store", "sync"},
     "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
     "app": {"delivering", "rest", "service", "config", "translate", "mllp", "store", "sync"},
+    "reconcile": {"config", "delivering", "store", "sync"},
     "config_command": {"config"},
     "audit_command": {"config", "fhir", "store", "translate"},
     "logs": {"config"},

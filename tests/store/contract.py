@@ -674,6 +674,24 @@ class StoreContract:
         store.complete(accepted.message_id, Result("translated", deliveries=[NewDelivery(FHIR, ("p1",), b"new")]))
         assert [one.state for one in store.show(accepted.message_id).deliveries] == ["dead", "queued"]
 
+    def test_what_was_given_up_for_a_newer_rendering_is_not_replayed(self, store: Store) -> None:
+        accepted = store.accept(message("C1", "p1"))
+        store.render_again(accepted.message_id, [FHIR])
+        store.complete(accepted.message_id, Result("translated", deliveries=[NewDelivery(FHIR, ("p1",), b"new")]))
+        store.settle(send(store), done())
+        assert len(store.replay([accepted.message_id])) == 1
+        assert claim(store).payload == b"new"
+
+    def test_what_is_done_is_read_in_the_order_of_acceptance(self, store: Store) -> None:
+        accepted = [store.accept(message(f"C{number}", "p1", f"q{number}")) for number in range(4)]
+        for ending in (done(), dead("never"), done()):
+            store.settle(send(store), ending)
+        first, second = store.written(FHIR, limit=5)
+        assert [first.message_id, second.message_id] == [accepted[0].message_id, accepted[2].message_id]
+        assert (first.payload, first.partitions) == (b"payload of C0", ("p1", "q0"))
+        assert store.written(FHIR, after=first.delivery_id) == [second]
+        assert store.written("engine") == []
+
     def test_what_is_under_way_is_not_rendered_again(self, store: Store) -> None:
         accepted = store.accept(message("C1", "p1"))
         delivery = send(store)

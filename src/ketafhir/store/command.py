@@ -78,10 +78,10 @@ def _note(store: Store, args: argparse.Namespace) -> None:
         return
     told = getattr(args, "id", None)
     ids = [told] if isinstance(told, int) else told or [None]
-    store.audit(f"cli {_user()}", action, *ids)
+    store.audit(f"cli {user()}", action, *ids)
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -8,17 +8,23 @@ from ketafhir.store import inbox, review, states
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed
-from ketafhir.store.rows import Replay
+from ketafhir.store.rows import Replay, Written
 
 SUPERSEDED = "given up: rendered again"
 
 
 def replay(
-    cursor: Cursor, message_ids: Collection[int], destination: str | None, force: bool, do: bool
+    cursor: Cursor,
+    message_ids: Collection[int],
+    destination: str | None,
+    force: bool,
+    do: bool,
+    wanted: Collection[str] = (states.DONE, states.DEAD),
 ) -> list[Replay]:
     """Queues what was done or is dead again, under the number it had: those of one partition keep their order."""
     cursor.reordering()
-    found = [one for message_id in sorted(set(message_ids)) for one in _of_message(cursor, message_id, destination)]
+    ids = sorted(set(message_ids))
+    found = [one for message_id in ids for one in _of_message(cursor, message_id, destination, wanted)]
     own = {delivery_id for _, delivery_id, *_ in found}
     planned = [_against_later(cursor, one, own) for one in found]
     if do:
@@ -32,12 +38,16 @@ def replay(
 _Found = tuple[int, int, str, str, str, str]
 
 
-def _of_message(cursor: Cursor, message_id: int, destination: str | None) -> list[_Found]:
+def _of_message(cursor: Cursor, message_id: int, destination: str | None, wanted: Collection[str]) -> list[_Found]:
     outcome = review.known(cursor, message_id)
     rows = cursor.execute(sql.ENDED_DELIVERIES, (message_id, destination, destination)).fetchall()
     if not rows:
         raise NotAllowed(f"message {message_id} is {outcome}: nothing was sent for it" + _to(destination))
-    found = [(message_id, *row) for row in rows if (row[4], states.QUEUED) in states.REPLAY_STEPS]
+    found = [
+        (message_id, *row[:5])
+        for row in rows
+        if (row[4], states.QUEUED) in states.REPLAY_STEPS and row[4] in wanted and row[5] != SUPERSEDED
+    ]
     if not found:
         raise NotAllowed(f"message {message_id} has not ended: " + ", ".join(row[4] for row in rows))
     return found
@@ -95,6 +105,17 @@ def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int
         for statement in sql.PURGE:
             cursor.execute(statement, (message_id,))
     return len(found)
+
+
+def written(cursor: Cursor, destination: str, after: int, limit: int) -> list[Written]:
+    """Deliveries that are done, oldest first."""
+    rows = cursor.execute(sql.WRITTEN, (destination, after, limit)).fetchall()
+    return [
+        Written(
+            delivery_id, message_id, payload, tuple(one[0] for one in cursor.execute(sql.PARTITIONS, (delivery_id,)))
+        )
+        for delivery_id, message_id, payload in rows
+    ]
 
 
 def size(cursor: Cursor) -> int:

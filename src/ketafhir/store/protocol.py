@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
 from ketafhir.store.audit import AuditRow
-from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
+from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary, Written
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -271,12 +271,19 @@ class Store(Protocol):
         """
 
     def replay(
-        self, message_ids: Collection[int], *, destination: str | None = None, force: bool = False, do: bool = True
+        self,
+        message_ids: Collection[int],
+        *,
+        destination: str | None = None,
+        force: bool = False,
+        do: bool = True,
+        states: Collection[str] = (DONE, DEAD),
     ) -> list[Replay]:
         """Queues done and dead deliveries again, as they were sent and in their first order; without `do` only says which.
 
-        One that a later delivery of its partition has overtaken, which is not replayed itself, is refused with
-        NotAllowed unless `force` is set; and even then while that other one is under way. All or nothing. Raises Unknown.
+        What was given up for a newer rendering stays so. One that a later delivery of its partition has overtaken, which
+        is not replayed itself, is refused with NotAllowed unless `force` is set; and even then while that other one is under
+        way. All or nothing. Raises Unknown.
         """
 
     def render_again(self, message_id: int, destinations: Collection[str]) -> int:
@@ -310,6 +317,9 @@ class Store(Protocol):
 
     def show(self, message_id: int) -> Detail:
         """All that is kept of a message. Raises Unknown."""
+
+    def written(self, destination: str, after: int = 0, limit: int = 100) -> list[Written]:
+        """Deliveries that are done, oldest first, from behind one."""
 
     def messages(self, after: int = 0, since: float = 0.0, limit: int = 100) -> list[Kept]:
         """Messages as they came, oldest first, from behind one, received since a time."""

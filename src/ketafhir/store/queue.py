@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ketafhir.store.protocol import NotAllowed, Store
 from ketafhir.store.rows import Detail, Replay
-from ketafhir.store.states import DEAD, PARKED
+from ketafhir.store.states import DEAD, DONE, PARKED
 
 RENDERED = ("fhir", "shadow")
 """The destinations of what is rendered from messages; all others get messages as they came."""
@@ -80,17 +80,18 @@ def replay(
     force: bool = False,
     confirm: bool = False,
     do: bool = True,
+    states: Collection[str] = (DONE, DEAD),
 ) -> list[Replay]:
     """Sends what was done or is dead again, as it was sent; without `do` it tells what that would be.
 
     Raises as `Store.replay`, and NotAllowed for an order to a pump without `confirm`.
     """
-    planned = store.replay(message_ids, destination=destination, force=force, do=False)
+    planned = store.replay(message_ids, destination=destination, force=force, do=False, states=states)
     if not do:
         return planned
     for one in planned:
         _confirmed(one.message_id, one.message_type, confirm)
-    return store.replay(message_ids, destination=destination, force=force)
+    return store.replay(message_ids, destination=destination, force=force, states=states)
 
 
 def render_again(

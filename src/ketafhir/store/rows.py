@@ -101,6 +101,16 @@ class Kept:
 
 
 @dataclass(slots=True, frozen=True)
+class Written:
+    """A delivery that is done."""
+
+    delivery_id: int
+    message_id: int
+    payload: bytes = field(repr=False)
+    partitions: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
 class Replay:
     """One delivery that a replay sends again. `overtaken_by` is a later message of the same patient that was written since
     and is not replayed itself; `blocked_by` one that is being sent at this moment. It carries nothing about the patient."""

@@ -131,7 +131,7 @@ SUPERSEDE = """
 UPDATE delivery SET state = 'dead', reason = ?, not_before = NULL, settled_at = ?, token = token + 1 WHERE id = ?
 """
 ENDED_DELIVERIES = """
-SELECT d.id, m.control_id, m.message_type, d.destination, d.state FROM delivery d JOIN message m ON m.id = d.message_id
+SELECT d.id, m.control_id, m.message_type, d.destination, d.state, d.reason FROM delivery d JOIN message m ON m.id = d.message_id
 WHERE d.message_id = ? AND (CAST(? AS TEXT) IS NULL OR d.destination = ?) ORDER BY d.id FOR UPDATE OF d
 """
 LATER = """
@@ -210,6 +210,9 @@ ATTEMPTS = """
 SELECT worker, started_at, ended_at, kind, status, detail FROM attempt WHERE delivery_id = ? ORDER BY id
 """
 
+WRITTEN = """
+SELECT id, message_id, payload FROM delivery WHERE destination = ? AND state = 'done' AND id > ? ORDER BY id LIMIT ?
+"""
 KEPT = """
 SELECT id, listener, message_type, received_at, raw, outcome, issues FROM message
 WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?

@@ -14,7 +14,7 @@ from ketafhir.store import audit, ending, inbox, outbox, review, states
 from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary
+from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary, Written
 
 
 class TableStore:
@@ -107,10 +107,16 @@ class TableStore:
             return review.hold(cursor, message_id, reason)
 
     def replay(
-        self, message_ids: Collection[int], *, destination: str | None = None, force: bool = False, do: bool = True
+        self,
+        message_ids: Collection[int],
+        *,
+        destination: str | None = None,
+        force: bool = False,
+        do: bool = True,
+        states: Collection[str] = (states.DONE, states.DEAD),
     ) -> list[Replay]:
         with self._database.transaction() as cursor:
-            return ending.replay(cursor, message_ids, destination, force, do)
+            return ending.replay(cursor, message_ids, destination, force, do, states)
 
     def render_again(self, message_id: int, destinations: Collection[str]) -> int:
         with self._database.transaction() as cursor:
@@ -141,6 +147,10 @@ class TableStore:
     def show(self, message_id: int) -> Detail:
         with self._database.reading() as cursor:
             return review.show(cursor, message_id)
+
+    def written(self, destination: str, after: int = 0, limit: int = 100) -> list[Written]:
+        with self._database.reading() as cursor:
+            return ending.written(cursor, destination, after, limit)
 
     def messages(self, after: int = 0, since: float = 0.0, limit: int = 100) -> list[Kept]:
         with self._database.reading() as cursor:
