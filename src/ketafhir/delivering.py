@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from ketafhir.config import PASSWORD_VARIABLE, TOKEN_VARIABLE, Config, FhirSettings, ReceiverSettings
+from ketafhir.config.public import is_public
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import parse_address
 from ketafhir.mllp.sender import Sender
@@ -22,12 +23,14 @@ from ketafhir.sync.client import FhirClient, Timeouts
 from ketafhir.sync.courier import Courier, FhirCourier
 from ketafhir.sync.hl7_courier import AckPolicy, Hl7Courier
 from ketafhir.sync.opening import Access, open_client
+from ketafhir.sync.public import Pace, SyntheticOnly
 from ketafhir.sync.retry import RetryPolicy
 from ketafhir.sync.signin import SmartClient
 from ketafhir.sync.worker import Worker
 from ketafhir.translate.settings import of_feed
 
 _log = logging.getLogger("ketafhir.service")
+_PUBLIC = Pace()  # one for all clients of this process
 
 
 def access_to(fhir: FhirSettings) -> Access:
@@ -49,6 +52,7 @@ def access_to(fhir: FhirSettings) -> Access:
         fhir.tls_key,
         Timeouts(fhir.connect_timeout, fhir.read_timeout, fhir.write_timeout, total=fhir.total_timeout),
         max(16, 2 * fhir.parallel),
+        _PUBLIC if is_public(fhir.url, fhir.public_hosts) else None,
     )
 
 
@@ -96,7 +100,10 @@ def _to_fhir(config: Config, store: Store) -> tuple[FhirClient | None, Courier]:
         }
         return None, ShadowCourier(store, config.fhir.shadow_directory, feeds)
     client = open_client(access_to(config.fhir))
-    return client, FhirCourier(store, client, FHIR, config.fhir.write)
+    courier = FhirCourier(store, client, FHIR, config.fhir.write)
+    if is_public(config.fhir.url, config.fhir.public_hosts):
+        return client, SyntheticOnly(store, courier)
+    return client, courier
 
 
 @contextlib.asynccontextmanager

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from ketafhir import logs
+    from ketafhir.config.public import is_public
 
     config = settings(args)
     logs.begin(config.log)
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.workers is not None and (args.workers < 1 or "://" not in config.store.place):
         raise ConfigError("--workers is at least 1, and needs a store on PostgreSQL ([store] url)")
+    if (args.workers or 1) > 1 and is_public(config.fhir.url, config.fhir.public_hosts):
+        raise ConfigError("[fhir] url is a public server, which bears two requests a second: one worker is enough")
     asyncio.run(_serve(config, args))
     return 0
 

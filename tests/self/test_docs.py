@@ -300,3 +300,11 @@ def test_the_hazards_that_must_be_there() -> None:
     assert {"wrong patient", "wrong order", "lost rate change", "unit misread", "stale data", "late message"} <= told
     for document in (DOCS / "safety.md", ROOT / "README.md"):
         assert "not a medical device" in prose(document)
+
+
+@pytest.mark.parametrize("document", [DOCS / "threat-model.md", DOCS / "reliability.md"], ids=name)
+def test_tests_that_hold_a_promise_are_there(document: Path) -> None:
+    named = set(re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)`", document.read_text("utf-8")))
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert named
+    assert [one for one in named if not (ROOT / one).is_file() and ("/" in one or one not in there)] == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import ssl
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -292,12 +294,48 @@ def test_what_is_stuck_is_queued_again(tmp_path: Path, sink: Sink) -> None:
                 break
         assert answer.json() == {"message": 1, "queued": 1}
         sink.down = False
-        assert client.post("/v1/queue/1/release", b"", "application/json").json()["queued"] == 0
+        assert client.post("/v1/queue/1/release", b"", "application/json").status_code == 409
         here.service.drain()
         assert client.post("/v1/queue/1/retry", b"", "application/json").status_code == 409
         assert client.post("/v1/queue/9/retry", b"", "application/json").status_code == 404
         for body in (b"[]", b'{"force": 1}', b'{"other": true}', b"{"):
             assert client.post("/v1/queue/1/retry", body, "application/json").status_code == 400
+
+
+def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        sink.down = True
+        client = here.client("operator")
+        here.client("sender").post("/v1/messages", adt("M1"))
+
+        def step(verb: str, body: bytes = b"") -> httpx.Response:
+            return client.post(f"/v1/queue/{verb}", body, "application/json")
+
+        until = time.monotonic() + 10
+        while (parked := step("1/park", b'{"reason": "asked by the ward"}')).status_code == 409:  # an attempt runs
+            assert time.monotonic() < until
+        assert parked.json() == {"message": 1, "parked": 1}
+        (row,) = client.get("/v1/queue?state=parked").json()["entries"]
+        assert row["reason"] == "parked by an operator: asked by the ward"
+        sink.down = False
+        assert step("1/release").json() == {"message": 1, "queued": 1}
+        here.service.drain()
+        told = step("1/replay", b'{"how": "as-sent"}').json()
+        assert (told["done"], told["replay"][0]["was"], len(sink.bundles)) == (False, "done", 1)
+        assert step("1/replay", b'{"how": "as-sent", "yes": true}').json()["done"] is True
+        here.service.drain()
+        assert sink.bundles[0]["entry"][0]["resource"] == sink.bundles[1]["entry"][0]["resource"]
+        assert step("1/replay", b'{"how": "re-render", "yes": true}').status_code == 200
+        here.service.drain()
+        for wrong in (b"{}", b'{"how": "again"}', b'{"how": "re-render", "force": true}'):
+            assert step("1/replay", wrong).status_code == 400
+        with zipfile.ZipFile(io.BytesIO(client.get("/v1/queue/1/export").content)) as archive:
+            assert archive.read("00000001.hl7") == adt("M1")
+        assert step("purge", b'{"days": 0}').status_code == 400
+        assert step("purge", b'{"days": 0, "yes": true}').json() == {"purged": 1}
+        assert client.get("/v1/queue/1").status_code == 404
+        actions = [one["action"] for one in here.client("auditor").get("/v1/audit").json()["entries"]]
+        assert actions[-6:] == ["release", "replay", "replay", "export", "purge", "view"]
 
 
 # --- the audit log

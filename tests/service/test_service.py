@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from service_peers import Peer, adt, config, fhir_sink, heart_rate, ras, running, story
 
-from ketafhir.config import LimitSettings
+from ketafhir.config import LimitSettings, PolicySettings
 from ketafhir.errors import ConfigError, Permanent, StoreError
 from ketafhir.mllp.framing import wrap
 
@@ -175,3 +176,27 @@ def test_what_has_come_is_answered_before_the_service_ends(tmp_path: Path) -> No
     assert first.code == "AA"
     assert [peer.reply().about for _ in range(3)] == ["M1", "M2", "M3"]
     peer.close()
+
+
+def test_a_public_server_gets_synthetic_patients_alone_and_slowly(tmp_path: Path) -> None:
+    with fhir_sink() as sink:
+        found = config(tmp_path / "messages.sqlite", sink.url, policy=PolicySettings(("P", "T")))
+        found = replace(found, fhir=replace(found.fhir, public_hosts=("127.0.0.1",)))
+        with running(found) as service:
+            began = time.monotonic()
+            with service.peer() as peer:
+                for number in range(4):
+                    assert peer.send(adt(f"T{number}", f"SYN-{number}", MSH_11="T")).code == "AA"
+                assert peer.send(adt("P1", "REAL-1")).code == "AA"
+                assert peer.send(adt("P2", "SYN-0")).code == "AA"
+                assert peer.send(adt("T9", "SYN-0", MSH_11="T")).code == "AA"
+            until = time.monotonic() + 20
+            while service.app.store.counts().oldest is not None and time.monotonic() < until:
+                time.sleep(0.05)
+            took = time.monotonic() - began
+            dead = [(row.control_id, row.reason) for row in service.app.store.page(state="dead")]
+        told = {one["identifier"][0]["value"] for one in sink.resources("Patient")}
+    assert {"P1", "P2", "T9"} <= {name for name, _ in dead} <= {"P1", "P2", "T9", "T0"}  # T0 if it was not sent by then
+    assert {reason for _, reason in dead} == {"never sent: public-server"}
+    assert told <= {f"SYN-{number}" for number in range(4)}
+    assert took > len(sink.bundles) / 2 - 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ketafhir.config.kinds import KINDS, typed
+from ketafhir.config.public import is_public
 from ketafhir.config.sections import (
     SECTIONS,
     Config,
@@ -269,6 +270,12 @@ class Loader:
             raise self.error(f'[fhir] mode is "live" or "shadow", not {fhir.mode!r}')
         if bool(fhir.tls_cert) != bool(fhir.tls_key):
             raise self.error("[fhir] tls_cert and tls_key belong together")
+        live = fhir.mode == "live" and is_public(fhir.url, fhir.public_hosts)
+        if live and not set(config.policy.processing_ids) <= {"T", "D"}:
+            raise self.error(
+                "[fhir] url is a server that everybody may read: [policy] processing_ids are T and D alone for it, "
+                "and the store is one of its own"
+            )
         if config.log.format not in ("text", "json"):
             raise self.error(f'[log] format is "text" or "json", not {config.log.format!r}')
         if config.log.level not in ("debug", "info", "warning", "error"):

@@ -65,6 +65,18 @@ class ReceiverSettings:
     tls_key: Path | None = None
 
 
+PUBLIC_HOSTS = (
+    "hapi.fhir.org",
+    "fhirtest.uhn.ca",
+    "server.fire.ly",
+    "spark.incendi.no",
+    "test.fhir.org",
+    "smarthealthit.org",
+    "hl7europe.eu",
+)
+"""Test servers that everybody may read and write."""
+
+
 @dataclass(slots=True, frozen=True)
 class FhirSettings:
     """The FHIR server. `parallel`: how many patients are written at a time. Times in seconds.
@@ -93,6 +105,7 @@ class FhirSettings:
     write_timeout: float = 30.0
     total_timeout: float = 90.0
     write: str = "auto"
+    public_hosts: tuple[str, ...] = PUBLIC_HOSTS
     mode: str = "live"
     shadow_directory: Path = Path("shadow")
 

@@ -14,11 +14,13 @@ from ketafhir.hl7v2.choreography import Outcome
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.service.histories import Histories, KnownHistory
 from ketafhir.store import states
-from ketafhir.store.protocol import NewDelivery, Result
+from ketafhir.store.protocol import Key, NewDelivery, Result
+from ketafhir.sync.public import PRODUCTION, SYNTHETIC
 from ketafhir.translate.incoming import unsupported
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import Settings
 
+_NOT_REAL = ("T", "D")  # HL7 table 0103: training, debugging
 FHIR, SHADOW = "fhir", "shadow"
 """The destination of the Bundles, and what stands in its place in shadow mode."""
 
@@ -66,7 +68,7 @@ def translated(
         issues_json(issues),
         deliveries=(NewDelivery(destination, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
         records=history.changes(step.told),
-        keys=history.keys(step.told),
+        keys=(*history.keys(step.told), *_marks(message, partitions)),
     )
     return Verdict("accepted", issues, result, history)
 
@@ -74,6 +76,15 @@ def translated(
 def _of_ours(problem: Problem) -> Issue:
     hint = "report it; `ketafhir queue retry` translates the message again"
     return Issue("error", "profile-broken", problem.text, where=problem.path, hint=hint)
+
+
+def _marks(message: Message, partitions: Sequence[str]) -> list[Key]:
+    """Whether all that order is kept by, the patients foremost, was told of for training or debugging, or else.
+
+    It decides what may leave for a public server (`sync.public`).
+    """
+    kind = SYNTHETIC if message.processing_id in _NOT_REAL else PRODUCTION
+    return [Key(kind, one, one) for one in partitions]
 
 
 def _wider(message: Message, order: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -93,7 +93,9 @@ class FhirClient:
         timeouts: Timeouts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
+        before_each: Callable[[httpx.Request], Awaitable[None]] | None = None,
     ) -> None:
+        """`before_each` is awaited before every request, those that sign in included."""
         self.base_url = base_url.rstrip("/")
         self._base = _checked(self.base_url)
         self._total = (timeouts or Timeouts()).total
@@ -112,6 +114,7 @@ class FhirClient:
             follow_redirects=False,
             trust_env=False,
             transport=transport,
+            event_hooks={"request": [before_each] if before_each else []},
         )
 
     async def transaction(

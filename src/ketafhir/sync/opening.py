@@ -10,6 +10,7 @@ import httpx
 
 from ketafhir.errors import ConfigError
 from ketafhir.sync.client import FhirClient, Timeouts
+from ketafhir.sync.public import Pace
 from ketafhir.sync.signin import Smart, SmartClient, basic
 from ketafhir.sync.token import read_token
 
@@ -34,6 +35,7 @@ class Access:
     tls_key: Path | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     connections: int = 16
+    pace: Pace | None = None
 
 
 def open_client(access: Access) -> FhirClient:
@@ -54,7 +56,13 @@ def open_client(access: Access) -> FhirClient:
         if token is None and access.auth:
             raise ConfigError('[fhir] auth = "bearer" needs a token')
     return FhirClient(
-        access.url, token=token, auth=auth, tls=_tls(access), timeouts=access.timeouts, connections=access.connections
+        access.url,
+        token=token,
+        auth=auth,
+        tls=_tls(access),
+        timeouts=access.timeouts,
+        connections=access.connections,
+        before_each=access.pace.wait if access.pace else None,
     )
 
 

@@ -6,11 +6,12 @@ A viewer sees how things stand and nothing about a patient; what a message holds
 from __future__ import annotations
 
 import asyncio
+import io
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ketafhir.fhir import json
 from ketafhir.service.rest.access import May
 from ketafhir.service.rest.audit import note
 from ketafhir.service.rest.operations import (
@@ -24,6 +25,7 @@ from ketafhir.service.rest.operations import (
     as_json,
     refused,
 )
+from ketafhir.store import queue
 from ketafhir.store.protocol import NotAllowed, Unknown
 from ketafhir.store.rows import Detail
 from ketafhir.store.states import DELIVERY_STATES, OUTCOMES
@@ -78,18 +80,12 @@ async def show(backend: Backend, ask: Ask) -> Answer:
 
 
 def _shown(detail: Detail, full: bool) -> dict[str, Any]:
-    found = asdict(detail)
-    for name in ("raw", "ack", "answer"):
-        del found[name]
-    found["issues"] = json.loads(detail.issues)
-    for delivery in found["deliveries"]:
-        del delivery["payload"]
-        if not full:
-            del delivery["partitions"]
+    found = queue.as_json(detail)
     if not full:
-        hidden = _ABOUT_A_PATIENT
+        for delivery in found["deliveries"]:
+            del delivery["partitions"]
         found["issues"] = [
-            {name: one for name, one in issue.items() if name not in hidden} for issue in found["issues"]
+            {name: one for name, one in issue.items() if name not in _ABOUT_A_PATIENT} for issue in found["issues"]
         ]
     return found
 
@@ -115,25 +111,86 @@ def _text(data: bytes) -> str:
 
 async def retry(backend: Backend, ask: Ask) -> Answer:
     """Queued again, or translated again where it has no delivery."""
-    await note(backend, ask, "retry", ask.values["id"])
-    told = ask.json({"force": bool})
-    count = await _in_store(lambda: backend.store.retry(ask.values["id"], force=told.get("force", False)))
+    told, number = ask.json(_FORCE), ask.values["id"]
+    await note(backend, ask, "retry", number)
+    force, confirm = told.get("force", False), told.get("confirm", False)
+    count = await _in_store(lambda: queue.retry(backend.store, number, force=force, confirm=confirm))
     backend.wake()
-    return as_json({"message": ask.values["id"], "queued": count})
+    return as_json({"message": number, "queued": count})
+
+
+async def park(backend: Backend, ask: Ask) -> Answer:
+    """Held, and so its patients, until it is released."""
+    told, number = ask.json(_REASON), ask.values["id"]
+    await note(backend, ask, "park", number)
+    count = await _in_store(lambda: queue.park(backend.store, number, told.get("reason", "")))
+    return as_json({"message": number, "parked": count})
 
 
 async def release(backend: Backend, ask: Ask) -> Answer:
     """All that is parked of the patients of a message is queued again."""
-    await note(backend, ask, "release", ask.values["id"])
-    detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
-    partitions = sorted({name for row in detail.deliveries for name in row.partitions})
-    count = 0
-    for name in partitions:
-        count += await _in_store(lambda partition=name: backend.store.release(partition))  # type: ignore[misc]
+    number = ask.values["id"]
+    ask.json({})
+    await note(backend, ask, "release", number)
+    count = await _in_store(lambda: queue.release(backend.store, number))
     backend.wake()
-    return as_json({"message": detail.message_id, "queued": count})
+    return as_json({"message": number, "queued": count})
 
 
+async def replay(backend: Backend, ask: Ask) -> Answer:
+    """Sent again as it was sent, or rendered anew; without `yes` only told what that would be."""
+    told, number = ask.json(_REPLAY), ask.values["id"]
+    how = told.get("how", "")
+    if how not in ("as-sent", "re-render") or (how == "re-render" and {"to", "force"} & set(told)):
+        raise refused(400, "parameter-value", "how is as-sent or re-render; to and force go with as-sent", where="how")
+    do, confirm = told.get("yes", False), told.get("confirm", False)
+    if do:
+        await note(backend, ask, "replay", number)
+
+    def work() -> list[dict[str, Any]]:
+        if how == "re-render":
+            again = queue.render_again(backend.store, [number], confirm=confirm, do=do)
+            return [{"was": one.outcome, "given_up": given_up} for one, given_up in again]
+        wanted = {"destination": told.get("to"), "force": told.get("force", False), "confirm": confirm}
+        found = queue.replay(backend.store, [number], **wanted, do=do)
+        return [
+            {"to": one.destination, "was": one.state, "behind": one.blocked_by, "overtaken_by": one.overtaken_by}
+            for one in found
+        ]
+
+    planned = await _in_store(work)
+    if do:
+        backend.wake()
+    return as_json({"message": number, "done": do, "replay": planned})
+
+
+async def purge(backend: Backend, ask: Ask) -> Answer:
+    """What has ended is deleted by age; what ended in trouble only where that has an age of its own."""
+    told = ask.json(_PURGE)
+    days, errors_days = told.get("days", -1), told.get("errors_days")
+    if days < 0 or (errors_days or 0) < 0 or not told.get("yes"):
+        raise refused(400, "parameter-missing", "it needs days, and yes: it deletes for good", "export keeps a copy")
+    await note(backend, ask, "purge", None)
+    return as_json({"purged": await _in_store(lambda: queue.purge(backend.store, days, errors_days))})
+
+
+async def export(backend: Backend, ask: Ask) -> Answer:
+    """The files of `ketafhir queue export` as a ZIP archive."""
+    number = ask.values["id"]
+    await note(backend, ask, "export", number)
+    found = await _in_store(lambda: queue.export(backend.store, number))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in found.files.items():
+            archive.writestr(name, data)
+    return Answer(200, packed.getvalue(), ZIP)
+
+
+ZIP = "application/zip"
+_FORCE: dict[str, type] = {"force": bool, "confirm": bool}
+_REASON: dict[str, type] = {"reason": str}
+_REPLAY: dict[str, type] = {"how": str, "to": str, "yes": bool, **_FORCE}
+_PURGE: dict[str, type] = {"days": int, "errors_days": int, "yes": bool}
 _FAILS = {404: (FHIR_JSON,), 503: (FHIR_JSON,)}
 _STEPS = {200: (JSON,), 409: (FHIR_JSON,), **_FAILS}
 
@@ -162,7 +219,23 @@ OPERATIONS: Sequence[Operation] = (
     ),
     Operation(
         "POST", "/v1/queue/{id}/retry", "Try again what waits, is parked or dead", May.WORK, retry, _STEPS,
-        parameters=(_NUMBER,), takes=(JSON,), members={"force": bool},
+        parameters=(_NUMBER,), takes=(JSON,), members=_FORCE,
+    ),
+    Operation(
+        "POST", "/v1/queue/{id}/park", "Hold a message, and so its patients, until it is released", May.WORK, park,
+        _STEPS, parameters=(_NUMBER,), takes=(JSON,), members=_REASON,
+    ),
+    Operation(
+        "POST", "/v1/queue/{id}/replay", "Send again what was done or is dead, as-sent or re-render; without yes only "
+        "told", May.WORK, replay, _STEPS, parameters=(_NUMBER,), takes=(JSON,), members=_REPLAY,
+    ),
+    Operation(
+        "GET", "/v1/queue/{id}/export", "The message, what was sent for it and every attempt, as files", May.WORK,
+        export, {200: (ZIP,), **_FAILS}, parameters=(_NUMBER,),
+    ),
+    Operation(
+        "POST", "/v1/queue/purge", "Delete what has ended more than so many days ago", May.WORK, purge,
+        {200: (JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_PURGE,
     ),
     Operation(
         "POST", "/v1/queue/{id}/release", "Queue again all that is parked of the patients of a message", May.WORK,
