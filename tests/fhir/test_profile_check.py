@@ -140,3 +140,17 @@ def test_every_invariant_of_the_definitions_is_known() -> None:
     for definition in definitions().definitions.values():
         for element in definition["elements"]:
             assert set(element.get("invariants", ())) <= INVARIANTS.keys(), element["id"]
+
+
+def test_an_extension_of_a_time_that_may_be_of_several_types_stands_once() -> None:
+    derived = {"url": OURS + "derived", "valueBoolean": True}
+    told = {**HEART_RATE, "meta": {"profile": [OURS + "infusion-heart-rate"]}}
+    period = {"start": "2026-04-14T09:00:00-05:00"}
+    for beside in ({**told, "_effectiveDateTime": {}}, {**told, "effectivePeriod": period}):
+        if "effectivePeriod" in beside:
+            del beside["effectiveDateTime"]
+        holder = beside["effectivePeriod"] if "effectivePeriod" in beside else beside["_effectiveDateTime"]
+        holder["extension"] = [derived]
+        assert check(beside) == []
+        holder["extension"] = [derived, derived]
+        assert [one.kind for one in check(beside)] == ["structure"]

@@ -91,6 +91,9 @@ def test_the_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
         index = json.loads(archive.extractfile("package/.index.json").read())  # type: ignore[union-attr]
     assert names[0] == "package/package.json"
     assert manifest["fhirVersions"] == ["4.0.1"]
-    assert {f"package/{one['filename']}" for one in index["files"]} == set(names[2:])
+    shown = {name for name in names if name.startswith("package/example/")}
+    assert {f"package/{one['filename']}" for one in index["files"]} == set(names[2:]) - shown
+    definitions = {one["id"] for one in package.contents() if one["resourceType"] == "StructureDefinition"}
+    assert shown == {f"package/example/{one}.json" for one in definitions}
     assert "package/StructureDefinition-infusion-segment.json" in names
     assert "package/CodeSystem-keta.json" in names

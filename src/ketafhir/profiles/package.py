@@ -1,4 +1,4 @@
-"""The FHIR NPM package (https://confluence.hl7.org/display/FHIR/NPM+Package+Specification): definitions and terminology."""
+"""The FHIR NPM package (https://confluence.hl7.org/display/FHIR/NPM+Package+Specification): definitions, terminology, examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ketafhir import __version__, data
 from ketafhir.fhir import json
-from ketafhir.profiles import terminology
+from ketafhir.profiles import capability, terminology
 
 Json = dict[str, Any]
 NAME = "ketafhir.infusion"
@@ -19,9 +19,17 @@ NAME = "ketafhir.infusion"
 
 def contents() -> Iterator[Json]:
     """Every resource of the package: the compiled definitions, then what is made from the mapping tables."""
-    for file in sorted(data.path("profiles/definitions").glob("*.json")):
-        yield json.loads(file.read_bytes())
+    compiled = [json.loads(file.read_bytes()) for file in sorted(data.path("profiles/definitions").glob("*.json"))]
+    yield from compiled
     yield from terminology.resources(__version__)
+    for one in capability.resources(compiled):
+        yield {**one, "version": __version__}
+
+
+def examples() -> Iterator[tuple[str, Json]]:
+    """A resource that keeps each definition, by the id of the definition: in the package, on no server."""
+    for file in sorted(data.path("profiles/examples/good").glob("*.json")):
+        yield file.stem, json.loads(file.read_bytes())
 
 
 def write(folder: Path) -> Path:
@@ -33,7 +41,8 @@ def write(folder: Path) -> Path:
     made = folder / f"{NAME}-{__version__}.tgz"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in (("package.json", _manifest()), (".index.json", index), *files.items()):
+        shown = {f"example/{name}.json": one for name, one in examples()}
+        for name, content in (("package.json", _manifest()), (".index.json", index), *files.items(), *shown.items()):
             _add(archive, f"package/{name}", json.dumps(content, indent=True) + b"\n")
     made.write_bytes(gzip.compress(packed.getvalue(), mtime=0))
     return made

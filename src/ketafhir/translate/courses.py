@@ -122,7 +122,8 @@ def render_withdrawn(writing: Writing, course: Course, act: Act) -> Json:
     """What was a child and is part of another now: an eMAR's that a pump tells as well. It is no part of the infusion any more."""
     resource = render_act(writing, course, act)
     resource["meta"]["tag"].append(tag("keta.withdrawn"))
-    del resource["meta"]["profile"], resource["partOf"]
+    resource["meta"]["profile"] = [EXTENSION + "infusion-withdrawn"]
+    del resource["partOf"]
     return resource
 
 

@@ -83,3 +83,15 @@ Description: "Waste was not given; or the record of it was wrong."
 * insert Published
 * http://terminology.hl7.org/CodeSystem/medication-admin-status#not-done
 * http://terminology.hl7.org/CodeSystem/medication-admin-status#entered-in-error
+
+Profile: InfusionWithdrawn
+Parent: MedicationAdministration
+Id: infusion-withdrawn
+Title: "Withdrawn part"
+Description: "A segment or bolus that an eMAR told and a pump told again: the pump's segment stands for it. It is part of no infusion and in no sum."
+* insert Administered
+* insert Tagged(withdrawn)
+* insert AdministrationNumber
+* partOf 0..0
+* effective[x] 1..1
+* extension contains SystemEntry named entry 0..1

@@ -18,6 +18,7 @@ from ketafhir.fhir.profile.pieces import (
     Check,
     Elements,
     Finding,
+    anything,
     array_check,
     invariants_of,
     is_primitive,
@@ -122,7 +123,7 @@ class Compiler:
         else:
             made.fields[name] = item
         if primitive:
-            made.fields["_" + name] = self._beside(node, path, url)
+            made.fields["_" + name] = self._beside(node, node.children.get("extension"), path, url)
 
     def _choice(self, made: Elements, name: str, node: Node, path: str, url: str) -> None:
         """value[x]: one JSON property for each type it may have."""
@@ -140,12 +141,28 @@ class Compiler:
                 chosen = Node({**rules, "types": [kind], "max": "1"})
                 chosen.children = node.children if len(rules["types"]) == 1 else {}
             made.fields[key] = self._item(chosen, path, url)
+            # What is said of the extensions of value[x] is said of each of its types.
+            extension = chosen.children.get("extension") or node.children.get("extension")
             if kind["code"] in PRIMITIVES:
-                made.fields["_" + key] = self._beside(chosen, path, url)
+                made.fields["_" + key] = self._beside(chosen, extension, path, url)
+            elif extension and "extension" not in chosen.children:
+                made.fields[key] = self._counted(made.fields[key], extension, path, url)
         if rules["min"] or any(one.rules["min"] for one in slices.values()):
             made.required.append(tuple(keys))
         if len(keys) > 1:
             made.choices.append(tuple(keys))
+
+    def _counted(self, check: Check, extension: Node, path: str, url: str) -> Check:
+        """A check of a value, and of how often each extension stands in it."""
+        listed = self._list(extension, anything, f"{path}.extension", url)
+
+        def both(value: Any) -> Sequence[Finding]:
+            found = check(value)
+            if found or "extension" not in value:
+                return found
+            return [("extension", kind, text) for at, kind, text in listed(value["extension"]) if not at]
+
+        return both
 
     def _item(self, node: Node, path: str, url: str) -> Check:
         """The check of one value of an element."""
@@ -304,9 +321,8 @@ class Compiler:
         wrong = ("url", "structure", f"{url} may not stand at {holder}")
         return lambda value: (*check(value), wrong)
 
-    def _beside(self, node: Node, path: str, url: str) -> Check:
+    def _beside(self, node: Node, extension: Node | None, path: str, url: str) -> Check:
         """What stands beside a primitive: its id and extensions."""
-        extension = node.children.get("extension")
         element = self._tree(CORE + "Element")
         made = Elements(element.rules)
         for name, child in element.children.items():
