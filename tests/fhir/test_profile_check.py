@@ -154,3 +154,45 @@ def test_an_extension_of_a_time_that_may_be_of_several_types_stands_once() -> No
         assert check(beside) == []
         holder["extension"] = [derived, derived]
         assert [one.kind for one in check(beside)] == ["structure"]
+
+
+def answered(*items: dict[str, Any]) -> dict[str, Any]:
+    form = "https://ketafhir.org/fhir/Questionnaire/gad7|0.1.0"
+    return {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": form, "item": list(items)}
+
+
+def answer(question: str, **value: Any) -> dict[str, Any]:
+    return {"linkId": question, "answer": [value]}
+
+
+FEW_DAYS = {"system": "http://loinc.org", "code": "LA6569-3"}
+
+
+def test_answers_are_those_of_the_form() -> None:
+    assert check(answered(answer("69725-0", valueCoding=FEW_DAYS), answer("68509-9", valueInteger=2))) == []
+    wrong = {
+        "item[0].answer[0]": answered(answer("69725-0", valueCoding={**FEW_DAYS, "code": "LA33-6"})),
+        "item[0].linkId": answered(answer("44250-9", valueInteger=1)),
+        "item[1]": answered(answer("68509-9", valueInteger=2), answer("69725-0", valueInteger=1)),
+    }
+    for place, response in wrong.items():
+        assert [one.path for one in check(response)] == [f"QuestionnaireResponse.{place}"]
+    for value in ({"valueInteger": 4}, {"valueString": "a few days"}, {"valueCoding": {"code": "LA6569-3"}}):
+        assert check(answered(answer("69725-0", **value))), value
+    assert [one.path for one in check(answered(answer("69725-0", valueInteger=1), answer("69725-0", valueInteger=1)))]
+
+
+def test_an_extension_alone_is_no_code() -> None:
+    told = {**HEART_RATE, "_status": {"extension": [{"url": OURS + "v2-code", "valueCode": "R"}]}}
+    assert check(told) == []
+    assert [one.path for one in check({key: value for key, value in told.items() if key != "status"})] == [
+        "Observation.status"
+    ]
+
+
+def test_what_was_good_once_is_looked_at_again_when_it_has_changed() -> None:
+    told = deepcopy(SEGMENT)
+    assert check(told) == []
+    assert check(told) == []
+    told["subject"]["reference"] = "Device/1"
+    assert [one.path for one in check(told)] == ["MedicationAdministration.subject.reference"]

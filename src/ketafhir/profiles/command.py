@@ -60,7 +60,9 @@ def _checks(args: argparse.Namespace) -> int:
     made = compact.compact(compact.Core(Path(args.core)), [*compiled, *terminology.resources("")])
     # One definition on a line: a change shows where it is.
     lines = [json.dumps(url) + b":" + json.dumps(one) for url, one in made["definitions"].items()]
-    Path(args.out).write_bytes(b"\n".join((b'{"definitions":{', b",\n".join(lines), b"}}", b"")))
+    forms = [json.dumps(url) + b":" + json.dumps(one) for url, one in made["forms"].items()]
+    parts = (b'{"definitions":{', b",\n".join(lines), b'},"forms":{', b",\n".join(forms), b"}}", b"")
+    Path(args.out).write_bytes(b"\n".join(parts))
     codes = [f"{system},{' '.join(some)}\n" for system, some in made["codes"].items()]
     Path(args.codes).write_text("system,codes\n" + "".join(codes), "utf-8")
     print(f"{len(lines)} definitions in {args.out}")

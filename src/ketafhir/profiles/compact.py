@@ -3,7 +3,8 @@
 Run by `scripts/profiles.sh`, with the definitions of R4 in a folder. Kept are elements, cardinalities, types,
 fixed values and patterns, slices, required bindings with their codes written out, reference targets, invariants.
 
-    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}}}
+    {"definitions": {url: {"type", "kind", "base", "context", "elements": [...]}},
+     "forms": {url: [{"id", "type", "codes", "numbers"}, ...]}}
 
 The codes of the HL7 tables are a file of their own, `profiles/codes.csv`, since a translation needs them too.
 """
@@ -84,7 +85,21 @@ def compact(core: Core, ours: Iterable[Json]) -> Json:
                 todo += kind.get("profiles") or [CORE + kind["code"]]
     out["definitions"] = dict(sorted(out["definitions"].items()))
     out["codes"] = dict(sorted(codes.complete()))
+    forms = (one for one in own.values() if one["resourceType"] == "Questionnaire")
+    out["forms"] = {one["url"]: [_question(item) for item in one["item"]] for one in forms}
     return out
+
+
+def _question(item: Json) -> Json:
+    """A question of a form and its answers, for `ketafhir.fhir.profile.forms`."""
+    made: Json = {"id": item["linkId"], "type": item["type"], "codes": {}, "numbers": []}
+    for option in item.get("answerOption", ()):
+        if "valueCoding" in option:
+            coding = option["valueCoding"]
+            made["codes"].setdefault(coding["system"], []).append(coding["code"])
+        else:
+            made["numbers"].append(option["valueInteger"])
+    return made
 
 
 def _definition(full: Json, codes: _Codes) -> Json:

@@ -34,4 +34,5 @@ def check(resource: Json) -> list[Problem]:
 def definitions() -> Compiler:
     """The checks that ship with the project."""
     with open(data.file("profiles/checks.json"), "rb") as file:
-        return Compiler(json.loads(file.read())["definitions"], published())
+        read = json.loads(file.read())
+    return Compiler(read["definitions"], published(), read["forms"])

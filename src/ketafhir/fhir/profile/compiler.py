@@ -9,8 +9,10 @@ What the functions are made of is in `ketafhir.fhir.profile.pieces`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from ketafhir.fhir.profile.forms import answers_check
 from ketafhir.fhir.profile.invariants import Invariant
 from ketafhir.fhir.profile.matching import matcher
 from ketafhir.fhir.profile.pieces import (
@@ -24,6 +26,7 @@ from ketafhir.fhir.profile.pieces import (
     is_primitive,
     object_check,
     primitive_check,
+    remembered,
     sliced_check,
     target_of,
     with_rules,
@@ -33,6 +36,17 @@ from ketafhir.fhir.profile.primitives import PRIMITIVES
 
 Json = dict[str, Any]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
+_STEADY = {"CodeableConcept", "Coding", "Extension", "Meta", "Reference"}  # what a feed repeats
+_MENTIONED = {
+    "Patient",
+    "Encounter",
+    "Practitioner",
+    "Location",
+    "Device",
+    "DeviceMetric",
+}  # which it repeats as a whole
+_MOST_CLAIMS = 256
+_NO_TYPE: list[Json] = [{"code": ""}]
 _QUANTITIES = {"Quantity", "Age", "Duration", "Count", "Distance"}
 
 
@@ -77,11 +91,19 @@ def _step(node: Node, step: str) -> Node:
 class Compiler:
     """The checks of a set of definitions, each made when first asked for."""
 
-    def __init__(self, definitions: dict[str, Json], codes: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        definitions: dict[str, Json],
+        codes: Mapping[str, frozenset[str]],
+        forms: Mapping[str, Sequence[Json]] = MappingProxyType({}),
+    ) -> None:
         self.definitions = definitions
+        self._forms = {url: answers_check(questions) for url, questions in forms.items()}
         self._codes = codes
         self._made: dict[str, Check] = {}
         self._trees: dict[str, Node] = {}
+        self._wholes: dict[str, Check] = {}
+        self._claims: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def of(self, url: str) -> Check:
         """The check of a profile or type by its canonical."""
@@ -118,10 +140,13 @@ class Compiler:
             made.required.append((name,))
         item = self._item(node, path, url)
         primitive = is_primitive(rules) and not rules["types"][0].get("attribute")
+        if primitive and "codes" in rules:
+            made.coded.add("_" + name)
         if _repeats(node):
-            made.fields[name] = self._list(node, item, path, url)
-        else:
-            made.fields[name] = item
+            item = self._list(node, item, path, url)
+        if rules.get("types", _NO_TYPE)[0]["code"] in _STEADY:
+            item = remembered(item)
+        made.fields[name] = item
         if primitive:
             made.fields["_" + name] = self._beside(node, node.children.get("extension"), path, url)
 
@@ -241,33 +266,53 @@ class Compiler:
         return self.of(CORE + code)
 
     def resource(self, value: Any) -> Sequence[Finding]:
-        """The check of a whole resource: by the profiles it claims, else by its type."""
+        """The check of a whole resource: by the profiles it claims, else by its type; of answers by their form too."""
         if not isinstance(value, dict):
             return (("", "structure", "must be an object"),)
+        found = self._by_profile(value)
+        form = value.get("questionnaire")
+        if isinstance(form, str) and form.partition("|")[0] in self._forms:
+            found = (*found, *self._forms[form.partition("|")[0]](value))
+        return found
+
+    def _by_profile(self, value: Json) -> Sequence[Finding]:
         claimed = self.claimed(value)
+        kind = value.get("resourceType")
+        if not claimed:
+            url = CORE + str(kind)
+            if url not in self.definitions:
+                return (("", "structure", f"a resource of a type that is not checked here: {kind}"),)
+            claimed = (url,)
+        if kind in _MENTIONED:
+            return [one for url in claimed for one in self._whole(url)(value)]
         if len(claimed) == 1:
             return self.of(claimed[0])(value)
-        if claimed:
-            return [one for url in claimed for one in self.of(url)(value)]
-        kind = value.get("resourceType")
-        url = CORE + str(kind)
-        if url not in self.definitions:
-            return (("", "structure", f"a resource of a type that is not checked here: {kind}"),)
-        return self.of(url)(value)
+        return [one for url in claimed for one in self.of(url)(value)]
 
-    def claimed(self, resource: Json) -> list[str]:
+    def _whole(self, url: str) -> Check:
+        if url not in self._wholes:
+            self._wholes[url] = remembered(self.of(url))
+        return self._wholes[url]
+
+    def claimed(self, resource: Json) -> tuple[str, ...]:
         """The profiles that a resource claims and that are known here, without those another of them is derived from."""
         meta = resource.get("meta")
         listed = meta.get("profile") if isinstance(meta, dict) else None
         if not isinstance(listed, list):
-            return []
+            return ()
+        key = (str(resource.get("resourceType")), *(one for one in listed if isinstance(one, str)))
+        found = self._claims.get(key)
+        if found is None:
+            if len(self._claims) >= _MOST_CLAIMS:
+                self._claims.clear()
+            found = self._claims[key] = self._claimed(*key)
+        return found
+
+    def _claimed(self, kind: str, *listed: str) -> tuple[str, ...]:
         known = self.definitions
-        named = [one.partition("|")[0] for one in listed if isinstance(one, str)]
-        kind = resource.get("resourceType")
+        named = [one.partition("|")[0] for one in listed]
         claimed = [one for one in named if one in known and known[one]["type"] == kind]
-        if len(claimed) < 2:
-            return claimed
-        return [one for one in claimed if not any(self._derives(other, one) for other in claimed if other != one)]
+        return tuple(one for one in claimed if not any(self._derives(other, one) for other in claimed if other != one))
 
     def _derives(self, url: str, base: str) -> bool:
         while url in self.definitions:

@@ -15,16 +15,18 @@ Json = dict[str, Any]
 Finding = tuple[str, str, str]
 Check = Callable[[Any], Sequence[Finding]]
 NOTHING: tuple[Finding, ...] = ()
+_MOST, _LONGEST = 512, 2048  # values that a check remembers, and their characters
 
 
 class Elements:
     """What an object may have: its fields with their checks, which are needed, which exclude each other."""
 
-    __slots__ = ("choices", "fields", "forbidden", "invariants", "required", "resource")
+    __slots__ = ("choices", "coded", "fields", "forbidden", "invariants", "required", "resource")
 
     def __init__(self, rules: Json) -> None:
         self.fields: dict[str, Check] = {}
         self.forbidden: set[str] = set()
+        self.coded: set[str] = set()  # `_status`, where status has a required binding: an extension alone is no code
         self.required: list[tuple[str, ...]] = []
         self.choices: list[tuple[str, ...]] = []
         self.invariants = invariants_of(rules)
@@ -45,6 +47,7 @@ def object_check() -> tuple[Check, Callable[..., None]]:
     choices: list[tuple[str, ...]] = []
     invariants: list[tuple[str, Invariant]] = []
     forbidden: set[str] = set()
+    coded: set[str] = set()
 
     def fill(made: Elements, root: str = "") -> None:
         fields.update(made.fields)
@@ -56,6 +59,7 @@ def object_check() -> tuple[Check, Callable[..., None]]:
         choices.extend(made.choices)
         invariants.extend(made.invariants)
         forbidden.update(made.forbidden)
+        coded.update(made.coded)
         if root:
             fields.setdefault("resourceType", anything)
 
@@ -81,6 +85,8 @@ def object_check() -> tuple[Check, Callable[..., None]]:
         for key in ones:
             if key not in value and "_" + key not in value:
                 found.append((key, "required", "is missing"))
+        if coded and not coded.isdisjoint(value):
+            found += [(key[1:], "required", "has no code") for key in coded if key in value and key[1:] not in value]
         for names in several:
             if not any(name in value for name in names):
                 found.append((names[0], "required", f"one of {', '.join(names)} is missing"))
@@ -97,6 +103,27 @@ def object_check() -> tuple[Check, Callable[..., None]]:
         return found
 
     return check, fill
+
+
+def remembered(check: Check) -> Check:
+    """The same check, which knows again what it found nothing wrong with: codes, tags and references repeat in a feed.
+
+    What is known is the text of the value (`repr` tells all values of JSON apart), never the object: that may change.
+    """
+    good: set[str] = set()
+
+    def again(value: Any) -> Sequence[Finding]:
+        text = repr(value)
+        if text in good:
+            return NOTHING
+        found = check(value)
+        if not found and len(text) <= _LONGEST:
+            if len(good) >= _MOST:
+                good.clear()
+            good.add(text)
+        return found
+
+    return again
 
 
 def anything(value: Any) -> Sequence[Finding]:
