@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any
-
 import pytest
 
-from golden.reduced import Infusion, reduced
-from ketafhir.errors import Issue
 from ketafhir.simulate.feeds import SITES, feed
 from ketafhir.simulate.ndjson import collected
-from ketafhir.simulate.visit import Visit, visit
+from ketafhir.simulate.visit import visit
+from simulate.laws import assert_one_record, way_back
 
 SEED = 1
 SOME = (1, 2, 3, 7, 10, 11, 16, 21)
 """Mood and pain; with a bolus, a pause, rescue medicines, a late message (10, 21) and a corrected one (3, 11)."""
 
 
-def told(one: Visit, site: str) -> tuple[list[Infusion], list[Issue]]:
-    bundle, issues = collected(one, site)
-    entries: list[dict[str, Any]] = [{**entry, "request": {"method": "PUT"}} for entry in bundle["entry"]]
-    return reduced([{"entry": entries}]), issues
-
-
-def assert_one_record(one: Visit) -> None:
-    """Segments, rates, times, status and totals are those of the clinic, whoever tells them."""
-    records = {site: told(one, site) for site in SITES}
-    first, *others = [found for found, _ in records.values()]
-    for site, found in zip([*SITES][1:], others, strict=True):
-        assert found == first, f"patient {one.person.number}: {site} is not as {next(iter(SITES))}"
-    if one.course is None:
-        assert first == []
-        return
-    (whole,) = [infusion for infusion in first if any(part.unit == "mL/h" for part in infusion.segments)]
-    assert whole.total == Fraction(round(one.course.given, 3))
-    assert whole.status == ("completed" if one.course.completed else "stopped")
-    assert whole.end == one.at(one.course.end).timestamp()
-    ran = [(part.start, part.end, part.amount) for part in whole.segments if part.kind == "segment"]
-    assert ran == [
-        (one.at(part.start).timestamp(), one.at(part.end).timestamp(), Fraction(part.rate))
-        for part in one.course.segments
-    ]
-    assert len(first) == 1 + len(one.rescues)
-    if not one.late and not one.corrected:
-        assert [(site, issue.code, issue.text) for site, (_, issues) in records.items() for issue in issues] == []
-
-
 @pytest.mark.parametrize("number", SOME)
 def test_the_sites_tell_one_record_and_no_check_speaks(number: int) -> None:
     assert_one_record(visit(SEED, number))
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("number", SOME)
+def test_from_fhir_to_hl7v2_and_back_is_the_same_but_for_what_is_declared(number: int, site: str) -> None:
+    bundle, _ = collected(visit(SEED, number), site)
+    assert way_back(bundle, site) == []
 
 
 def test_each_site_has_its_own_way() -> None:

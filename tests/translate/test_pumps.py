@@ -210,3 +210,18 @@ def test_an_alarm_is_no_act_of_an_infusion_and_is_answered_by_r41() -> None:
 def test_what_the_emar_told_first_is_withdrawn_and_not_part_of_the_infusion(messages: list[bytes]) -> None:
     (found,) = [one for one in reduced(bundles_of([ORDER, *messages])) if one.total != 4]
     assert found == infusion(told(story_b()))
+
+
+def test_what_is_written_again_keeps_its_part_of_the_device() -> None:
+    """An event that comes late moves the values of later ones to another segment: they are written again, with all they had."""
+
+    def devices(messages: list[bytes]) -> dict[str, str]:
+        entries = last_state(bundles_of(messages))["entry"]
+        told = [one["resource"] for one in entries if one["resource"]["resourceType"] == "Observation"]
+        return {
+            one["id"]: one.get("device", {}).get("reference", "").rpartition("/")[2].rpartition(":")[2] for one in told
+        }
+
+    messages = told(story_b())
+    late = [*messages[:3], *messages[4:7], messages[3], *messages[7:]]
+    assert devices(late) == devices(messages)

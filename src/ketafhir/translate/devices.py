@@ -6,7 +6,7 @@ Device for each, `parent` the one it is in (HL7 point-of-care device guide). The
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
@@ -108,17 +108,12 @@ def metrics(writing: Writing, report: Report, told: Sequence[Observation], made:
     """The DeviceMetric of each observation in a container, by the key of the observation, as entries; those already `made`,
     by name, are not written again."""
     known = writing.records.containers
-    by_path = {known[key].path: key for key in report.containers if key in known}
     found = {}
     for one in told:
-        place = parent_of(one.sub_id, list(by_path))
-        if not place or one.code is None or not one.code.codings:
+        key, name = _metric(known, report, one)
+        if not key:
             continue
-        key = by_path[place]
         device = known[key].device
-        if device not in known:
-            continue
-        name = f"{device}|{one.sub_id}|{code_key(one.code)}|{one.code.label}"
         if name in made:
             found[one.key] = made[name]
             continue
@@ -129,6 +124,28 @@ def metrics(writing: Writing, report: Report, told: Sequence[Observation], made:
         metric["category"] = _MEASURED
         found[one.key] = made[name] = {"reference": writing.put(metric)}
     return found
+
+
+def link(writing: Writing, reports: Mapping[str, Report], again: Iterable[Observation]) -> None:
+    """Tie observations that are written again to their DeviceMetric, which stands since the report was written."""
+    for one in again:
+        report = reports.get(one.report)
+        if report is not None and report.containers:
+            key, name = _metric(writing.records.containers, report, one)
+            if key:
+                writing.metrics[one.key] = writing.to("DeviceMetric", name)
+
+
+def _metric(known: Mapping[str, Container], report: Report, one: Observation) -> tuple[str, str]:
+    """The key of the container that an observation stands in, and the name of its DeviceMetric; empty where it has none."""
+    by_path = {known[key].path: key for key in report.containers if key in known}
+    place = parent_of(one.sub_id, list(by_path))
+    if not place or one.code is None or not one.code.codings:
+        return "", ""
+    key = by_path[place]
+    if known[key].device not in known:
+        return "", ""
+    return key, f"{known[key].device}|{one.sub_id}|{code_key(one.code)}|{one.code.label}"
 
 
 def take(taking: Taking, resource: Json) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ class Session:
         for one in leads.values():
             listed.setdefault(self.history.senders.get(one.told[1], sender), []).append(one)
         for writing.source, told in listed.items():
-            results.render(writing, told)
+            self._again(writing, told)
         for event in sorted(events.values(), key=lambda one: one.told):
             from ketafhir.translate import adverse
 
@@ -307,9 +307,18 @@ class Session:
             observations.render(writing, new, records)
         beside = self._beside(new, before, after)
         if beside:
-            from ketafhir.translate import results
+            self._again(writing, beside)
 
-            results.render(writing, beside)
+    def _again(self, writing: Writing, told: list[Observation]) -> None:
+        """Write observations that earlier messages told, with the part of the device they come from."""
+        from ketafhir.translate import results
+
+        reports = self.history.others.reports
+        if any(one.report in reports and reports[one.report].containers for one in told):
+            from ketafhir.translate import devices
+
+            devices.link(writing, reports, told)
+        results.render(writing, told)
 
     def _beside(self, new: Records, before: dict[str, Course], after: dict[str, Course]) -> list[Observation]:
         """Observations told earlier of an act or event that is found under another key now."""
