@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,12 +37,14 @@ from ketafhir.service.receiver import Receiver
 from ketafhir.service.together import Together
 from ketafhir.store.opening import is_url, open_store
 from ketafhir.store.protocol import Store
+from ketafhir.store.retention import Retention, swept
 from ketafhir.store.states import RECEIVED
 from ketafhir.translate import settings as translate_settings
 
 if TYPE_CHECKING:
     from ketafhir.rest import Http
 
+_SWEEP_SECONDS = 3600.0  # between two looks for what is to be deleted
 _REVIEW_SECONDS = 1.0  # between two looks for messages to translate again
 _log = logging.getLogger("ketafhir.service")
 
@@ -99,6 +102,7 @@ class App:
                 self.http = await self._answer_http(channels)
                 stack.push_async_callback(self.http.close)
             self._tasks.append(asyncio.create_task(self._review_forever(), name="review"))
+            self._tasks.append(asyncio.create_task(self._sweep_forever(), name="retention"))
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -169,6 +173,14 @@ class App:
         http = open_http(self._config, channels, self.store, self.intake, self._together, self._legs, self._wake)
         await http.start()
         return http
+
+    async def _sweep_forever(self) -> None:
+        """What has ended long enough ago is deleted, soon after the start and then every hour."""
+        store = self._config.store
+        keep = Retention(store.retention_days, store.retention_error_days, store.retention_megabytes)
+        while keep != Retention():
+            await asyncio.to_thread(swept, self.store, keep, time.time())
+            await asyncio.sleep(_SWEEP_SECONDS)
 
     async def _review_forever(self) -> None:
         while True:

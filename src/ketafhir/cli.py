@@ -31,8 +31,10 @@ COMMANDS = {
     "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
     "queue": ("ketafhir.store.command", "list, show, retry, hold, replay, purge or export the messages of the service"),
     "audit": ("ketafhir.audit_command", "tell who has seen, changed or taken out what of the queue"),
+    "backup": ("ketafhir.store.backup", "copy the store while the service runs, or bring it back from a copy"),
     "reconcile": ("ketafhir.reconcile", "compare what was written with what the FHIR server holds, and mend it"),
     "config": ("ketafhir.config_command", "print an example configuration, or check one"),
+    "check": ("ketafhir.check", "say whether a configuration will do what it says, and how to mend it"),
     "doctor": ("ketafhir.doctor", "say what is wrong with an installation and how to mend it"),
     "fhir-server": ("ketafhir.hapi.command", "start, stop or show a local HAPI FHIR server"),
     "simulate": ("ketafhir.simulate.command", "write a synthetic clinic as FHIR and as HL7v2"),
@@ -94,12 +96,22 @@ def _send(args: argparse.Namespace) -> int:
 def _queue(args: argparse.Namespace) -> int:
     from ketafhir.store import command
 
+    return command.run(_with_store(args))
+
+
+def _backup(args: argparse.Namespace) -> int:
+    from ketafhir.store import backup
+
+    return backup.run(_with_store(args))
+
+
+def _with_store(args: argparse.Namespace) -> argparse.Namespace:
     if not args.store:
         from ketafhir.config import find, load
 
         file = find(args.config)
         args.store = load(file).store.place if file else None
-    return command.run(args)
+    return args
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -157,7 +169,7 @@ def _pump(file: str) -> PumpOrders | None:
     return PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None
 
 
-_WIRED = {"send": _send, "queue": _queue, "translate": _translate, "explain": _explain}
+_WIRED = {"send": _send, "queue": _queue, "backup": _backup, "translate": _translate, "explain": _explain}
 """Commands of rooms that must not know what they are given here."""
 
 

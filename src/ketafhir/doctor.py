@@ -6,7 +6,8 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -37,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each finding as soon as it is known: 0 if nothing is wrong, else 1."""
+    return told(examine(args.config))
+
+
+def told(findings: Iterable[Finding]) -> int:
+    """Print findings as they come: 0 if nothing is wrong, else 1."""
     wrong = 0
-    for finding in examine(args.config):
+    for finding in findings:
         sys.stdout.write(finding.line() + "\n")
         sys.stdout.flush()
         wrong += finding.state == "wrong"
@@ -56,14 +62,14 @@ def examine(file: str | None = None) -> Iterator[Finding]:
         yield Finding("wrong", "configuration", str(error), "mend it; `ketafhir config example` shows every setting")
         return
     yield _configured(path)
-    server = _fhir_server(config)
+    server = fhir_server(config)
     yield server
     yield from _programs(needed=server.state == "wrong")
     for listener in config.listeners:
         yield from _listener(listener)
-    yield _store(config.store.place)
+    yield store_at(config.store.place)
     for site in dict.fromkeys(one.site for one in config.listeners):
-        yield _tables(site)
+        yield tables_of(site)
 
 
 def _python() -> Finding:
@@ -94,7 +100,8 @@ def _programs(needed: bool) -> Iterator[Finding]:
             yield Finding(state, what, f"{text} (only for `ketafhir fhir-server`)", remedy)
 
 
-def _fhir_server(config: Config) -> Finding:
+def fhir_server(config: Config) -> Finding:
+    """Whether a FHIR R4 server answers, signed in to as the service would."""
     import asyncio
 
     what = f"FHIR server {config.fhir.url}"
@@ -113,12 +120,11 @@ def _fhir_server(config: Config) -> Finding:
 
 
 async def _metadata(config: Config) -> dict[str, Any]:
-    from ketafhir.sync.client import FhirClient, Timeouts
-    from ketafhir.sync.token import read_token
+    from ketafhir.delivering import access_to
+    from ketafhir.sync.client import Timeouts
+    from ketafhir.sync.opening import open_client
 
-    variable = configuration.TOKEN_VARIABLE if os.environ.get(configuration.TOKEN_VARIABLE) else None
-    token = read_token(variable=variable, file=config.fhir.token_file)
-    client = FhirClient(config.fhir.url, token=token, timeouts=Timeouts(connect=3.0, total=15.0))
+    client = open_client(replace(access_to(config.fhir), timeouts=Timeouts(connect=3.0, total=15.0)))
     try:
         return await client.metadata()
     finally:
@@ -126,16 +132,21 @@ async def _metadata(config: Config) -> dict[str, Any]:
 
 
 def _listener(listener: ListenerSettings) -> Iterator[Finding]:
-    yield _port(listener)
+    yield port_of(listener)
+    yield zone_of(listener)
+
+
+def zone_of(listener: ListenerSettings) -> Finding:
+    """The zone of times without offset."""
     what = f"time zone of {listener.name}"
     if listener.timezone:
-        yield Finding("ok", what, listener.timezone)
-    else:
-        text, remedy = "none: times that come without an offset are refused", "set timezone of this listener"
-        yield Finding("note", what, text, remedy)
+        return Finding("ok", what, listener.timezone)
+    text, remedy = "none: times that come without an offset are refused", "set timezone of this listener"
+    return Finding("note", what, text, remedy)
 
 
-def _port(listener: ListenerSettings) -> Finding:
+def port_of(listener: ListenerSettings) -> Finding:
+    """Whether the port is free."""
     import socket
 
     what = f"port of {listener.name}"
@@ -151,7 +162,8 @@ def _port(listener: ListenerSettings) -> Finding:
     return Finding("ok", what, f"{listener.host}:{listener.port} is free")
 
 
-def _store(place: str) -> Finding:
+def store_at(place: str) -> Finding:
+    """Whether the store can be opened, or made; nothing is made."""
     from ketafhir.store.opening import is_url, open_store, shown
 
     what = f"store {shown(place)}"
@@ -178,7 +190,8 @@ def _room_for(path: Path, what: str) -> Finding:
     return Finding("ok", what, "not there yet; it can be made")
 
 
-def _tables(site: str) -> Finding:
+def tables_of(site: str) -> Finding:
+    """Whether the mapping tables of a site load and are right."""
     from ketafhir.mapping.lint import lint
     from ketafhir.translate.settings import default
 

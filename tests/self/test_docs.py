@@ -295,6 +295,17 @@ def test_each_hazard_is_held_by_tests_that_exist(row: list[str]) -> None:
             assert (ROOT / file / "in.hl7").is_file(), f"{one} is no golden case"
 
 
+def test_each_complaint_is_answered_by_tests_that_exist() -> None:
+    rows = [cells for cells in table_cells(DOCS / "complaints.md") if len(cells) == 3 and cells[0] != "complaint"]
+    assert len(rows) > 30
+    for row in rows:
+        held = re.findall(r"`(tests/[^`]+\.py)::(\w+)`", row[2])
+        assert held, row[0]
+        for file, test in held:
+            known = {one.rpartition("::")[2] for one in known_tests(ROOT / file)}
+            assert test in known, f"{file}::{test}"
+
+
 def test_the_hazards_that_must_be_there() -> None:
     told = {row[0].strip("*").lower() for row in hazards()}
     assert {"wrong patient", "wrong order", "lost rate change", "unit misread", "stale data", "late message"} <= told

@@ -42,7 +42,8 @@ ROOMS: dict[str, set[str]] = {
     "audit_command": {"config", "fhir", "store", "translate"},
     "logs": {"config"},
     "serve_command": {"config", "logs", "app", "delivering", "mllp", "service"},
-    "doctor": {"config", "hapi", "mapping", "store", "sync", "translate"},
+    "doctor": {"config", "delivering", "hapi", "mapping", "store", "sync", "translate"},
+    "check": {"config", "doctor"},
     "demo": {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
         "config", "app", "profiles", "__init__",
@@ -62,7 +63,7 @@ OWNERS = {
     "sqlite3": {"store", "translate"},  # of translate only the spilled history of a long file
     "matplotlib": {"demo"},
     "psycopg": {"store"},
-    "cryptography": {"sync"},
+    "cryptography": {"sync", "check"},
     "starlette": {"service"},
     "uvicorn": {"service"},
     "prometheus_client": {"service"},

@@ -255,3 +255,9 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as error:
         config.parse('[rest]\ntokens = "my-secret-token"\n')
     assert "my-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("lines", ["retention_days = 9\nretention_error_days = 3", "retention_error_days = 3"])
+def test_trouble_is_kept_at_least_as_long_as_the_rest(lines: str) -> None:
+    with pytest.raises(ConfigError, match="retention_error_days"):
+        config.parse(f"[store]\n{lines}")

@@ -200,3 +200,15 @@ def test_a_public_server_gets_synthetic_patients_alone_and_slowly(tmp_path: Path
     assert {reason for _, reason in dead} == {"never sent: public-server"}
     assert told <= {f"SYN-{number}" for number in range(4)}
     assert took > len(sink.bundles) / 2 - 1
+
+
+def test_what_has_ended_long_ago_is_deleted_by_the_service(tmp_path: Path) -> None:
+    with fhir_sink() as sink:
+        settings = config(tmp_path / "s.db", sink.url)
+        with running(settings) as service, service.peer() as peer:
+            peer.send(adt("M1"))
+            service.drain()
+        time.sleep(0.2)
+        keep = replace(settings, store=replace(settings.store, retention_days=0.1 / 86400))
+        with running(keep) as service:
+            eventually(lambda: not service.app.store.page(), "it is not deleted")

@@ -255,6 +255,10 @@ class Loader:
             raise self.error(f'[policy] order is "patient", "sender" or "all", not {config.policy.order!r}')
         if "://" not in config.store.url and config.store.url:
             raise self.error("[store] url is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
+        if 0 < config.store.retention_error_days < config.store.retention_days:
+            raise self.error("[store] retention_error_days is at least retention_days, or 0 for ever")
+        if config.store.retention_error_days and not config.store.retention_days:
+            raise self.error("[store] retention_error_days needs retention_days: what ended well is not kept longer")
         if config.pump.orders and not config.pump.owner.strip():
             raise self.error("[pump] orders = true needs the owner: the name of who answers for it")
         fhir = config.fhir

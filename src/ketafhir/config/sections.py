@@ -112,10 +112,13 @@ class FhirSettings:
 
 @dataclass(slots=True, frozen=True)
 class StoreSettings:
-    """Where messages are kept: in a file, or in a PostgreSQL database where `url` is set."""
+    """Where messages are kept: in a file, or in a PostgreSQL database where `url` is set; and for how long (0: for ever)."""
 
     path: Path = Path("ketafhir.sqlite")
     url: str = ""
+    retention_days: float = 0.0
+    retention_error_days: float = 0.0
+    retention_megabytes: float = 0.0
 
     @property
     def place(self) -> str:

@@ -127,7 +127,8 @@ class SqliteDatabase:
         """Some pages at a time, so that nobody waits for long."""
         with self._lock, self._spoken():
             if self._connection is not None and not self._connection.in_transaction:
-                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                # It gives a row without columns for each page, and `execute` would stop at the first.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""

@@ -1,0 +1,208 @@
+"""`ketafhir check`: whether a configuration will do what it says, setting by setting, and how to mend it. It changes nothing.
+
+`ketafhir doctor` looks at the machine; this looks at the files, certificates, zones, tables, authorities, addresses and the
+store that a configuration names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ketafhir import config as configuration
+from ketafhir import doctor
+from ketafhir.config import Config
+from ketafhir.doctor import Finding
+from ketafhir.errors import ConfigError
+
+_SOON = timedelta(days=30)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.epilog = "Exit code: 0 nothing is wrong (a note may be worth reading); 1 something is to be mended."
+    parser.add_argument("--config", metavar="FILE", help="default: KETAFHIR_CONFIG, else ketafhir.toml")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each finding as soon as it is known."""
+    return doctor.told(examine(args.config))
+
+
+def examine(file: str | None = None) -> Iterator[Finding]:
+    """Everything, one finding at a time; a configuration that cannot be read ends it."""
+    try:
+        path = configuration.required(file)
+        config = configuration.load(path)
+    except ConfigError as error:
+        yield Finding("wrong", "configuration", str(error), "mend it; `ketafhir config example` shows every setting")
+        return
+    yield Finding("ok", "configuration", str(path))
+    for where, one, secret in _files(config):
+        yield _file(where, one, secret)
+    for where, cert, key in _pairs(config):
+        yield _certificate(where, cert, key)
+    for where, authorities in _authorities_of_tls(config):
+        yield _trusted(where, authorities)
+    for listener in config.listeners:
+        yield from _listening(config, listener.name, listener.host, bool(listener.tls_cert), bool(listener.allow))
+        yield _port(doctor.port_of(listener))
+        yield doctor.zone_of(listener)
+    yield from _authorities(config)
+    for site in dict.fromkeys(one.site for one in config.listeners):
+        yield doctor.tables_of(site)
+    yield from _server(config)
+    for receiver in config.receivers:
+        yield _receiver(receiver.name, receiver.address)
+    yield doctor.store_at(config.store.place)
+
+
+def _sections(config: Config) -> list[tuple[str, Any]]:
+    """Each section that can name files."""
+    return [
+        *((f"[[listener]] {one.name}", one) for one in config.listeners),
+        *((f"[[receiver]] {one.name}", one) for one in config.receivers),
+        ("[fhir]", config.fhir),
+        ("[rest]", config.rest),
+    ]
+
+
+def _files(config: Config) -> Iterator[tuple[str, Path, bool]]:
+    """Each file that a setting names, and whether it is a secret."""
+    secrets = ("tls_key", "token_file", "password_file", "key_file", "tokens_file")
+    for place, section in _sections(config):
+        for name in ("tls_cert", "tls_client_ca", "tls_ca", *secrets):
+            file = getattr(section, name, None)
+            if file is not None:
+                yield f"{place} {name}", file, name in secrets
+
+
+def _file(where: str, file: Path, secret: bool) -> Finding:
+    try:
+        with file.open("rb") as opened:
+            empty = not opened.read(1)
+        mode = file.stat().st_mode
+    except OSError as error:
+        return Finding(
+            "wrong", where, f"{file}: {error.strerror}", "put the file there, readable by the user of the service"
+        )
+    if empty:
+        return Finding("wrong", where, f"{file} is empty", "put what belongs into it")
+    if secret and mode & 0o077:
+        return Finding("wrong", where, f"{file} is open to other users", f"chmod 600 {file}")
+    return Finding("ok", where, str(file))
+
+
+def _pairs(config: Config) -> Iterator[tuple[str, Path, Path]]:
+    for place, section in _sections(config):
+        if section.tls_cert is not None and section.tls_key is not None:
+            yield f"certificate of {place}", section.tls_cert, section.tls_key
+
+
+def _certificate(where: str, cert: Path, key: Path) -> Finding:
+    """Whether it is one, is of its key, and for how long it holds."""
+    from cryptography import x509
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+        until = min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(cert.read_bytes()))
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or "no certificates in PEM"
+        return Finding(
+            "wrong", where, f"{cert}: {reason}", "name the PEM file of the certificate with its chain, and its own key"
+        )
+    now = datetime.now(UTC)
+    text = f"holds until {until:%Y-%m-%d}"
+    if until <= now:
+        return Finding("wrong", where, f"expired on {until:%Y-%m-%d}", "renew it")
+    if until - now < _SOON:
+        return Finding("note", where, text, "renew it soon")
+    return Finding("ok", where, text)
+
+
+def _authorities_of_tls(config: Config) -> Iterator[tuple[str, Path]]:
+    for where, file, _ in _files(config):
+        if where.endswith(("tls_ca", "tls_client_ca")):
+            yield where, file
+
+
+def _trusted(where: str, file: Path) -> Finding:
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(file)
+    except OSError as error:
+        reason = getattr(error, "reason", "") or error.strerror or "no certificates"
+        return Finding(
+            "wrong", f"{where}, read", f"{file}: {reason}", "name a PEM file with the certificates of the authorities"
+        )
+    return Finding("ok", f"{where}, read", f"{len(context.get_ca_certs()) or 'no'} authorities")
+
+
+def _listening(config: Config, name: str, host: str, encrypted: bool, allowed: bool) -> Iterator[Finding]:
+    """MLLP has no encryption and no identity of its own."""
+    known = allowed or any(one.listener in ("", name) for one in config.peers)
+    if host in _LOOPBACK or (encrypted and known):
+        return
+    remedy = "set tls_cert, tls_key and tls_client_ca, and [[peer]] or allow; or listen on 127.0.0.1"
+    lacks = "TLS" if not encrypted else "a list of who may connect"
+    yield Finding("note", f"listener {name}", f"on {host} for others to reach, without {lacks}", remedy)
+
+
+def _port(found: Finding) -> Finding:
+    """A port that is taken may be taken by the service itself."""
+    return found._replace(state="note") if found.state == "wrong" else found
+
+
+def _authorities(config: Config) -> Iterator[Finding]:
+    what = "authorities"
+    if not config.default_authority:
+        text = "no default: a patient number that names no authority is refused"
+        yield Finding("note", what, text, "set [authorities] default, before the first message")
+    by_system: dict[str, list[str]] = {}
+    for name, system in config.authorities.items():
+        by_system.setdefault(system, []).append(name)
+    for system, names in by_system.items():
+        if len(names) > 1:
+            yield Finding(
+                "note",
+                what,
+                f"{' and '.join(sorted(names))} are one: both are {system}",
+                "if they are two, give each its own",
+            )
+    yield Finding(
+        "ok",
+        what,
+        f"{len(by_system)} known" + (f", default {config.default_authority}" if config.default_authority else ""),
+    )
+
+
+def _server(config: Config) -> Iterator[Finding]:
+    fhir = config.fhir
+    if fhir.mode == "shadow":
+        yield Finding(
+            "note", "[fhir] mode", "shadow: nothing is written to the server", 'set mode = "live" when it is to be'
+        )
+        return
+    parts = urlsplit(fhir.url)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        text = f"{parts.hostname} is reached without TLS: patient data and token can be read on the way"
+        yield Finding("note", "[fhir] url", text, "name an https:// address, but on a network of its own")
+    yield doctor.fhir_server(config)
+
+
+def _receiver(name: str, address: str) -> Finding:
+    what = f"receiver {name}"
+    parts = urlsplit(address)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 2575), timeout=3):
+            return Finding("ok", what, f"{address} takes connections")
+    except OSError as error:
+        remedy = "start it or mend its address; messages are kept for it meanwhile"
+        return Finding("wrong", what, f"{address}: {error.strerror or error}", remedy)
