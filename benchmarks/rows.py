@@ -11,10 +11,12 @@ import orjson
 import ketafhir
 from benchmarks import floors, messages, peers
 from ketafhir.fhir import json
+from ketafhir.fhir.profile.check import check
 from ketafhir.hl7v2 import er7
 
 COUNT = 2000
 """How many different messages of one kind there are: more than any cache holds."""
+CHECK = "check profiles of all three"
 FLOOR, OURS = "floor", "ketafhir"
 Contender = tuple[Callable[[Any], object], Sequence[Any]]
 
@@ -59,6 +61,8 @@ def all_rows() -> list[Row]:
         _read(texts["oru"]),
         *(_translate(kind, some) for kind, some in texts.items()),
         *(_back(kind, some) for kind, some in texts.items()),
+        *(_check(f"check profiles of {kind}", some) for kind, some in texts.items()),
+        _check(CHECK, [text for some in zip(*texts.values(), strict=True) for text in some]),
         _encode(texts["oru"]),
         _fhir(texts["oru"]),
     ]
@@ -107,6 +111,18 @@ def _back(kind: str, texts: list[str]) -> Row:
         },
         "no peer translates; fhir.resources only reads the Bundle",
     )
+
+
+def _check(name: str, texts: list[str]) -> Row:
+    data = [text.encode() for text in texts]
+    bundles = [json.loads(to_fhir(one)) for one in data]
+    note = "the floor is the translation that made the Bundle; fhir.resources checks the shape of R4 only"
+    contenders: dict[str, Contender] = {
+        FLOOR: (to_fhir, data),
+        OURS: (check, bundles),
+        "fhir.resources": (peers.validate, [json.dumps(one) for one in bundles]),
+    }
+    return Row(name, contenders, note)
 
 
 def _encode(texts: list[str]) -> Row:
