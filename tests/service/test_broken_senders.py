@@ -175,6 +175,16 @@ def test_the_account_of_a_bundle_bears_any_shape_that_is_not_read(wrong: object)
         assert to_hl7v2(data).losses
 
 
+@pytest.mark.parametrize("tags", [[None], ["x"], 1, {"code": "x"}])
+def test_tags_of_another_shape_are_no_fault(tags: object) -> None:
+    data = bundle_of("RAS_O17")
+    for entry in data["entry"]:
+        if entry["resource"]["resourceType"] == "MedicationAdministration":
+            entry["resource"]["meta"]["tag"] = tags
+    with suppress(Refused):
+        assert to_hl7v2(data).text
+
+
 def test_an_encounter_of_nobody_is_refused() -> None:
     visit = {"resourceType": "Encounter", "status": "in-progress", "identifier": [{"system": "urn:x", "value": "V-1"}]}
     from ketafhir.translate import session, settings

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ketafhir.errors import Permanent, Refused, StoreError, Transient
-from ketafhir.store.protocol import Delivery, LeaseLost, Settlement, Store, dead, park
+from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement, Store, dead, park, retry
 from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
 from ketafhir.sync.circuit import Circuit
 from ketafhir.sync.courier import Courier
@@ -161,12 +161,38 @@ class Worker:
     # --- one delivery
 
     async def _deliver(self, delivery: Delivery) -> None:
+        ending: Settlement | None = None
         try:
-            await self._settle(delivery, await self._attempted(delivery))
+            ending = await self._attempted(delivery)
+            await self._settle(delivery, ending)
         except LeaseLost:
             _log.warning("delivery %d went to another worker", delivery.id, extra=_about(delivery))
         except StoreError as error:
-            _log.error("delivery %d is left to its lease: %s", delivery.id, error, extra=_about(delivery))
+            _log.error("delivery %d waits for the store: %s", delivery.id, error, extra=_about(delivery))
+            await self._when_the_store_is_back(delivery, ending)
+
+    async def _when_the_store_is_back(self, delivery: Delivery, ending: Settlement | None) -> None:
+        """What was learned is written when it can be, else its patients would wait for the end of the lease."""
+        while not self._stopping:
+            await asyncio.sleep(self._poll)
+            try:
+                if ending is None:
+                    await asyncio.to_thread(self._let_go, delivery)
+                else:
+                    await self._settle(delivery, ending)
+                return
+            except (LeaseLost, NotAllowed):
+                return  # it was written after all, or went to another worker
+            except StoreError:
+                continue
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """Back to the queue: unsent, or it may have been done."""
+        try:
+            self._store.give_back(delivery)
+        except NotAllowed:
+            unknown = retry(self._clock(), "the store failed in mid-attempt", kind=Disposition.AMBIGUOUS.value)
+            self._store.settle(delivery, unknown)
 
     async def _attempted(self, delivery: Delivery) -> Settlement:
         async def begin() -> None:

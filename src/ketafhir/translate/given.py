@@ -62,7 +62,8 @@ def tagged(resource: Json, name: str) -> bool:
     """Whether a resource carries a tag of ours."""
     one = codes.code(name)
     tags = resource.get("meta", {}).get("tag", ())
-    return any(tag.get("code") == one.code and tag.get("system") == one.system for tag in tags)
+    told = [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+    return any(tag.get("code") == one.code and tag.get("system") == one.system for tag in told)
 
 
 def _ours(resource: Json) -> bool:
