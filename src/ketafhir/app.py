@@ -243,5 +243,10 @@ def _channel(listener: ListenerSettings, config: Config) -> Channel:
     )
     policy = Policy(frozenset(config.policy.processing_ids), config.policy.unsupported == "reject", listener.sending)
     return Channel(
-        listener.name, settings, policy, Answers(listener.charset, zone), charset=listener.charset, acks=listener.acks
+        listener.name,
+        settings,
+        policy,
+        Answers(listener.charset, zone, listener.version),
+        charset=listener.charset,
+        acks=listener.acks,
     )

@@ -94,6 +94,11 @@ def test_every_field_is_filled_and_accounted_for(kind: tuple[str, str]) -> None:
     assert [loss for loss in account if loss.why == "nothing reads this segment"] == []
 
 
+def _without_place(made: Any) -> set[str]:
+    """What the version that is written has no place for, as the warnings say (devices tell 2.6, and were told 2.5.1)."""
+    return {token for one in made.back.issues if one.code == "version-loss" for token in TOKEN.findall(one.value)}
+
+
 @pytest.mark.parametrize("kind", KINDS, ids="^".join)
 def test_what_is_mapped_or_preserved_comes_back_in_its_field(kind: tuple[str, str]) -> None:
     """Each component too: what a codec cannot hold is preserved."""
@@ -112,7 +117,7 @@ def test_what_is_mapped_or_preserved_comes_back_in_its_field(kind: tuple[str, st
         lost += [
             f"{loss.where} ({loss.fate}): {token}"
             for token in TOKEN.findall(segment.fields[int(number)])
-            if token not in back.get(place, "")
+            if token not in back.get(place, "") and token not in _without_place(made)
         ]
     assert lost == []
 
@@ -123,10 +128,12 @@ def test_what_is_in_the_bundle_goes_out_and_comes_in_again(kind: tuple[str, str]
     held = last_state(made.bundles)
     account = made.back.losses
     assert [loss for loss in account if loss.fate == "dropped" and not loss.why] == []
-    sent = set(TOKEN.findall(made.back.text))
+    sent = set(TOKEN.findall(made.back.text)) | _without_place(made)
     told = {token for token in TOKEN.findall(json.dumps(held).decode()) if token not in sent and "-" not in token}
     assert told == set()
+    assert len(_without_place(made)) < (9 if kind == ("ORU", "R42") else 1)
     session = Session(default())
     again = [session.take(parse(text)).bundle for text in split_messages(made.back.text.encode())]
-    assert set(TOKEN.findall(json.dumps(last_state(again)).decode())) >= set(TOKEN.findall(json.dumps(held).decode()))
+    expected = set(TOKEN.findall(json.dumps(held).decode())) - _without_place(made)
+    assert set(TOKEN.findall(json.dumps(last_state(again)).decode())) >= expected
     assert way_back(last_state(again)).text.count("\r") == made.back.text.count("\r")

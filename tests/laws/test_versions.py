@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ketafhir
 from golden.sent import messages, unknown
+from ketafhir import data
 from ketafhir.errors import Refused
 from ketafhir.hl7v2.groups import walk
-from ketafhir.hl7v2.strict import check
-from ketafhir.hl7v2.versions import VERSIONS, convert
+from ketafhir.hl7v2.strict import check, segment_types
+from ketafhir.hl7v2.versions import UNASKED, VERSIONS, _types, convert
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import default
@@ -43,6 +46,16 @@ def test_what_is_written_conforms_to_its_version(version: str) -> None:
         told = [f"{case}: {one}" for one in unknown(errors)]
         found += [one for one in told if not any(re.search(pattern, one) for pattern in KNOWN)]
     assert found == []
+
+
+@pytest.mark.parametrize("version", UNASKED)
+def test_the_types_of_our_file_are_those_of_hl7apy(version: str) -> None:
+    listed = [line.split() for line in data.path("mappings").joinpath("field-types.txt").read_text().splitlines()]
+    names = [one[1] for one in listed if one[0] == version]
+    assert len(names) > 140
+    for name in names:
+        expected = {number: (kind, most) for number, kind, _, most in segment_types(version, name)}
+        assert _types(version, name) == expected, name
 
 
 def _given(text: str) -> list[Any]:
@@ -87,3 +100,38 @@ def test_timing_before_tq1() -> None:
     start = next(line for line in text.split("\r") if line.startswith("TQ1")).split("|")[7]
     assert rxe.split("^")[3] == start
     assert "\rTQ1|" not in converted
+
+
+def _bundle_of(case: str) -> dict[str, Any]:
+    message = Path(f"tests/golden/{case}/in.hl7").read_bytes()
+    bundle = list(ketafhir.iter_fhir(message))[-1]
+    assert isinstance(bundle, ketafhir.Translation)
+    return bundle.bundle or {}
+
+
+def test_nobody_gets_more_than_the_version_in_msh_12_has() -> None:
+    """PV1-10 is an IS up to 2.6 and a CWE from 2.7 on."""
+    bundle = _bundle_of("ADT_A01/register")
+    unasked, asked = ketafhir.to_hl7v2(bundle), ketafhir.to_hl7v2(bundle, version="2.7")
+    assert ("|2.5.1|" in unasked.text, "|PAI|" in unasked.text) == (True, True)
+    assert "PV1-10" in {one.where for one in unasked.issues if one.code == "version-loss"}
+    assert ("|2.7|" in asked.text, "|PAI^Pain management^L|" in asked.text) == (True, True)
+    assert "PV1-10" not in {one.where for one in asked.issues}
+
+
+def test_what_is_written_conforms_without_a_version_being_asked_for() -> None:
+    found = []
+    for case, text in sent():
+        version = text.split("|", 12)[11]
+        assert version in UNASKED
+        again, issues = convert(text, version)
+        if (again, issues) != (text, []):
+            found.append(case)
+    assert found == []
+
+
+def test_a_site_says_in_which_version_it_gets_messages(tmp_path: Path) -> None:
+    (tmp_path / "settings.csv").write_text("setting,value,comment\nversion,2.4,\n")
+    bundle = _bundle_of("ADT_A01/register")
+    assert "|P|2.4|" in ketafhir.to_hl7v2(bundle, site=str(tmp_path)).text
+    assert "|P|2.7|" in ketafhir.to_hl7v2(bundle, site=str(tmp_path), version="2.7").text

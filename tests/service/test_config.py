@@ -261,3 +261,9 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
 def test_trouble_is_kept_at_least_as_long_as_the_rest(lines: str) -> None:
     with pytest.raises(ConfigError, match="retention_error_days"):
         config.parse(f"[store]\n{lines}")
+
+
+def test_a_version_that_is_not_written_is_refused() -> None:
+    assert config.parse('[[listener]]\nversion = "2.4"\n').listeners[0].version == "2.4"
+    with pytest.raises(ConfigError, match=r"version is one of 2\.3, "):
+        config.parse('[[listener]]\nversion = "3"\n')

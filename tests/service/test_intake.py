@@ -33,7 +33,7 @@ def channel(**more: Any) -> Channel:
     zone = translate_settings.zone("America/Chicago")
     tables = translate_settings.default().tables
     found = translate_settings.Settings(tables, zone, dict(AUTHORITIES), default)
-    return Channel("ehr", found, policy, Answers(charset, zone), charset)
+    return Channel("ehr", found, policy, Answers(charset, zone, more.pop("version", "")), charset)
 
 
 class Desk:

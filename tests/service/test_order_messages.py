@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from service_peers import er7, header
-from test_intake import Desk, issues
+from test_intake import Desk, channel, issues
 
 from ketafhir.hl7v2.groups import walk
 from ketafhir.hl7v2.strict import check
@@ -153,3 +153,12 @@ def test_a_laboratory_order_is_kept_untranslated(desk: Desk) -> None:
     lab = order("M1", "ORM^O01^ORM_O01", "NW", "OBR|1|P-1^EHR||24323-8^CMP^LN")
     accept, answer = desk.take(lab)
     assert (accept.code, answer.code, desk.show(1).outcome) == ("CA", "AA", "unsupported")
+
+
+def test_a_listener_says_in_which_version_it_answers(desk: Desk) -> None:
+    """2.4 has errors in ERR-1, 2.5 and younger in ERR-2 to ERR-8."""
+    told = order("M1", "RDE^O11^RDE_O11", "NW", RXE.replace("|120|", "|much|"))
+    for through, version, shape in ((None, "2.5.1", False), (channel(version="2.4"), "2.4", True)):
+        accept, answer = desk.take(told.replace(b"|M1|", f"|M{version}|".encode()), through)
+        assert (accept.get("MSH", 12), answer.get("MSH", 12), answer.code) == (version, version, "AE")
+        assert (answer.get("ERR", 1) != "") is shape

@@ -20,6 +20,7 @@ from ketafhir.config.sections import (
 )
 from ketafhir.config.tokens import is_loopback, parse_token
 from ketafhir.errors import ConfigError
+from ketafhir.hl7v2.versions import VERSIONS
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
 PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
@@ -212,6 +213,8 @@ class Loader:
             self._checked(_codec, listener.charset, f"{place} charset")
         self._addresses(listener.allow, f"{place} allow")
         self._acks(listener.acks, place)
+        if listener.version and listener.version not in VERSIONS:
+            raise self.error(f"{place} version is one of {', '.join(VERSIONS)}, not {listener.version!r}")
         self._tls(listener, place)
         values = {part.name: getattr(listener, part.name) for part in fields(listener)}
         values["name"] = listener.name or f"{listener.host}:{listener.port}"

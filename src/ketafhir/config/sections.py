@@ -11,7 +11,8 @@ from typing import Any
 @dataclass(slots=True, frozen=True)
 class ListenerSettings:
     """One MLLP port. `sending` holds the (MSH-3.1, MSH-4.1) that are accepted, `allow` the addresses and networks
-    that may connect; empty: all. `acks` stands in place of MSH-15 and -16 ("original", or as "AL/NE")."""
+    that may connect; empty: all. `acks` stands in place of MSH-15 and -16 ("original", or as "AL/NE"), `version` is the
+    version of HL7 v2 of its acknowledgments; empty: that of the message."""
 
     name: str = ""
     host: str = "127.0.0.1"
@@ -22,6 +23,7 @@ class ListenerSettings:
     sending: tuple[tuple[str, str], ...] = ()
     allow: tuple[str, ...] = ()
     acks: str = ""
+    version: str = ""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None

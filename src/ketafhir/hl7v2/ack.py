@@ -66,13 +66,14 @@ def acknowledge(
     control_id: str,
     timestamp: str,
     charset: str | None = None,
+    version: str = "",
 ) -> str:
     """The ACK to a message, or to bytes that are none. `timestamp` is its MSH-7, `control_id` its MSH-10.
 
     `charset` is what was agreed with the peer, for a message without MSH-18; `er7.to_bytes` with the same
-    `charset` writes the bytes.
+    `charset` writes the bytes. `version` is the version of HL7 v2 it is written in; empty: that of the message.
     """
-    return _Answer(received, charset).text(code, issues, control_id, timestamp, answer=False)
+    return _Answer(received, charset, version).text(code, issues, control_id, timestamp, answer=False)
 
 
 def application_response(
@@ -83,13 +84,14 @@ def application_response(
     control_id: str,
     timestamp: str,
     charset: str | None = None,
+    version: str = "",
     below: Sequence[Segment] = (),
 ) -> str:
     """The application answer of enhanced mode: RRA^O18 to RAS^O17, RRE^O12 to RDE^O11, else ACK.
 
     `below` are the segments of its ORDER groups, in the separators of the message.
     """
-    return _Answer(received, charset).text(code, issues, control_id, timestamp, answer=True, below=below)
+    return _Answer(received, charset, version).text(code, issues, control_id, timestamp, answer=True, below=below)
 
 
 def locate(where: str) -> tuple[str, int, int, int, int]:
@@ -109,14 +111,15 @@ def locate(where: str) -> tuple[str, int, int, int, int]:
 class _Answer:
     """One answer to one message, in the separators and charset of that message."""
 
-    def __init__(self, received: Message | bytes, charset: str | None) -> None:
+    def __init__(self, received: Message | bytes, charset: str | None, version: str) -> None:
         self.msh: Segment
         self.seps: Separators
         if isinstance(received, Message):
             self.msh, self.seps = received.msh, received.separators
         else:
             self.msh, self.seps = read_header(received)
-        self.version = self._echo(12).split(self.seps.component)[0]
+        self.stated = version or self._echo(12)
+        self.version = self.stated.split(self.seps.component)[0]
         self.charset = self._echo(18).split(self.seps.repetition)[0]
         self.charset = self.charset if _bytewise(self.charset) else ""
         self.codec = _bytewise(self.charset) or _bytewise(charset or "") or "utf-8"
@@ -140,7 +143,7 @@ class _Answer:
             9: self._message_type(answer),
             10: self._written(control_id),
             11: self._echo(11) or "P",
-            12: self._echo(12) or "2.5.1",
+            12: self.stated or "2.5.1",
             18: self.charset,
         }
         if answer:

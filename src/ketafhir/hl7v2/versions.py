@@ -1,19 +1,22 @@
-"""A message of 2.5.1 as another version of HL7 v2 has it: segments, fields, data types, event codes (chapters 2 and 4A of each).
+"""A message as its version of HL7 v2 has it: segments, fields, data types, event codes (chapters 2 and 4A of each).
 
-What the version has no place for is left out and told. Tables of segments come from hl7apy, which is loaded with the first
-message that is to be another version than 2.5.1.
+What is written follows no version until it comes here: a code has its original text, a field all that was told. What the
+version has no place for is left out and told. The types of fields are those of hl7apy, which is loaded with the first
+message of a version that nobody gets unasked.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
+from ketafhir import data
 from ketafhir.errors import Issue
-from ketafhir.hl7v2.strict import segment_types
 from ketafhir.hl7v2.structures import structure_of
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1")
 """The versions that are written."""
+UNASKED = ("2.5.1", "2.6")
+"""Those that are written where none is asked for; the types of their fields are in mappings/field-types.txt."""
 _TABLES = {"2.7.1": "2.7"}  # hl7apy has no tables of its own for it
 _OLD_EVENTS = {"RAS^O17": "RAS^O01", "RDE^O11": "RDE^O01", "RDS^O13": "RDS^O01", "OMP^O09": "ORM^O01"}
 _ADMISSION = ("ADT_A05",)  # in 2.3 and 2.3.1 these events have the structure of A01
@@ -33,15 +36,34 @@ NULL = '""'
 
 
 def convert(text: str, version: str) -> tuple[str, list[Issue]]:
-    """A message of 2.5.1 (segments end in CR) in another version, and what that has no place for."""
+    """A message that was composed (segments end in CR) in a version, and what that has no place for."""
     return _Conversion(version).of(text)
 
 
 @cache
 def _types(version: str, segment: str) -> dict[int, tuple[str, int]]:
     """Data type and most repetitions (-1: any number) of the fields of a segment."""
+    if version in UNASKED:
+        return _listed(version).get(segment, {})
+    from ketafhir.hl7v2.strict import segment_types
+
     listed = segment_types(_TABLES.get(version, version), segment)
     return {number: (kind, most) for number, kind, _, most in listed}
+
+
+@cache
+def _listed(version: str) -> dict[str, dict[int, tuple[str, int]]]:
+    """The types of all segments of a version, from our own file."""
+    found: dict[str, dict[int, tuple[str, int]]] = {}
+    with open(data.file("mappings/field-types.txt"), encoding="utf-8") as file:
+        for line in file:
+            told, segment, *words = line.split()
+            if told == version:
+                parts = (word.partition(":") for word in words)
+                found[segment] = {
+                    number: (kind, int(most or 1)) for number, (kind, _, most) in enumerate(parts, 1) if kind != "-"
+                }
+    return found
 
 
 class _Conversion:
@@ -93,6 +115,8 @@ class _Conversion:
         for number in range(1, len(fields)):
             if fields[number]:
                 kind, most = types.get(number, (_WITHDRAWN, 0))
+                if "^" not in fields[number] and "~" not in fields[number] and kind.upper() != _WITHDRAWN:
+                    continue
                 kind = fields[2] if (name, number) == ("OBX", 5) else kind
                 fields[number] = self._field(kind, most, fields[number], f"{name}-{number}")
         while len(fields) > 1 and not fields[-1]:
@@ -100,7 +124,7 @@ class _Conversion:
         return "|".join(fields)
 
     def _field(self, kind: str, most: int, text: str, place: str) -> str:
-        if kind == _WITHDRAWN:
+        if kind.upper() == _WITHDRAWN:
             self._lost(place, text)
             return ""
         repeats = text.split("~")
@@ -117,7 +141,7 @@ class _Conversion:
             return parts[0]
         moved = _MOVED.get(kind, ("", 0, 0))
         if moved[0] and self.version >= moved[0] and len(parts) >= moved[1] and parts[moved[1] - 1]:
-            return _with_moved(parts, moved[1], moved[2])
+            return self._with_moved(parts, moved[1], moved[2], place)
         if kind != "CE" or len(parts) <= _CE:
             return text
         if len(parts) >= _ORIGINAL_TEXT and not parts[1]:
@@ -128,6 +152,14 @@ class _Conversion:
         while parts and not parts[-1]:
             parts.pop()
         return "^".join(parts)
+
+    def _with_moved(self, parts: list[str], old: int, new: int, place: str) -> str:
+        """The components with one where the version has it; what stands there already counts."""
+        parts += [""] * (new - len(parts))
+        if parts[new - 1] not in ("", parts[old - 1]):
+            self._lost(f"{place}.{old}", parts[old - 1])
+        parts[new - 1], parts[old - 1] = parts[new - 1] or parts[old - 1], ""
+        return "^".join(parts).rstrip("^")
 
     def _value_type(self, fields: list[str]) -> None:
         """OBX-2 by table 0125 of the version: CWE and DTM are younger than CE and TS."""
@@ -175,13 +207,6 @@ class _Conversion:
     def _lost(self, place: str, value: str) -> None:
         text = f"version {self.version} has no place for {place}: left out"
         self.issues.append(Issue("warning", "version-loss", text, where=place, value=value))
-
-
-def _with_moved(parts: list[str], old: int, new: int) -> str:
-    """The components with one where the version has it; what stands there already counts."""
-    parts += [""] * (new - len(parts))
-    parts[new - 1], parts[old - 1] = parts[new - 1] or parts[old - 1], ""
-    return "^".join(parts).rstrip("^")
 
 
 def _duration(text: str) -> str:

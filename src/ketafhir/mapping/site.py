@@ -29,6 +29,7 @@ class SiteSettings(Plain):
     mar_action: str
     mar_action_code: str
     match_seconds: int
+    version: str
 
 
 def folder(site: str) -> Path:

@@ -18,11 +18,13 @@ _UNSPECIFIC = "207"
 
 
 class Answers:
-    """Writes acknowledgments for one listener: its charset, and its zone for MSH-7 (UTC without one)."""
+    """Writes acknowledgments for one listener: its charset, its zone for MSH-7 (UTC without one), and its version of HL7 v2
+    (that of each message without one)."""
 
-    def __init__(self, charset: str = "", zone: tzinfo | None = None) -> None:
+    def __init__(self, charset: str = "", zone: tzinfo | None = None, version: str = "") -> None:
         self._charset = charset or None
         self._zone = zone or UTC
+        self._version = version
 
     def accept(self, received: bytes, code: str, issues: Sequence[Issue] = ()) -> bytes:
         """An ACK: of the original mode, or the accept acknowledgment of the enhanced one."""
@@ -53,7 +55,8 @@ class Answers:
 
     def _new(self) -> dict[str, str]:
         now = datetime.now(self._zone)
-        return {"control_id": secrets.token_hex(10), "timestamp": now.strftime("%Y%m%d%H%M%S%z")}
+        stamp = now.strftime("%Y%m%d%H%M%S%z")
+        return {"control_id": secrets.token_hex(10), "timestamp": stamp, "version": self._version}
 
 
 def _told(issues: Sequence[Issue]) -> list[Issue]:

@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, choices=("fhir", "hl7v2", "therapy"), help="what to make of it")
     parser.add_argument("--message", metavar="TYPE", help="with --to hl7v2: only this message, such as RAS^O17")
     parser.add_argument(
-        "--version", metavar="N", help="with --to hl7v2: the version written, 2.3 to 2.8.1 (default 2.5.1)"
+        "--version",
+        metavar="N",
+        help="with --to hl7v2: the version written, 2.3 to 2.8.1 (default: that of the site, else 2.5.1)",
     )
     parser.add_argument("--report", metavar="FILE", help="write what became of each field (JSON)")
     parser.add_argument("--rejects", metavar="FILE", help="write the messages that are refused (HL7v2)")

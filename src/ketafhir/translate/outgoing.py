@@ -156,8 +156,15 @@ def _take(taking: Taking) -> None:
     observations.take(taking)
 
 
-def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> list[str]:
-    """The HL7v2 messages that the records make, or only those of the type `wanted` (`RAS^O17`). Raises Refused."""
+def compose(out: Outbound, settings: Settings, wanted: str | None = None, version: str | None = None) -> list[str]:
+    """The HL7v2 messages that the records make, or only those of the type `wanted` (`RAS^O17`), in a version of HL7 v2 (None:
+    that of the site, else 2.5.1, and 2.6 of what devices tell). What it has no place for is warned of. Raises Refused.
+    """
+    own = settings.tables.settings.version
+    return as_version(_composed(out, settings, wanted), version or (own if own != "stated" else None), out.c)
+
+
+def _composed(out: Outbound, settings: Settings, wanted: str | None) -> list[str]:
     if wanted is not None and wanted not in STRUCTURES:
         raise Refused(
             Issue(
@@ -184,22 +191,25 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None) -> lis
 
 
 def as_version(messages: list[str], version: str | None, c: Context) -> list[str]:
-    """The messages in a version of HL7 v2 (None: 2.5.1 as written); what it has no place for is warned of. Raises Refused."""
-    if version is None:
-        return messages
+    """The messages in a version of HL7 v2 (None: that of their MSH-12); what it has no place for is warned of. Raises Refused."""
     from ketafhir.hl7v2.versions import VERSIONS, convert
 
-    if version not in VERSIONS:
+    if version is not None and version not in VERSIONS:
         hint = f"written are {', '.join(VERSIONS)}"
         raise Refused(
             Issue("error", "version-unknown", "this version is not written", value=version, hint=hint, hl7="203")
         )
     found = []
     for text in messages:
-        converted, issues = convert(text, version)
+        converted, issues = convert(text, version or _stated(text))
         found.append(converted)
         c.issues += [one for one in issues if one not in c.issues]
     return found
+
+
+def _stated(text: str) -> str:
+    """The version that a message of ours names in MSH-12."""
+    return text.split("|", 12)[11]
 
 
 def _leave_gives(out: Outbound) -> None:

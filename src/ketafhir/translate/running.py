@@ -80,8 +80,8 @@ def _from_fhir(run: Run, data: bytes) -> bool:
     value = json.loads(data)
     taking = outgoing.take(value, settings)
     if asked.to == "hl7v2":
-        made = outgoing.compose(outgoing.outbound(taking), settings, asked.message)
-        out = "".join(outgoing.as_version(made, asked.version, taking.c)).encode()
+        made = outgoing.compose(outgoing.outbound(taking), settings, asked.message, asked.version)
+        out = "".join(made).encode()
         if asked.strict:
             _check_strict(out, taking.c.issues)
         run.out.write(out)
@@ -155,8 +155,8 @@ def _write_last_state(run: Run, session: Session, sender: tuple[str, str]) -> No
     from ketafhir.translate.provenance import event_of
 
     out = outgoing.Outbound(records, run.settings.context(), {"": sender}, event_of(records))
-    made = outgoing.compose(out, run.settings, run.asked.message)
-    text = "".join(outgoing.as_version(made, run.asked.version, out.c)).encode()
+    made = outgoing.compose(out, run.settings, run.asked.message, run.asked.version)
+    text = "".join(made).encode()
     if run.asked.strict:
         _check_strict(text, out.c.issues)
     run.out.write(text)

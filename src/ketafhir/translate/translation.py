@@ -147,13 +147,13 @@ def to_hl7v2(
 ) -> Translation:
     """A FHIR Bundle (of any type) or resource as HL7v2: `.text` holds every message it makes, one after another.
 
-    `message` picks one type (`RAS^O17`), `version` the version of HL7 v2 (2.3 to 2.8.1; 2.5.1 by default): what it has no place
-    for is left out with the warning `version-loss`. Raises Refused.
+    `message` picks one type (`RAS^O17`), `version` the version of HL7 v2 (2.3 to 2.8.1; default: the site's, else 2.5.1): what
+    it has no place for is left out with the warning `version-loss`. Raises Refused.
     """
     settings = settings or default(timezone, site)
     value = json.loads(bundle) if isinstance(bundle, (str, bytes)) else bundle
     taking = outgoing.take(value, settings)
-    texts = outgoing.as_version(outgoing.compose(outgoing.outbound(taking), settings, message), version, taking.c)
+    texts = outgoing.compose(outgoing.outbound(taking), settings, message, version)
     return Translation(
         text="".join(texts),
         issues=taking.c.issues,
