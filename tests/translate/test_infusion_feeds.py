@@ -227,9 +227,13 @@ def test_what_stands_beside_an_event_that_only_ends_what_runs_comes_back_with_it
 
 
 def test_segments_of_an_administration_that_no_table_maps_come_back() -> None:
-    beside = ("RXR|IV", "RXR|IM", "PRT||AD||AP|RN1^Nurse", "PRT||AD||AC|RN2^Nurse", "ZPM|1|Pump 7", "ZPM|2|Pump 8")
-    text = to_hl7v2(Held(message(PID, PV1, orc(), rxa(), *beside)).bundle).text or ""
+    beside = ("RXR|IV", "RXR|IM", "PRT||DE||AP|RN1^Nurse", "PRT||AD||AC|RN2^Nurse", "ZPM|1|Pump 7", "ZPM|2|Pump 8")
+    held = Held(message(PID, PV1, orc(), rxa(), *beside))
+    text = to_hl7v2(held.bundle, version="2.7").text or ""
     assert [line for line in text.split("\r") if line in beside] == list(beside)
+    unasked = to_hl7v2(held.bundle)  # 2.5.1 has no PRT
+    assert "PRT" in {one.where for one in unasked.issues if one.code == "version-loss"}
+    assert "\rPRT" not in unasked.text
 
 
 @pytest.mark.parametrize(("version", "events"), [("2.3", "O01"), ("2.3.1", "O01"), ("2.3", "O17"), ("2.8.2", "O17")])

@@ -134,6 +134,28 @@ def test_table_0322_has_four_codes(outcome: str) -> None:
     assert code(ras(rxa(outcome=outcome))) == "code-unknown"
 
 
+def performing(*segments: str) -> list[str]:
+    """RXA-10 of each RXA that comes back from a message of 2.7."""
+    told = message(PID, PV1, orc(), *segments).replace(b"|P|2.5.1", b"|P|2.7")
+    lines = (to_hl7v2(Held(told).bundle).text or "").split("\r")
+    return [line.split("|")[10] for line in lines if line.startswith("RXA")]
+
+
+def test_who_administered_may_be_a_prt_of_the_rxa_before_it() -> None:
+    first, second = rxa("1", end="1010"), rxa("2", start="1010")
+    one, other = "PRT||AD||AP|RN1^Doe", "PRT||UC||AP^Administering Provider^HL70912|RN2^Roe"
+    assert performing(first, one, second, other, RXR) == ["RN1^Doe", "RN2^Roe"]
+    assert performing(first, second, RXR, one) == ["RN1^Doe", "RN1^Doe"]
+    assert performing(first, one, one, second, RXR, other) == ["RN1^Doe~RN2^Roe", "RN2^Roe"]
+
+
+@pytest.mark.parametrize(
+    "prt", ["PRT||DE||AP|RN1^Doe", "PRT||AD||AC|RN1^Doe", "PRT||AD||AP|", "PRT||AD||AP|RN1^Doe|||UNIT^x"]
+)
+def test_a_prt_that_says_another_thing_makes_no_performer(prt: str) -> None:
+    assert performing(rxa(), prt, RXR) == [""]
+
+
 def test_the_witness_of_waste_may_be_a_prt() -> None:
     rest = f"|||||F|||{at('1045')}||RN1^Doe"
     waste = ras(

@@ -30,6 +30,8 @@ from ketafhir.translate.observed import moment
 from ketafhir.translate.reading import Account, Reading, note_texts
 
 RXA, MEDICATION = "RXA_to_MedicationAdministration", "RXA_to_Medication"
+_TAKES_PART = ("", "AD", "UC")  # of table 0287
+PRT = "PRT_to_MedicationAdministration"
 RXR, ORC = "RXR_to_MedicationAdministration", "ORC_to_MedicationAdministration"
 WASTE = ("keta.waste-amount", "keta.waste-volume", "keta.waste-witness")
 OF_SEGMENT = ("keta.segment-volume", "keta.segment-amount", "keta.administration-note")
@@ -83,15 +85,18 @@ def _read_group(
     if group.rxrs:
         route = reading.read(group.rxrs[0], RXR)
         rest = route.pop("preserved", ())
-    acts = []
+    told_by: list[tuple[Segment, Administration]] = []
     for rxa, components in _apart(reading, group.rxas):
         told = standing if group.rxas[-1] in (rxa, *components) else {}
-        acts.append(_read_act(reading, rxa, identity, {**orc, **route, **told}, event, components))
+        act = _read_act(reading, rxa, identity, {**orc, **route, **told}, event, components)
+        told_by += [(one, act) for one in (rxa, *components)]
+    acts = list({id(act): act for _, act in told_by}.values())
     texts = note_texts(notes, reading)
     if texts:
         acts[-1].notes = texts
     given = [act for act in acts if not is_event(act)]
-    beside = [*group.rxrs[1:], *(prt for _, prt in group.participations), *group.others]
+    participations = [prt for owner, prt in group.participations if not _performed(reading, told_by, owner, prt)]
+    beside = [*group.rxrs[1:], *participations, *group.others]
     if given:
         rest += _keep(reading, beside, {"RXR": len(group.rxrs[:1])})
     else:
@@ -101,6 +106,26 @@ def _read_group(
         act.preserved += rest
     _read_results(reading, results, acts[-1], identity)
     return acts
+
+
+def _performed(reading: Reading, told_by: list[tuple[Segment, Administration]], owner: Segment, prt: Segment) -> bool:
+    """Whether a PRT (2.7 on) says no more than who administered: PRT-4 AP (table 0912), PRT-5 the person. Then it is a
+    performer of the RXA it follows (behind the RXR: of all), as in RXA-10."""
+    code = prt.get(4).split("^")[0]
+    alone = not any(text for at, text in enumerate(prt.fields) if at not in (0, 1, 2, 4, 5))
+    if code != codes.code("v2-0912.AP").code or not alone or prt.get(5) in ("", NULL) or prt.get(2) not in _TAKES_PART:
+        return False
+    values = reading.read(prt, PRT)
+    for act in [act for rxa, act in told_by if rxa is owner] or [act for _, act in told_by]:
+        before = len(act.performers)
+        act.performers += tuple(one for one in values.get("performers", ()) if one not in act.performers)
+        if len(act.performers) > before:  # what a component of the person holds besides goes with it
+            act.preserved += tuple(
+                (place.replace("PRT-5", f"RXA-10[{before + 1}]" if before else "RXA-10"), text)
+                for place, text in values.get("preserved", ())
+                if "[" not in place
+            )
+    return True
 
 
 def _apart(reading: Reading, rxas: list[Segment]) -> list[tuple[Segment, list[Segment]]]:
