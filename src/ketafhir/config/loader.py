@@ -20,7 +20,6 @@ from ketafhir.config.sections import (
 )
 from ketafhir.config.tokens import is_loopback, parse_token
 from ketafhir.errors import ConfigError
-from ketafhir.hl7v2.versions import VERSIONS
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
 PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
@@ -203,6 +202,13 @@ class Loader:
         if listener.tls_client_ca and not listener.tls_cert:
             raise self.error(f"{place} tls_client_ca needs tls_cert and tls_key")
 
+    def _version(self, version: str, place: str) -> None:
+        if version:
+            from ketafhir.hl7v2.versions import VERSIONS
+
+            if version not in VERSIONS:
+                raise self.error(f"{place} version is one of {', '.join(VERSIONS)}, not {version!r}")
+
     def _listener(self, table: Any, place: str) -> ListenerSettings:
         listener = self._section(ListenerSettings, table, place)
         if not 0 <= listener.port <= 65535:
@@ -213,8 +219,7 @@ class Loader:
             self._checked(_codec, listener.charset, f"{place} charset")
         self._addresses(listener.allow, f"{place} allow")
         self._acks(listener.acks, place)
-        if listener.version and listener.version not in VERSIONS:
-            raise self.error(f"{place} version is one of {', '.join(VERSIONS)}, not {listener.version!r}")
+        self._version(listener.version, place)
         self._tls(listener, place)
         values = {part.name: getattr(listener, part.name) for part in fields(listener)}
         values["name"] = listener.name or f"{listener.host}:{listener.port}"
