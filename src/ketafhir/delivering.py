@@ -84,7 +84,7 @@ def _carrier(receiver: ReceiverSettings) -> Hl7Courier:
         Sender(address.host, address.port, reply_timeout=receiver.reply_timeout, tls=context)
         for _ in range(receiver.connections)
     ]
-    return Hl7Courier(senders, AckPolicy(receiver.on_error, receiver.on_reject, receiver.on_silence))
+    return Hl7Courier(senders, AckPolicy(receiver.on_error, receiver.on_reject, receiver.on_silence), receiver.pause)
 
 
 def destination(config: Config) -> str:

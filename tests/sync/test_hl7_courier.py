@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from ketafhir.mllp.framing import Framer, wrap
 from ketafhir.mllp.sender import Sender
-from ketafhir.store.protocol import Inbound, NewDelivery, Result
+from ketafhir.store.protocol import Delivery, Inbound, NewDelivery, Result
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.sync.hl7_courier import AckPolicy, Hl7Courier, outcome_of_ack
 from ketafhir.sync.outcome import Disposition
@@ -216,3 +218,28 @@ def test_a_receiver_that_is_away_is_waited_for_and_nothing_counted(tmp_path: Pat
         return carried.outcome.disposition, begun
 
     assert asyncio.run(scenario()) == (D.UNSENT, [1])
+
+
+def test_a_receiver_gets_its_pause_between_messages() -> None:
+    came: list[float] = []
+
+    def script(name: str) -> list[bytes]:
+        came.append(time.monotonic())
+        return [ack("AA", name)]
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(Receiver(script), "127.0.0.1", 0)
+        courier = Hl7Courier([Sender("127.0.0.1", server.sockets[0].getsockname()[1])], pause=0.2)
+
+        async def begin() -> None:
+            """Nothing is kept of it."""
+
+        for name in ("M1", "M2", "M3"):
+            delivery = Delivery(1, 1, 1, "engine", message(name), 0, 0)
+            assert (await courier.carry(delivery, begin)).outcome.disposition is D.DONE
+        await courier.aclose()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(scenario())
+    assert [later - earlier >= 0.19 for earlier, later in pairwise(came)] == [True, True]

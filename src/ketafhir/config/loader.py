@@ -24,6 +24,7 @@ from ketafhir.errors import ConfigError
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
 PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
 _PREFIX = "KETAFHIR_"
+_LONGEST_PAUSE = 60  # well within the lease of a message that waits for it
 _SECRET = ("token", "password", "key", "url")  # what an error does not repeat, should a secret stand there
 T = TypeVar("T")
 
@@ -158,6 +159,8 @@ class Loader:
             for key in ("on_error", "on_reject", "on_silence"):
                 if getattr(one, key) not in ("retry", "hold", "dead"):
                     raise self.error(f'{place} {key} is "retry", "hold" or "dead", not {getattr(one, key)!r}')
+            if one.pause > _LONGEST_PAUSE:
+                raise self.error(f"{place} pause is at most {_LONGEST_PAUSE} seconds")
             if one.connections < 1 or one.reply_timeout <= 0:
                 raise self.error(f"{place} connections are at least 1, and reply_timeout is above 0")
             found.append(one)

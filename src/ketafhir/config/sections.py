@@ -58,6 +58,7 @@ class ReceiverSettings:
     address: str = ""
     forward: tuple[str, ...] = ()
     connections: int = 1
+    pause: float = 0.0
     reply_timeout: float = 30.0
     on_error: str = "retry"
     on_reject: str = "dead"

@@ -8,6 +8,7 @@ receiver knows. What AE, AR and silence lead to is a setting for each receiver.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -51,16 +52,23 @@ def _silence(policy: AckPolicy) -> Disposition:
 
 
 class Hl7Courier:
-    """To one MLLP receiver over its `senders`: one connection each, and one message at a time on it."""
+    """To one MLLP receiver over its `senders`: one connection each, and one message at a time on it.
 
-    def __init__(self, senders: Sequence[Sender], policy: AckPolicy | None = None) -> None:
+    `pause`: seconds from the end of one message to the begin of the next on the same connection.
+    """
+
+    def __init__(self, senders: Sequence[Sender], policy: AckPolicy | None = None, pause: float = 0.0) -> None:
         self._free = list(senders)
+        self._pause = pause
+        self._ended: dict[Sender, float] = {}
         self._room = asyncio.Semaphore(len(senders))
         self._policy = policy or AckPolicy()
 
     async def carry(self, delivery: Delivery, begin: Begin) -> Carried:
         """Sends the payload, and waits for the answers that its MSH-15 and -16 ask for."""
         async with self._sender() as sender:
+            if self._pause and sender in self._ended:
+                await asyncio.sleep(self._ended[sender] + self._pause - time.monotonic())
             await begin()
             try:
                 return Carried(await self._conversation(sender, delivery.payload))
@@ -107,4 +115,5 @@ class Hl7Courier:
             try:
                 yield sender
             finally:
+                self._ended[sender] = time.monotonic()
                 self._free.append(sender)
