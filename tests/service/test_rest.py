@@ -130,8 +130,10 @@ def test_what_cannot_be_stored_is_to_be_sent_again(here: Served, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(here.service.app.store, "accept", full)
         answer = here.client("sender").post("/v1/messages", adt("M1"))
+        in_hl7 = here.client("sender").post("/v1/messages", adt("M1"), headers={"Accept": HL7V2})
         ready = here.client().get("/readyz")
     assert (answer.status_code, _code(answer), answer.headers["retry-after"]) == (503, "not-stored", "5")
+    assert (in_hl7.status_code, b"MSA|AR|M1" in in_hl7.content) == (503, True)
     assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "the last message could not be stored")
     assert here.client("sender").post("/v1/messages", adt("M1")).status_code == 200
     assert here.client().get("/readyz").status_code == 200

@@ -36,7 +36,7 @@ async def accept(backend: Backend, ask: Ask) -> Answer:
     if answered.queued:
         backend.wake()
     if not answered.message_id:
-        return _not_stored(answered)
+        return _not_stored(answered, ask)
     detail = await asyncio.to_thread(backend.store.show, answered.message_id)
     issues = [Issue(**one) for one in json.loads(detail.issues)]
     status = {REFUSED: 422, RECEIVED: 202}.get(detail.outcome, 200)
@@ -61,9 +61,11 @@ async def accept(backend: Backend, ask: Ask) -> Answer:
     return answer
 
 
-def _not_stored(answered: Answered) -> Answer:
+def _not_stored(answered: Answered, ask: Ask) -> Answer:
     if not answered.answers:
         raise refused(422, "not-taken", "an acknowledgment is not taken here")
+    if HL7V2 in ask.accept:
+        return Answer(503, answered.answers[0], HL7V2, {"Retry-After": _AGAIN_SECONDS})
     error = refused(503, "not-stored", "the message could not be stored", "send it again later")
     error.headers = {"Retry-After": _AGAIN_SECONDS}
     raise error
@@ -86,7 +88,7 @@ OPERATIONS: Sequence[Operation] = (
         "Take an HL7v2 message into the queue; the same sender, MSH-10 and bytes again change nothing",
         May.SEND,
         accept,
-        {200: (JSON, HL7V2), 202: (JSON, HL7V2), 422: (JSON, HL7V2, FHIR_JSON), 503: (FHIR_JSON,)},
+        {200: (JSON, HL7V2), 202: (JSON, HL7V2), 422: (JSON, HL7V2, FHIR_JSON), 503: (FHIR_JSON, HL7V2)},
         takes=(HL7V2, TEXT),
     ),
 )
