@@ -33,6 +33,7 @@ from ketafhir.therapy.fold import (
     VERSIONED,
     History,
     dispense_group,
+    named_orders,
     waste_group,
     weight,
 )
@@ -353,6 +354,7 @@ def _index(history: History) -> None:
     ]
     told += seen_groups(_timed(history.others))
     told += [(waste_group(one.order), one.key) for one in history.others.wastes.values()]
+    told += named_orders(order for versions in history.orders.values() for order in versions)
     told += [(dispense_group(one.order), one.key) for one in history.others.dispenses.values()]
     for name, key in told:
         if name and key not in history.groups.get(name, ()):

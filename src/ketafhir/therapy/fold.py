@@ -115,6 +115,7 @@ class History(Plain):
         held = [(one.key, (one.report, one.panel, one.order, one.part_of)) for one in seen]
         _list(self.groups, [(group, key) for key, groups in held for group in groups if group])
         _list(self.groups, [(waste_group(one.order), one.key) for one in new.wastes.values()])
+        _list(self.groups, named_orders(new.orders.values()))
         timed: list[Timed] = [*seen, *new.adverse_events.values()]
         _list(self.groups, list(seen_groups(timed)))
         for patient, slot in {(one.patient, slot_of(one)) for one in timed}:
@@ -188,6 +189,16 @@ def fold(history: History, new: Records) -> History:
 def waste_group(order: str) -> str:
     """The name in `History.groups` of the wastes of an order."""
     return f"{order}|waste"
+
+
+def naming_group(number: str) -> str:
+    """The name in `History.groups` of the orders that name another by this number: their parent, or what they replace."""
+    return f"{number}|named"
+
+
+def named_orders(orders: Iterable[Order]) -> list[tuple[str, str]]:
+    """The orders that name another, each under the number it says."""
+    return [(naming_group(one.key), order.key) for order in orders for one in (order.parent, order.replaces) if one]
 
 
 def dispense_group(order: str) -> str:

@@ -10,7 +10,7 @@ from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import merges
-from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, order_of, waste_group
+from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, naming_group, order_of, waste_group
 from ketafhir.therapy.fold import act as settled_act
 from ketafhir.therapy.lifecycle import standing
 from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
@@ -199,6 +199,10 @@ class Session:
                 found += [part for part in before if part.startswith(f"{identity}|give-")]
             if key in before and after[key] != before[key] and key not in new.orders:
                 found.append(key)
+            if key not in before:
+                numbers = [one.key for one in (after[key].placer, after[key].filler) if one]
+                named = (one for number in numbers for one in self.history.groups.get(naming_group(number), ()))
+                found += [one for one in named if one in self.history.orders and one not in found]
         return list(dict.fromkeys(found))
 
     def _orders(self, identity: str) -> list[Order]:
@@ -323,13 +327,8 @@ class Session:
     def _beside(self, new: Records, before: dict[str, Course], after: dict[str, Course]) -> list[Observation]:
         """Observations told earlier of an act or event that is found under another key now."""
         known = self.history.others.observations
-        moved = [
-            key
-            for found in after.values()
-            if found.key in before
-            for key, name in found.kept.items()
-            if before[found.key].kept.get(key, key) != name
-        ]
+        was = _kept(before)
+        moved = [key for key, name in _kept(after).items() if was.get(key, key) != name]
         keys = dict.fromkeys(key for group in moved for key in self.history.groups.get(group, ()))
         return [known[key] for key in keys if key in known and key not in new.observations]
 
