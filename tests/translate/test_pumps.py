@@ -225,3 +225,46 @@ def test_what_is_written_again_keeps_its_part_of_the_device() -> None:
     messages = told(story_b())
     late = [*messages[:3], *messages[4:7], messages[3], *messages[7:]]
     assert devices(late) == devices(messages)
+
+
+OTHER = pump_feed.PID.replace("SYN-100318", "SYN-100402").replace("Vasquez-Lindholm^Dorian", "Quill^Theodora")
+
+
+def of_other(text: str) -> str:
+    """An event with the PID and the visit of another patient."""
+    return text.replace(pump_feed.PID, OTHER).replace("V-B2", "V-C1")
+
+
+def standings(*messages: str) -> list[tuple[str, str]]:
+    """Order and status of each whole infusion, the first begun first."""
+    bundle = last_state(bundles_of([one.encode() for one in messages]))
+    told = [
+        entry["resource"]
+        for entry in bundle["entry"]
+        if entry["resource"]["resourceType"] == "MedicationAdministration"
+    ]
+    wholes = [one for one in told if one["meta"]["tag"][0]["code"] == "infusion"]
+    wholes.sort(key=lambda one: str(one["effectivePeriod"]["start"]))
+    return [(one["request"]["identifier"]["value"], one["status"]) for one in wholes]
+
+
+def test_the_pump_goes_to_another_patient() -> None:
+    """PATIENT_CHANGE ends the infusion of the patient it names, and never touches that of one it does not name."""
+    one, other = Pump(), Pump(placer="P-C1^EHR")
+    begun = one.start("09:00", "20")
+    assert standings(begun, one.event("PATIENT_CHANGE", "10:00")) == [("P-B2", "stopped")]
+    assert standings(begun, of_other(one.event("PATIENT_CHANGE", "10:00"))) == [("P-B2", "in-progress")]
+    assert standings(begun, of_other(one.stop("10:00", "20", order=False))) == [("P-B2", "in-progress")]
+    runs = of_other(other.start("10:00", "30")), of_other(other.stop("10:30", "30", order=False))
+    for feed in ((begun, *runs), (*runs, begun), (runs[1], begun, runs[0])):
+        assert standings(*feed) == [("P-B2", "in-progress"), ("P-C1", "on-hold")]
+
+
+def test_what_names_no_order_finds_its_infusion_under_both_numbers_of_a_merged_patient() -> None:
+    one = Pump()
+    merge = (
+        f"MSH|^~\\&|EHR|WILLOW|||20260414120000-0500||ADT^A40^ADT_A39|M1|P|2.5.1\r{OTHER}\rMRG|SYN-100318^^^WILLOW^MR\r"
+    )
+    told = (one.start("09:00", "20"), one.stop("10:00", "20", order=False).replace(pump_feed.PID, OTHER), merge)
+    for feed in (told, told[::-1]):
+        assert [status for _, status in standings(*feed)] == ["on-hold"]

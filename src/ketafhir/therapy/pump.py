@@ -7,7 +7,7 @@ source at a time: each channel has its own line of events, and two pumps are nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -193,20 +193,30 @@ def is_stray(act: Administration) -> bool:
     return act.delivery not in ("", START) and act.infusion.startswith(STRAY)
 
 
-def with_strays(acts: Iterable[Administration], infusion: str) -> list[Administration]:
-    """The acts of an infusion, strays included. `acts` are all of its channels, of any infusion."""
+def with_strays(
+    acts: Iterable[Administration], infusion: str, survivors: Mapping[str, str] | None = None
+) -> list[Administration]:
+    """The acts of an infusion, strays included. `acts` are all of its channels, of any infusion.
+
+    A stray never falls to the infusion of another patient, whatever the channel delivered to him: `survivors` says who is whom.
+    """
+    stays = survivors or {}
+
+    def place(act: Administration) -> tuple[str, str]:
+        return act.channel, stays.get(act.patient, act.patient)
+
     listed = list(acts)
-    starts: dict[str, list[Administration]] = {}
+    starts: dict[tuple[str, str], list[Administration]] = {}
     for act in listed:
         if act.delivery == START:
-            starts.setdefault(act.channel, []).append(act)
+            starts.setdefault(place(act), []).append(act)
     found = []
     for act in listed:
         if not is_stray(act):
             if act.infusion == infusion:
                 found.append(act)
             continue
-        before = [one for one in starts.get(act.channel, ()) if _at(one) <= _at(act)]
+        before = [one for one in starts.get(place(act), ()) if _at(one) <= _at(act)]
         owner = max(before, key=_order, default=None)
         if owner is not None and owner.infusion == infusion:
             found.append(act)

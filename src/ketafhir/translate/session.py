@@ -232,7 +232,7 @@ class Session:
         for other in others:
             if other != infusion:
                 told += self._acts(other)
-        return with_strays(told, infusion)
+        return with_strays(told, infusion, history.survivors())
 
     def _acts(self, infusion: str) -> list[Administration]:
         history = self.history
