@@ -142,3 +142,75 @@ def test_who_stays_is_the_same_for_every_order_and_stays(told: list[tuple[str, s
     if merges:
         newest = max(merges.values(), key=lambda one: one.told)
         assert found[newest.key] == found.get(newest.patient, newest.patient)
+
+
+def _bare(text: str, patient: str) -> str:
+    """The same without its visit: nothing but the time says which infusion it is of."""
+    return text.replace(PV1.format(patient) + "\r", "")
+
+
+RUNS = _bare(_ras("002", OLD, "P1", 1), OLD)
+SEEN_LATER = _bare(_oru("020", NEW, "N-9^LAB"), NEW).replace("1000-0500", "1004-0500")
+EVENT = (
+    _header("021", "ORU^R01^ORU_R01", "E1") + f"\r{_pid(NEW)}\r"
+    "OBR|1||AE-1^LAB|adverse-event^Adverse event^99KETA|||202604141005-0500\r"
+    "OBX|1|CWE|adverse-event^Adverse event^99KETA|1|422587007^Nausea^SCT||||||F|||202604141005-0500"
+)  # fmt: skip
+
+
+def _ties(state: dict[str, Any]) -> list[int]:
+    """Of how many infusions the heart rate is part, and how many the event may have come of."""
+    (seen,), (event,) = _of(state, "Observation"), _of(state, "AdverseEvent")
+    return [
+        len(seen.get("partOf", ())),
+        len([one for one in event.get("suspectEntity", ()) if "reference" in one["instance"]]),
+    ]
+
+
+def test_what_is_seen_under_one_number_is_tied_to_what_runs_under_the_other() -> None:
+    told = (RUNS, SEEN_LATER, EVENT)
+    assert _ties(_session(told)) == [0, 0]
+    for order in itertools.permutations((*told, _merge("010", NEW, OLD))):
+        assert _ties(_session(order)) == [1, 1]
+    for order in itertools.permutations((*told, _merge("010", OLD, NEW))):
+        assert _ties(_session(order)) == [1, 1]
+
+
+def test_the_weight_measured_under_the_other_number_is_the_last_one() -> None:
+    """C4 across a merge: ordered for 80 kg, measured 60 kg under the number given up."""
+
+    def weight(number: str, value: str, time: str) -> str:
+        obr = "OBR|1||W-1^LAB|29463-7^Weight^LN|||202604140700-0500"
+        obx = f"OBX|1|NM|29463-7^Body weight^LN||{value}|kg|||||F|||202604140700-0500"
+        return "\r".join([_header(time, "ORU^R01^ORU_R01", f"W{time}"), _pid(number), obr, obx])
+
+    order = "\r".join([
+        _header("800", "RDE^O11^RDE_O11", "D1"), _pid(NEW), "ORC|NW|P1^EHR|F1^PHARM||IP",
+        "RXE||6130^ketamine^RXNORM|40||mg|||||||||||||||||||20|mL/h|1|mg/mL", "TQ1|1||||||202604140900-0500", "RXR|IV",
+        "OBX|1|NM|29463-7^Body weight^LN||80|kg|||||F|||202604140800-0500",
+    ])  # fmt: skip
+
+    def codes(*messages: str) -> list[str]:
+        session = Session(settings.default())
+        return [issue.code for one in messages for issue in session.take(parse(one)).issues]
+
+    measured, merge = weight(OLD, "60", "001"), _merge("010", NEW, OLD)
+    assert "weight-suspect" not in codes(measured, order)
+    assert "weight-suspect" in codes(measured, merge, order)
+    assert "weight-suspect" in codes(merge, order, measured)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_service_ties_across_the_numbers_as_the_library_does(tmp_path: Path, restarts: bool) -> None:
+    told = [RUNS, SEEN_LATER, EVENT, _merge("010", NEW, OLD)]
+    for number, feed in enumerate([told, told[::-1], [told[0], told[3], *told[1:3]], [*told[1:3], told[3], told[0]]]):
+        store = SqliteStore(tmp_path / str(number))
+        channel = Channel("ehr", settings.default(), Policy(), Answers())
+        intake = Intake(store, {"ehr": channel})
+        for one in feed:
+            intake = Intake(store, {"ehr": channel}) if restarts else intake
+            (ack,) = intake.take(channel, one.encode(), "peer").answers
+            assert b"MSA|AA" in ack, ack
+        rows = [row for one in range(1, len(feed) + 1) for row in store.show(one).deliveries]
+        assert _ties(_state([json.loads(row.payload) for row in rows])) == [1, 1]
+        store.close()

@@ -268,3 +268,15 @@ def test_what_names_no_order_finds_its_infusion_under_both_numbers_of_a_merged_p
     told = (one.start("09:00", "20"), one.stop("10:00", "20", order=False).replace(pump_feed.PID, OTHER), merge)
     for feed in (told, told[::-1]):
         assert [status for _, status in standings(*feed)] == ["on-hold"]
+
+
+def test_a_clock_that_was_set_right_is_wrong_no_more() -> None:
+    """C13 counts by the clock that the pump has now; what it told before stands as told."""
+    one = Pump()
+    wrong = one.start("10:00", "20", sent="09:40")
+    told = [wrong, one.event("DEVICE_TIME_CHANGED", "09:41"), *one.change("09:50", "20", "30", "3", "3")]
+    skewed = [
+        number for number, text in enumerate(told) if "clock-skew" in [code for code, _ in codes([text.encode()])]
+    ]
+    assert skewed == [0]
+    assert [code for code, _ in codes([text.encode() for text in told])].count("clock-skew") == 1

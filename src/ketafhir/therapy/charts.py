@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from ketafhir.plain import Plain, field
@@ -41,6 +42,16 @@ class Chart(Plain):
         """The last weight measured up to a moment."""
         known = [(one.at, key) for key, one in self.weights.items() if one.at <= until]
         return self.weights[max(known)[1]].value if known else None
+
+
+def joined_charts(charts: Iterable[Chart]) -> Chart:
+    """The charts of one person under several numbers as one."""
+    out = Chart()
+    for one in charts:
+        out.orders = tuple(dict.fromkeys((*out.orders, *one.orders)))
+        out.spans |= one.spans
+        out.weights |= one.weights
+    return out
 
 
 Counters = dict[str, tuple[Decimal, Decimal]]

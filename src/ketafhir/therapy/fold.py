@@ -14,7 +14,7 @@ from ketafhir.errors import Issue, refused
 from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy import listed, merges
 from ketafhir.therapy.boluses import joined
-from ketafhir.therapy.charts import Chart, Counters
+from ketafhir.therapy.charts import Chart, Counters, joined_charts
 from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
 from ketafhir.therapy.records import (
     KINDS,
@@ -148,6 +148,19 @@ class History(Plain):
         both = dict(self.others.merges)
         both.update({key: one for key, one in told.items() if key not in both or weight(one) > weight(both[key])})
         return merges.survivors(both)
+
+    def numbers_of(self, patient: str, stays: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """All that the person of a patient number is told under: the number itself, and those merged with it (`survivors`)."""
+        stays = self.survivors() if stays is None else stays
+        if not stays:
+            return (patient,)
+        end = stays.get(patient, patient)
+        return (end, *sorted(number for number, stay in stays.items() if stay == end))
+
+    def chart(self, patient: str, stays: Mapping[str, str] | None = None) -> Chart | None:
+        """What is at hand of a person, under whichever of the merged numbers it was told."""
+        found = [self.charts[number] for number in self.numbers_of(patient, stays) if number in self.charts]
+        return joined_charts(found) if len(found) > 1 else next(iter(found), None)
 
     def seen(self, patient: str, low: int, high: int | None) -> list[str]:
         """The keys of observations and adverse events of a patient between two moments (seconds since the epoch), and somewhat

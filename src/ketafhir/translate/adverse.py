@@ -312,7 +312,7 @@ def _suspect(writing: Writing, event: AdverseEvent, resource: Json) -> None:
 
 
 def _tie(writing: Writing, event: AdverseEvent) -> Json:
-    chart, time = writing.charts.get(event.patient), event.at or event.start
+    chart, time = writing.chart(event.patient), event.at or event.start
     if chart is None or time is None or not time.has_clock:
         return {}
     keys = [key for key, span in chart.spans.items() if span.holds(time.at, event.visit)]

@@ -45,16 +45,16 @@ def infusions(history: History, new: Records, weights: list[Observation] | None 
             found[one.part_of] = None
         if one.part_of and one.part_of in history.administrations:
             found[history.administrations[one.part_of][-1].infusion] = None
-    for patient in {one.patient for one in weights} & history.charts.keys():
-        found.update(dict.fromkeys(history.charts[patient].spans))
+    for chart in filter(None, map(history.chart, {one.patient for one in weights})):
+        found.update(dict.fromkeys(chart.spans))
     return list(found)
 
 
 def _identities(history: History, new: Records, weights: list[Observation]) -> list[str]:
     """The orders that records tell, and all of a patient who was weighed."""
     found = dict.fromkeys(key.rpartition("|")[0] for key, one in new.orders.items() if one.owned)
-    for patient in {one.patient for one in weights} & history.charts.keys():
-        found.update(dict.fromkeys(history.charts[patient].orders))
+    for chart in filter(None, map(history.chart, {one.patient for one in weights})):
+        found.update(dict.fromkeys(chart.orders))
     return list(found)
 
 
@@ -157,7 +157,7 @@ class Checking:
         if not orders:
             return []
         dosing = dosing_weight(self.history, [order.key for order in orders])
-        chart = self.history.charts.get(orders[0].patient)
+        chart = self.history.chart(orders[0].patient)
         last = chart.weight(orders[0].told[0]) if chart else None
         number = orders[0].filler or orders[0].placer
         at = 0 if orders[0].intent == "filler" else 1
@@ -181,7 +181,7 @@ class Checking:
         crossed = volumes.overlap([(start, end) for start, end in ends if start is not None])
         if crossed:
             found.append(crossed.issue("RXA-4", course.key))
-        chart = self.history.charts.get(course.first.patient)
+        chart = self.history.chart(course.first.patient)
         if chart and course.start and course.weight:
             wrong = checks.weight(course.weight, chart.weight(course.start.at), self.limits)
             found += [wrong.issue("OBX-5", course.key)] if wrong else []

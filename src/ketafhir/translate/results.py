@@ -161,10 +161,10 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
             resource = repeats.resource(one)
             if one.key in writing.metrics and one.device is None:
                 resource = {**resource, "device": writing.metrics[one.key]}
-            writing.put(tied(writing, one, resource) if writing.charts else resource, one.preserved)
+            writing.put(tied(writing, one, resource), one.preserved)
         elif one.panel in panels:
             resource = blood_pressure.render(writing, repeats, panels.pop(one.panel))
-            writing.put(tied(writing, one, resource) if writing.charts else resource)
+            writing.put(tied(writing, one, resource))
 
 
 def take_one(

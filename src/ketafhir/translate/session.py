@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ketafhir.errors import Issue
@@ -93,7 +94,8 @@ class Session:
     ) -> tuple[Json, dict[str, Course]]:
         """Add prepared records and render what they changed; gives the Bundle and the infusions they touched."""
         stays = self.history.survivors(new)
-        moved = merges.moved(self.history.survivors(), stays) if stays else set()
+        was = self.history.survivors() if stays else {}
+        moved = merges.moved(was, stays) if stays else set()
         told = merges.with_records_of(self.history, new, moved) if moved else new
         checking = _checking(self.history, told, self.settings)
         affected = checking.infusions if checking else []
@@ -115,11 +117,15 @@ class Session:
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
         records = self._neighbourhood(told, after, orders_told, stays)
         writing = Writing(records, self.settings.tables, c, sender, stays)
-        writing.charts = self.history.charts
+        writing.chart = cache(lambda patient: self.history.chart(patient, stays))
         writing.moved = _kept(after)
         self._render(writing, told, before, after, relinked, orders_told, moved)
+        if moved:
+            from ketafhir.translate import ties
+
+            shifted += ties.joined(self.history, moved, was, stays)
         if shifted:
-            self._tie_again(writing, shifted, new)
+            self._tie_again(writing, shifted, told)
         if source is not None:
             provenance.render(writing, source, self.settings)
             c.issues += clock.check(new, source, self.settings)

@@ -7,6 +7,8 @@ only observations whose tie has changed are written again (docs/mapping.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from ketafhir.mapping.paths import DERIVED, Json
 from ketafhir.therapy.charts import Span
 from ketafhir.therapy.fold import History
@@ -30,7 +32,7 @@ def can_be_tied(one: Observation) -> bool:
 
 def tied(writing: Writing, one: Observation, resource: Json) -> Json:
     """The resource of an observation, with the infusions it was made during."""
-    chart = writing.charts.get(one.patient)
+    chart = writing.chart(one.patient)
     time = one.effective or one.group_time
     if chart is None or time is None or not chart.spans or not can_be_tied(one):
         return resource
@@ -53,7 +55,7 @@ def changed(history: History, moved: list[Moved], told: dict[str, Observation]) 
     found: dict[str, Observation] = {}
     for patient, old, new in moved:
         for low, high in _ranges(old, new):
-            for key in history.seen(patient, low, high):
+            for key in _seen(history, patient, low, high):
                 one = history.others.observations.get(key)
                 if one and key not in told and can_be_tied(one) and _holds(old, one) is not _holds(new, one):
                     found[key] = one
@@ -69,11 +71,24 @@ def changed_events(history: History, moved: list[Moved], told: Records) -> dict[
     found: dict[str, AdverseEvent] = {}
     for patient, old, new in moved:
         for low, high in _ranges(old, new):
-            for key in history.seen(patient, low, high):
+            for key in _seen(history, patient, low, high):
                 one = history.others.adverse_events.get(key)
                 if one and key not in told.adverse_events and _holds(old, one) is not _holds(new, one):
                     found[key] = one
     return found
+
+
+def _seen(history: History, patient: str, low: int, high: int | None) -> list[str]:
+    return [key for number in history.numbers_of(patient) for key in history.seen(number, low, high)]
+
+
+def joined(history: History, moved: Iterable[str], was: Mapping[str, str], stays: Mapping[str, str]) -> list[Moved]:
+    """All infusions of the people whose numbers a merge has put together or apart: each may hold what the others tell."""
+    people = dict.fromkeys(
+        number for one in sorted(moved) for now in (was, stays) for number in history.numbers_of(one, now)
+    )
+    spans = [span for one in people if one in history.charts for span in history.charts[one].spans.values()]
+    return [(one, None, span) for one in people for span in spans]
 
 
 def _holds(span: Span | None, one: Timed) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,10 @@ from ketafhir.therapy.records import Records
 from ketafhir.therapy.values import Device, Identifier, Place, Practitioner
 
 
+def _no_chart(patient: str) -> Chart | None:
+    return None
+
+
 def resource_id(resource_type: str, key: str) -> str:
     """The id of a resource that is ours alone: derived from its identity, the same on every machine and run."""
     return uuid5(f"{resource_type}|{key}")
@@ -28,7 +32,7 @@ def resource_id(resource_type: str, key: str) -> str:
 
 class Writing:
     """One Bundle being written. `source` is the sender, for meta.source, `survivors` who stays for patients given up;
-    `charts` say which infusions the patients had, and when.
+    `chart` says which infusions a patient had, and when.
 
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id). `moved` is under which key
@@ -47,7 +51,7 @@ class Writing:
         self._ids: dict[tuple[str, str], str] = {}
         self._patients: dict[str, Json] = {}
         self._visits: dict[str, Json | None] = {}
-        self.charts: Mapping[str, Chart] = {}
+        self.chart: Callable[[str], Chart | None] = _no_chart
         self.moved: dict[str, str] = {}
         self.metrics: dict[str, Json] = {}
         c.link = self.link
