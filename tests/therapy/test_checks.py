@@ -11,6 +11,7 @@ import pytest
 from ketafhir import data
 from ketafhir.errors import TableError
 from ketafhir.mapping import limits as limits_of
+from ketafhir.plain import replace
 from ketafhir.therapy import checks, measures, volumes
 from ketafhir.therapy.checks import Draw, Program
 from ketafhir.therapy.values import Quantity, Rate, Time
@@ -58,6 +59,7 @@ def test_vector_1_mood_infusion() -> None:
 
 def test_vector_2_pain_infusion() -> None:
     kg, per = q("80 kg"), q("1 mg/mL")
+    assert measures.milligrams_per_hour(q("0.35 mg/kg/h"), kg) == 28
     assert measures.millilitres_per_hour(q("0.35 mg/kg/h"), kg, per) == 28
     assert measures.milligrams(q("112 mL"), kg, per) == 112
     assert checks.protocol(q("28 mL/h"), q("112 mg"), q("4 h"), LIMITS, weight=kg, per=per) == []
@@ -65,7 +67,9 @@ def test_vector_2_pain_infusion() -> None:
 
 def test_vector_3_four_rates_and_a_pause() -> None:
     assert volumes.delivered(STORY, clock("14:00")) == Fraction("111.2")
+    assert measures.milligrams(q("1.39 mg/kg"), q("80 kg")) == Fraction("111.2")
     assert sum(Fraction(one.end - one.start) for one in STORY if one.end) / 60 == 240
+    assert Fraction(clock("13:30") - clock("09:00")) / 60 == 270
     assert volumes.volume(STORY, Reading(clock("13:30"), Fraction("111.2")), LIMITS) is None
 
 
@@ -89,6 +93,10 @@ def test_vectors_5_and_6_concentration() -> None:
     assert found
     assert (found.check, found.code, found.level) == ("C1", "conc-mismatch", "stop")
     assert found.text == "1 mg/mL is told, 250 mg in 50 mL are 5 mg/mL (+400 %)"
+    narrow = replace(LIMITS, concentration_ok=Decimal(1))
+    found = checks.concentration(label, q("500 mg"), q("510 mL"), narrow)
+    assert found
+    assert found.text == "1 mg/mL is told, 500 mg in 510 mL are 0.98 mg/mL (-1.96 %)"
     found = checks.concentration(label, q("103 mg"), q("100 mL"), LIMITS)
     assert found
     assert found.level == "warning"
@@ -183,6 +191,9 @@ def test_vector_15_below_the_guideline() -> None:
 
 def test_vector_16_within_the_margin() -> None:
     assert volumes.volume(STORY, Reading(clock("13:30"), Fraction("111.0")), LIMITS) is None
+    apart = volumes.volume(STORY, Reading(clock("13:30"), Fraction("108.9")), LIMITS)
+    assert apart
+    assert "108.9 mL" in apart.text
 
 
 def test_vector_17_ledger() -> None:
