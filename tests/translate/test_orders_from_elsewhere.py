@@ -144,23 +144,63 @@ def test_a_mixture_contained_or_beside(contained: bool) -> None:
     assert order.ingredients[0].drug.label == "Saline"
 
 
-def test_a_strength_per_volume_is_no_amount() -> None:
-    strength = {"numerator": quantity("50", "mg"), "denominator": quantity("1", "mL")}
-    medication = {
-        "resourceType": "Medication",
-        "id": "m1",
-        "ingredient": [{"itemCodeableConcept": KETAMINE, "strength": strength}],
-    }
-    taking = take(
-        request(
-            medicationCodeableConcept=None,
-            medicationReference={"reference": "#m1"},
-            contained=[medication],
-        )
-    )
+def mixed(*strengths: dict[str, Any]) -> dict[str, Any]:
+    """An order of a contained Medication with ingredients of these strengths, the first of them ketamine."""
+    names = [KETAMINE, {"text": "sodium chloride 0.9 %"}]
+    listed = [{"itemCodeableConcept": name, "strength": one} for name, one in zip(names, strengths, strict=False)]
+    medication = {"resourceType": "Medication", "id": "m1", "code": KETAMINE, "ingredient": listed}
+    return request(medicationCodeableConcept=None, medicationReference={"reference": "#m1"}, contained=[medication])
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "concentration"),
+    [
+        (("50", "mg"), ("1", "mL"), ("50", "mg/mL")),
+        (("500", "mg"), ("500", "mL"), ("1", "mg/mL")),
+        (("50", "mg"), ("20", "mL"), ("2.5", "mg/mL")),
+    ],
+)
+def test_the_strength_per_volume_of_the_only_ingredient_is_the_concentration(
+    top: tuple[str, str], bottom: tuple[str, str], concentration: tuple[str, str]
+) -> None:
+    taking = take(mixed({"numerator": quantity(*top), "denominator": quantity(*bottom)}))
     (order,) = taking.records.orders.values()
+    assert order.concentration == Quantity(Decimal(concentration[0]), concentration[1])
+    assert order.ingredients[0].amount is None
+    assert [issue.code for issue in taking.c.issues] == []
+
+
+@pytest.mark.parametrize(
+    "bottom",
+    [
+        quantity("3", "mL"),
+        {"value": 1, "unit": "milliliters"},
+        {"value": 1, "unit": "dose", "system": "urn:id:UNITS", "code": "bag"},
+        {"value": 1, "comparator": "<", "unit": "mL", "system": UCUM, "code": "mL"},
+    ],
+)
+def test_a_strength_that_is_neither_is_left_out_with_a_warning(bottom: dict[str, Any]) -> None:
+    taking = take(mixed({"numerator": quantity("50", "mg"), "denominator": bottom}))
+    (order,) = taking.records.orders.values()
+    assert order.concentration is None
     assert order.ingredients[0].amount is None
     assert [issue.code for issue in taking.c.issues] == ["strength-unread"]
+
+
+def test_strengths_per_volume_of_several_ingredients_may_be_those_of_vials() -> None:
+    each = {"numerator": quantity("50", "mg"), "denominator": quantity("1", "mL")}
+    taking = take(mixed(each, each))
+    (order,) = taking.records.orders.values()
+    assert order.concentration is None
+    assert [issue.code for issue in taking.c.issues] == ["strength-unread"]
+
+
+def test_a_strength_in_one_mixture_is_its_amount() -> None:
+    for bottom in ({"value": 1}, quantity("1", "1")):
+        taking = take(mixed({"numerator": quantity("500", "mg"), "denominator": bottom}))
+        (order,) = taking.records.orders.values()
+        assert order.ingredients[0].amount == Quantity(Decimal(500), "mg")
+        assert not taking.c.issues
 
 
 def test_a_reference_with_nothing_but_its_name() -> None:

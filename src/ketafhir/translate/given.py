@@ -25,6 +25,7 @@ from ketafhir.translate.courses import DERIVED_END, ORDER_STATUS, STANDING, TYPE
 from ketafhir.translate.events import OBX
 from ketafhir.translate.numbering import Numbered, number, numbered, order_numbers
 from ketafhir.translate.observed import is_derived, moment
+from ketafhir.translate.strengths import arranged
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.wasted import take_waste
 
@@ -131,7 +132,7 @@ def _take_medication(taking: Taking, resource: Json, values: dict[str, Any]) -> 
     reference = resource.get("medicationReference")
     medication = taking.resolve(reference, resource)
     if medication is not None and medication.get("resourceType") == "Medication":
-        batch = taking.take(medication, MEDICATION)
+        batch = taking.take(medication, MEDICATION, seen=arranged(medication))
         preserved: tuple[tuple[str, str], ...] = batch.pop("preserved", ())
         values.update(batch)
         values.setdefault("drug", orders.drug_within(taking, medication, resource))
@@ -178,6 +179,7 @@ def _check(taking: Taking, resource: Json, act: Administration) -> None:
             f"the administration ends before it starts ({act.start.iso})", "", "102",
         )  # fmt: skip
     if act.amount is None and act.rate is None and resource.get("dosage", {}).get("text"):
+        taking.c.where = taking.name(resource)
         taking.c.warn(
             "dose-in-words", "the dose is told in words only: it goes out as a text, and the amount as not known",
             str(resource["dosage"]["text"]), "send dosage.dose or dosage.rate[x]",

@@ -91,6 +91,7 @@ def number(taking: Taking, told: list[Numbered]) -> None:
                 while (order, str(give), str(count)) in used:
                     count += 1
                 one.act.counters = (str(give), str(count))
+    taking.c.where = taking.name(bare[0].resource)
     taking.c.warn(
         "counters-made", "administrations without counters (RXA-1, RXA-2) are numbered by time within this Bundle",
         hint="always send all administrations of an order together",

@@ -35,6 +35,7 @@ from ketafhir.translate.order_segments import (
     read,
     tables_of,
 )
+from ketafhir.translate.strengths import arranged
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
@@ -291,11 +292,11 @@ def _number(taking: Taking, resource: Json, values: dict[str, Any]) -> None:
 
 def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
     medication = _medication_resource(taking, resource)
-    values = taking.take(medication, tables_of(intent)[1])
+    seen = arranged(medication)
+    values = taking.take(medication, tables_of(intent)[1], seen=seen)
     values.pop("preserved", None)
-    values["ingredients"] = tuple(
-        take_ingredient(taking, one, medication, resource) for one in medication.get("ingredient", ())
-    )
+    listed = seen.get("ingredient", ())
+    values["ingredients"] = tuple(take_ingredient(taking, one, medication, resource) for one in listed)
     values.setdefault("drug", _additive(values["ingredients"]))
     if not understood(values.get("drug")):
         raise _refused(
@@ -307,7 +308,7 @@ def _medication(taking: Taking, resource: Json, intent: str) -> dict[str, Any]:
 
 def drug_within(taking: Taking, medication: Json, resource: Json) -> Coded | None:
     """The drug of a Medication that names only its ingredients: that of the only one that is no base."""
-    listed = medication.get("ingredient", ())
+    listed = arranged(medication).get("ingredient", ())
     return _additive(tuple(take_ingredient(taking, one, medication, resource) for one in listed))
 
 

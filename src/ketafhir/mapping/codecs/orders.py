@@ -345,16 +345,25 @@ class PartAmount(Amount):
 
     fhir_type = "Ratio"
     _ONE = Quantity(Decimal(1), "1")
+    _MIXTURE = (
+        "",
+        "1",
+        "bag",
+        "bottle",
+        "cassette",
+        "syringe",
+        "vial",
+    )  # one of these is the mixture itself; `milliliter` is not
 
     def to_fhir(self, c: Context, value: Quantity) -> dict[str, Any]:
         return {"numerator": quantity_json(value), "denominator": quantity_json(self._ONE)}
 
     def from_fhir(self, c: Context, json: Any) -> Any:
         below = read_quantity(json.get("denominator"), strict=False)
-        whole = units.find(below.unit)
-        if below.value != 1 or (whole is not None and whole.kind != "number"):
+        unit = below.unit or below.display
+        if below.value != 1 or unit.lower() not in self._MIXTURE or below.comparator:
             c.warn(
-                "strength-unread", "a strength is no amount of a component: left out", below.unit,
+                "strength-unread", "a strength is no amount of a component: left out", unit,
                 "send the amount in one mixture: denominator 1",
             )  # fmt: skip
             return None

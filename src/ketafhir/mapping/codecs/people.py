@@ -80,7 +80,8 @@ def name_json(value: Name) -> dict[str, Any]:
 
 
 def read_name(json: dict[str, Any]) -> Name:
-    """A HumanName; of one that is only text, the last word is the family name."""
+    """A HumanName; of one that is only text, the last word is the family name. A text with a comma ("Doe, Jo", "Jo Doe, MD") is
+    written in more ways than one: it stays whole, as family name."""
     suffixes = [str(part or "") for part in json.get("suffix", ())]
     marks = json.get("_suffix", ())
     degree = ""
@@ -90,7 +91,8 @@ def read_name(json: dict[str, Any]) -> Name:
             suffixes[place] = ""
     family, given = str(json.get("family", "")), tuple(str(one) for one in json.get("given", ()))
     if not family and not given and json.get("text"):
-        *words, family = str(json["text"]).split() or [""]
+        text = str(json["text"])
+        *words, family = [text.strip()] if "," in text else text.split() or [""]
         given = tuple(words)
     return Name(
         family,
