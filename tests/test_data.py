@@ -39,6 +39,7 @@ def test_in_a_wheel(tmp_path: Path) -> None:
             "mappings",
             "profiles/definitions",
             "profiles/checks.json",
+            "profiles/examples/good",
             "profiles/codes.csv",
             "docker/hapi",
             "stories",

@@ -29,9 +29,9 @@ LEFT_EMPTY = {
     "RXA-18": "a reason of refusal beside a given dose is a contradiction",
 }
 GIVEN = {
-    "RXO-2": "36", "RXO-3": "40", "RXO-4": "mg^^UCUM", "RXO-11": "50", "RXO-12": "mL^^UCUM", "RXO-17": "M40", "RXO-18": "1",
+    "RXO-2": "36", "RXO-3": "140", "RXO-4": "mg^^UCUM", "RXO-11": "50", "RXO-12": "mL^^UCUM", "RXO-17": "M40", "RXO-18": "1",
     "RXO-19": "mg/mL^^UCUM", "RXO-21": "54", "RXO-22": "mL/h^^UCUM",
-    "RXE-3": "36", "RXE-4": "40", "RXE-5": "mg^^UCUM", "RXE-10": "50", "RXE-11": "mL^^UCUM", "RXE-22": "M40", "RXE-23": "54",
+    "RXE-3": "36", "RXE-4": "140", "RXE-5": "mg^^UCUM", "RXE-10": "50", "RXE-11": "mL^^UCUM", "RXE-22": "M40", "RXE-23": "54",
     "RXE-24": "mL/h^^UCUM", "RXE-25": "1", "RXE-26": "mg/mL^^UCUM",
     "DG1-21": "A",
     "TQ1-6": "40^min&&UCUM", "TQ1-13": "45^min&&UCUM",

@@ -93,6 +93,7 @@ def test_only_the_command_asked_for_is_loaded() -> None:
         "ketafhir.config",
         "ketafhir.config.kinds",
         "ketafhir.config.loader",
+        "ketafhir.config.public",
         "ketafhir.config.sections",
         "ketafhir.config.tokens",
         "ketafhir.config_command",

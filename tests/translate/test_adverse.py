@@ -13,6 +13,8 @@ from oru_trips import Json, back, codes_of, message, obx, read, resources, to_bu
 from ketafhir.errors import Refused
 from ketafhir.fhir import guard, json
 from ketafhir.fhir.check import shape
+from ketafhir.hl7v2.er7 import DEFAULT
+from ketafhir.hl7v2.escapes import escape
 from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
 from ketafhir.service.intake import Channel, Intake
@@ -232,7 +234,6 @@ def test_the_service_finds_the_infusion_of_an_event_it_has_stored(tmp_path: Path
 words = st.text("abcXYZ |^&~\\", min_size=1, max_size=12).map(str.strip).filter(bool)
 grades = st.sampled_from(["", "1", "2", "3", "4", "5"])
 moments = st.sampled_from(["", "20260518103000-0500", "20260518103001.5-0500", "20260518"])
-ESCAPES = str.maketrans({"|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\"})
 DETAILS = (
     ("ctcae-grade^CTCAE grade^99KETA", "NM", grades),
     ("adverse-event-transient^Transient adverse event^99KETA", "CWE", st.sampled_from(["", "Y", "N"])),
@@ -241,7 +242,7 @@ DETAILS = (
     (SEVERITY, "CWE", st.sampled_from(["", "mild", "moderate", "severe"])),
     (OUTCOME, "CWE", st.sampled_from(["", "resolved", "ongoing", "fatal", "unknown"])),
     ("adverse-event-order^Order number of the suspected infusion^99KETA", "EI", st.sampled_from(["", "P-1^EHR", "17"])),
-    (RESCUE, "CWE", st.just("") | words.map(lambda one: "^" + one.translate(ESCAPES))),
+    (RESCUE, "CWE", st.just("") | words.map(lambda one: "^" + escape(one, DEFAULT))),
     ("rescue-order^Order number of the rescue medicine^99KETA", "EI", st.sampled_from(["", "P-9^EHR"])),
 )
 
@@ -254,9 +255,7 @@ def groups(draw: st.DrawFn) -> tuple[str, ...]:
         status = draw(st.sampled_from("FFFPCDWX"))
         number += 1
         lines.append(obx(number, "CWE", TERM, draw(st.sampled_from([NAUSEA, VOMITING])), f4=str(sub_id), status=status))
-        lines += [
-            f"NTE|{at}||{text.translate(ESCAPES)}" for at, text in enumerate(draw(st.lists(words, max_size=2)), 1)
-        ]
+        lines += [f"NTE|{at}||{escape(text, DEFAULT)}" for at, text in enumerate(draw(st.lists(words, max_size=2)), 1)]
         for code, kind, values in DETAILS:
             value = draw(values)
             if value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from ketafhir.mapping.paths import DERIVED
 from ketafhir.therapy.values import Coded, Coding
 
 _CODINGS = 2  # that a CWE has room for
+_WORDS = re.compile(r"\S+", re.ASCII).findall  # a no-break space is part of a code
 _PARTS = 9  # CWE.1 to CWE.9; the second alternate (10 and on) has no reader yet and is preserved
 
 
@@ -54,7 +56,7 @@ def _read_cwe(text: str, default: str) -> tuple[Coded | None, tuple[tuple[str, s
 def _code(text: str) -> str:
     """A code has no blanks around it, and single ones inside (FHIR R4, code)."""
     found = unescape(text)
-    return found if found.isalnum() else " ".join(found.split())
+    return found if found.isalnum() else " ".join(_WORDS(found))
 
 
 def _coding(code: str, display: str, system: str, version: str, default: str) -> Coding:
