@@ -13,6 +13,6 @@ from ketafhir.mapping.codecs import coded
 )
 def test_blanks_of_a_code(sent: str, kept: str) -> None:
     """A no-break space is no whitespace of the R4 code pattern: it is part of what a site calls it."""
-    value, beyond = coded._read_cwe(f"{sent}^shown^L", "")  # noqa: SLF001  # the one place that cleans codes
+    value, beyond = coded._read_cwe(f"{sent}^shown^L", "")  # the one place that cleans codes
     assert value is not None
     assert ([one.code for one in value.codings], beyond) == ([kept] if kept else [], () if kept else ((".3", "L"),))
