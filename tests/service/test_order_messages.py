@@ -162,3 +162,27 @@ def test_a_listener_says_in_which_version_it_answers(desk: Desk) -> None:
         accept, answer = desk.take(told.replace(b"|M1|", f"|M{version}|".encode()), through)
         assert (accept.get("MSH", 12), answer.get("MSH", 12), answer.code) == (version, version, "AE")
         assert (answer.get("ERR", 1) != "") is shape
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "detail", "expected"),
+    [
+        ("RDE^O11^RDE_O11", "2.5.1", RXE, ("AA", "RRE^O12^RRE_O12")), ("RDE^O01", "2.3", RXE, ("AA", "RRE^O02")),
+        ("OMP^O09^OMP_O09", "2.6", RXO, ("AA", "ORP^O10^ORP_O10")), ("ORM^O01^ORM_O01", "2.5.1", RXO, ("AA", "ORR^O02^ORR_O02")),
+        ("RGV^O15^RGV_O15", "2.6", RXG, ("AA", "RRG^O16^RRG_O16")),
+        ("RDE^O11^RDE_O11", "2.5.1", RXE.replace("|120|", "|much|"), ("AE", "RRE^O12^RRE_O12")),
+        ("RDE^O11^RDE_O11", "9.9", RXE, ("AR", "ACK^O11^ACK")),
+    ],
+)  # fmt: skip
+def test_in_original_mode_the_one_answer_is_the_functional_one(
+    desk: Desk, kind: str, version: str, detail: str, expected: tuple[str, str]
+) -> None:
+    """Chapter 2: the functional response with AA or AE; ACK where an error precludes application processing (2.14.1)."""
+    told = er7(
+        header("M1", kind, MSH_7="20260309090000-0500", MSH_12=version, MSH_15="", MSH_16=""),
+        PID, f"ORC|NW|{NUMBERS}", detail,
+    )  # fmt: skip
+    answer = desk.only(told)
+    assert (answer.code, answer.get("MSH", 9)) == expected
+    assert (answer.get("MSH", 15), answer.get("MSH", 16)) == ("", "")
+    assert answer.get("ORC", 3) == ("F-1^PHARM" if answer.code == "AA" else "")

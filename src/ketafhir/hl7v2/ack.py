@@ -86,12 +86,15 @@ def application_response(
     charset: str | None = None,
     version: str = "",
     below: Sequence[Segment] = (),
+    enhanced: bool = True,
 ) -> str:
-    """The application answer of enhanced mode: RRA^O18 to RAS^O17, RRE^O12 to RDE^O11, else ACK.
+    """The answer of the application: RRA^O18 to RAS^O17, RRE^O12 to RDE^O11, else ACK, which is for messages that have no
+    answer of their own (2.14.1). In enhanced mode it asks for no acknowledgment itself; in original mode the fields are empty.
 
     `below` are the segments of its ORDER groups, in the separators of the message.
     """
-    return _Answer(received, charset, version).text(code, issues, control_id, timestamp, answer=True, below=below)
+    made = _Answer(received, charset, version)
+    return made.text(code, issues, control_id, timestamp, answer=True, below=below, enhanced=enhanced)
 
 
 def locate(where: str) -> tuple[str, int, int, int, int]:
@@ -133,6 +136,7 @@ class _Answer:
         *,
         answer: bool,
         below: Sequence[Segment] = (),
+        enhanced: bool = True,
     ) -> str:
         cells = {
             3: self._echo(5),
@@ -146,7 +150,7 @@ class _Answer:
             12: self.stated or "2.5.1",
             18: self.charset,
         }
-        if answer:
+        if answer and enhanced:
             cells |= {15: "NE", 16: "NE"}
         segments = [encode_segment("MSH", cells, self.seps), self._msa(code, issues), *self._errors(issues)]
         segments += [

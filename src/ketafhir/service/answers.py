@@ -27,7 +27,7 @@ class Answers:
         self._version = version
 
     def accept(self, received: bytes, code: str, issues: Sequence[Issue] = ()) -> bytes:
-        """An ACK: of the original mode, or the accept acknowledgment of the enhanced one."""
+        """An ACK: the accept acknowledgment of the enhanced mode, or the answer to what is no message."""
         told = _told(issues)
         text = ack.acknowledge(received, cast(ack.Code, code), told, charset=self._charset, **self._new())
         return er7.to_bytes(text, self._charset)
@@ -38,14 +38,16 @@ class Answers:
         code: str,
         issues: Sequence[Issue] = (),
         below: Sequence[er7.Segment] = (),
+        *,
+        enhanced: bool = True,
     ) -> bytes:
-        """The application answer of the enhanced mode, RRA^O18 to RAS^O17, with its ORDER groups (`below`); to what is no
-        message an ACK."""
+        """The application answer, the only one of the original mode (not `enhanced`): RRA^O18 to RAS^O17, with its ORDER groups
+        (`below`); to what is no message an ACK."""
         if isinstance(received, bytes):
             return self.accept(received, code, issues)
         told = _told(issues)
         text = ack.application_response(
-            received, cast(ack.Code, code), told, charset=self._charset, below=below, **self._new()
+            received, cast(ack.Code, code), told, charset=self._charset, below=below, enhanced=enhanced, **self._new()
         )
         return er7.to_bytes(text, self._charset)
 

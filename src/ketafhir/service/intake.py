@@ -152,7 +152,13 @@ class Intake:
 
         def store(verdict: Verdict) -> Accepted:
             code = self._codes(arrived, verdict.told)[0]
-            ack = answers.accept(arrived.raw, code, _shown(verdict)) if code else None
+            shown = _shown(verdict)
+            if code is None:
+                ack = None
+            elif arrived.message is not None and verdict.told in ("accepted", "refused"):
+                ack = answers.application(arrived.message, code, shown, _below(arrived, code), enhanced=False)
+            else:  # chapter 2, 2.14.1: an error that precludes application processing
+                ack = answers.accept(arrived.raw, code, shown)
             return self._store.accept(arrived.inbound(ack, verdict.result))
 
         accepted, verdict = self._settled(arrived, refusal, store)
