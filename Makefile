@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup java node postgresql demo run test test-all reliability check bench profiles package wheel clean
+.PHONY: help setup java node postgresql demo run test test-all cohort reliability check bench profiles package wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: setup java node postgresql ## every test that fits in 15 minutes, the real
 
 test-all: setup java node postgresql ## all of them but those of make reliability
 	@$(BIN)/python -m pytest -m "not reliability"
+
+cohort: setup java ## a thousand simulated patients through every law and the FHIR server, into docs/cohort.md
+	@PYTHONPATH=tests $(BIN)/python -m simulate.cohort
 
 reliability: setup java postgresql ## crashes, faults and models of the store, by the thousand; it takes hours
 	@KETAFHIR_TEST_POSTGRESQL=required $(BIN)/python -m pytest -m reliability

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from golden.cases import ROOT, folders
+from golden.cases import ROOT, feed, folders, site
 from ketafhir.errors import Refused
 from ketafhir.fhir.profile.check import check, definitions
 from ketafhir.fhir.profile.invariants import INVARIANTS
@@ -72,7 +72,7 @@ def changed(resource: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_wrong_with_what_is_written(folder: Any) -> None:
-    for step in iter_fhir((folder / "in.hl7").read_bytes()):
+    for step in iter_fhir(feed(folder), site=site(folder)):
         if not isinstance(step, Refused):
             assert step.bundle is not None
             assert check(step.bundle) == []

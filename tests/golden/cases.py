@@ -51,6 +51,12 @@ def folders() -> list[Path]:
     return sorted(path.parent for path in ROOT.rglob("in.*"))
 
 
+def feed(folder: Path) -> bytes:
+    """The messages of a case; of one that came as FHIR, what went out."""
+    told = [folder / name for name in ("in.hl7", "out.hl7") if (folder / name).is_file()]
+    return told[0].read_bytes() if told else b""
+
+
 class Outcome:
     """What a case gives now; `accounts` are the loss reports of its messages."""
 

@@ -12,7 +12,7 @@ import pytest
 from mutations import KINDS, mutate
 
 from fhir_peer import HapiServer
-from golden.cases import ROOT, folders
+from golden.cases import feed, folders, site
 from ketafhir import data
 from ketafhir.errors import Refused
 from ketafhir.fhir import json as fhir_json
@@ -35,15 +35,11 @@ TARGETS: list[Json] = [
 
 def written() -> list[Json]:
     """Every distinct resource of the golden cases and stories, in a fixed order."""
-    feeds = [
-        (path / "in.hl7").read_bytes()
-        for path in folders()
-        if not (path / "site").exists() and path.parent != ROOT / "SITES"
-    ]
+    feeds = [(feed(path), site(path)) for path in folders()]
     for story in sorted(path for path in data.path("stories").iterdir() if path.is_dir()):
-        feeds.append(b"".join(path.read_bytes() for path in sorted(story.glob("*.hl7"))))
+        feeds.append((b"".join(path.read_bytes() for path in sorted(story.glob("*.hl7"))), None))
     found: dict[str, Json] = {}
-    for step in (one for feed in feeds for one in iter_fhir(feed)):
+    for step in (one for messages, dialect in feeds for one in iter_fhir(messages, site=dialect)):
         if not isinstance(step, Refused):
             for entry in json.loads(step.json())["entry"]:
                 found.setdefault(json.dumps(entry["resource"], sort_keys=True), entry["resource"])
