@@ -19,7 +19,7 @@ from ketafhir.errors import ConfigError, KetafhirError
 
 if TYPE_CHECKING:
     from ketafhir.explain.feed import Taken
-    from ketafhir.translate.pump_orders import PumpOrders
+    from ketafhir.translate.settings import Settings
 
 COMMANDS = {
     "translate": ("ketafhir.translate.command", "translate HL7v2 to FHIR, or FHIR to HL7v2"),
@@ -155,18 +155,21 @@ def _stored(args: argparse.Namespace) -> Iterator[Taken]:
 def _translate(args: argparse.Namespace) -> int:
     from ketafhir.translate import command
 
-    return command.run(args, _pump)
+    return command.run(args, _configured)
 
 
-def _pump(file: str) -> PumpOrders | None:
-    """What a configuration says of orders to pumps."""
+def _configured(args: argparse.Namespace) -> Settings:
+    """The zone and site that are asked for, with the authorities of a configuration and what it says of orders to pumps."""
     import time
 
     from ketafhir.config import load
     from ketafhir.translate.pump_orders import PumpOrders
+    from ketafhir.translate.settings import of_feed
 
-    pump = load(file).pump
-    return PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None
+    config = load(args.config)
+    settings = of_feed(args.timezone or "", args.site or "", config.authorities, config.default_authority)
+    pump = config.pump
+    return settings.allowing(PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None)
 
 
 _WIRED = {"send": _send, "queue": _queue, "backup": _backup, "translate": _translate, "explain": _explain}

@@ -237,27 +237,14 @@ class Loader:
             raise self.error(f"{place} {value!r}: {error}") from error
 
     def _authorities(self, table: Any) -> tuple[dict[str, str], str]:
-        """Name -> system, and the name of the default; that may also be told by its system alone."""
+        from ketafhir.hl7v2.authorities import systems_of
+
         if not isinstance(table, dict):
             raise self.error("[authorities] is no table of settings")
-        for name, system in table.items():
-            if not isinstance(system, str) or not system:
-                raise self.error(f"[authorities] {name} is a text, not {system!r}")
-        systems = {name: system for name, system in table.items() if name != "default"}
-        for name, system in systems.items():
-            if ":" not in system or any(char.isspace() for char in system):
-                raise self.error(
-                    f"[authorities] {name} is the URI of its numbers, such as "
-                    f"https://hospital.example/mrn or urn:oid:1.2.3, not {system!r}"
-                )
-        default = table.get("default", "")
-        if ":" in default and default not in systems:
-            systems["default"] = default
-            default = "default"
-        if default and default not in systems:
-            known = ", ".join(sorted(systems)) or "none yet"
-            raise self.error(f"[authorities] default names one of the authorities ({known}), not {default!r}")
-        return systems, default
+        try:
+            return systems_of(table)
+        except ConfigError as error:
+            raise self.error(str(error)) from None
 
     def _check(self, config: Config) -> None:
         if config.policy.unsupported not in ("accept", "reject"):

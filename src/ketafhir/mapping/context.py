@@ -82,7 +82,8 @@ class Context:
     def authority(self, name: str, system: str) -> None:
         """Configure one assigning authority: its name in HL7v2 and its system in FHIR."""
         self.authorities[name] = system
-        self.systems[system] = name
+        if name != system:  # one that is told by its system alone has no name in HL7v2 (HD.1)
+            self.systems[system] = name
 
     def warn(self, code: str, text: str, value: str = "", hint: str = "") -> None:
         """Keep what came and say that it was not understood. The same finding is told once."""

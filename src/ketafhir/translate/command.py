@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ketafhir.translate.outputs import Findings
-    from ketafhir.translate.pump_orders import PumpOrders
+    from ketafhir.translate.settings import Settings
 
 _EPILOG = """\
 Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, or one resource).
@@ -48,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="with --message RGV^O15: the configuration that allows orders to pumps ([pump])",
+        help="the configuration of the service: its [authorities], and whether it allows orders to pumps ([pump])",
     )
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 
 
-def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | None = None) -> int:
-    """Translate a file; gives the exit code. `pump` reads what a configuration says of orders to pumps."""
+def run(args: argparse.Namespace, configured: Callable[[argparse.Namespace], Settings] | None = None) -> int:
+    """Translate a file; gives the exit code. `configured` makes the settings where a configuration is named."""
     from ketafhir.translate.outputs import Findings, Rejects, Report
     from ketafhir.translate.running import Asked, Run, translate
 
@@ -65,9 +65,7 @@ def run(args: argparse.Namespace, pump: Callable[[str], PumpOrders | None] | Non
     try:
         from ketafhir.translate.settings import default
 
-        settings = default(args.timezone, args.site)
-        if args.config and pump is not None:
-            settings = settings.allowing(pump(args.config))
+        settings = configured(args) if args.config and configured else default(args.timezone, args.site)
         source = _open(args.file)
         report = Report(args.report) if args.report else None
         rejects = Rejects(args.rejects) if args.rejects else None

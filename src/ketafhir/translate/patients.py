@@ -151,7 +151,8 @@ def _choose(reading: Reading, identifiers: tuple[Identifier, ...], where: str, t
         *c.issues,
         Issue(
             "error", code, why, where=where, row=f"segments/{table}.csv [identifiers]",
-            hint=f"send {where} with its authority (CX.4), or set [authorities] default", hl7="101",
+            hint=f"send {where} with its authority (CX.4), or set [authorities] default (translate: --config FILE)",
+            hl7="101",
         ),
     )  # fmt: skip
 

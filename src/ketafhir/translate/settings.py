@@ -77,9 +77,19 @@ def of_feed(timezone: str, site: str, authorities: Mapping[str, str], default_au
 
 
 @lru_cache(maxsize=16)
-def default(timezone: str | None = None, site: str | None = None) -> Settings:
-    """The settings for a zone name and a site (a folder, or the name of one of the example sites)."""
-    return Settings(_tables(site), zone(timezone) if timezone else None)
+def default(
+    timezone: str | None = None, site: str | None = None, authorities: tuple[tuple[str, str], ...] = ()
+) -> Settings:
+    """The settings for a zone name, a site (a folder, or the name of one of the example sites) and authorities: name and FHIR
+    system of each, and `default`, which is the name or the system of one. Raises ConfigError, TableError."""
+    systems, usual = _named(authorities) if authorities else ({}, "")
+    return Settings(_tables(site), zone(timezone) if timezone else None, systems, usual)
+
+
+def _named(authorities: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], str]:
+    from ketafhir.hl7v2.authorities import systems_of
+
+    return systems_of(dict(authorities))
 
 
 @lru_cache(maxsize=16)

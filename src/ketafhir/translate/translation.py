@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -72,15 +72,21 @@ def to_fhir(
     *,
     timezone: str | None = None,
     site: str | None = None,
+    authorities: Mapping[str, str] | None = None,
     settings: Settings | None = None,
 ) -> Translation:
     """One HL7v2 message as a FHIR R4 transaction Bundle.
 
     `timezone` is the IANA name of the sender's zone, needed where times come without offset; `site` the folder (or name) of a
-    site overlay. Raises Refused, with `.issues`, for a message that must not be guessed at, and for several messages.
+    site overlay; `authorities` the FHIR system of each assigning authority by its name, and `default`, the one of patient numbers
+    that name none. Raises Refused, with `.issues`, for a message that must not be guessed at, and for several messages.
     """
-    settings = settings or default(timezone, site)
+    settings = settings or _settings(timezone, site, authorities)
     return _translation(lambda told: alone.take(told, settings), message)
+
+
+def _settings(timezone: str | None, site: str | None, authorities: Mapping[str, str] | None) -> Settings:
+    return default(timezone, site, tuple(authorities.items()) if authorities else ())
 
 
 def iter_fhir(
@@ -88,10 +94,11 @@ def iter_fhir(
     *,
     timezone: str | None = None,
     site: str | None = None,
+    authorities: Mapping[str, str] | None = None,
     settings: Settings | None = None,
 ) -> Iterator[Translation | Refused]:
     """Many messages, folded: one Translation each, in input order; a refused message gives its Refused and changes nothing."""
-    session = Session(settings or default(timezone, site))
+    session = Session(settings or _settings(timezone, site, authorities))
     for data in _messages(stream):
         try:
             yield _translation(session.take, data)
@@ -143,6 +150,7 @@ def to_hl7v2(
     message: str | None = None,
     version: str | None = None,
     site: str | None = None,
+    authorities: Mapping[str, str] | None = None,
     settings: Settings | None = None,
 ) -> Translation:
     """A FHIR Bundle (of any type) or resource as HL7v2: `.text` holds every message it makes, one after another.
@@ -150,7 +158,7 @@ def to_hl7v2(
     `message` picks one type (`RAS^O17`), `version` the version of HL7 v2 (2.3 to 2.8.1; default: the site's, else 2.5.1): what
     it has no place for is left out with the warning `version-loss`. Raises Refused.
     """
-    settings = settings or default(timezone, site)
+    settings = settings or _settings(timezone, site, authorities)
     value = json.loads(bundle) if isinstance(bundle, (str, bytes)) else bundle
     taking = outgoing.take(value, settings)
     texts = outgoing.compose(outgoing.outbound(taking), settings, message, version)
