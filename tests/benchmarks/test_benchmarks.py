@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from benchmarks.report import GATES, Result, failed, table
-from benchmarks.timing import interleaved
+from benchmarks.timing import apart, interleaved
 
 import ketafhir
-from benchmarks import floors, messages, network, peers, rows
+from benchmarks import feed, floors, messages, network, peers, rows
 
 
 @pytest.mark.parametrize("kind", messages.NAMES)
@@ -84,6 +84,28 @@ def test_contenders_take_turns_on_different_inputs() -> None:
     taken = interleaved({"a": (seen.append, [1, 2, 3]), "b": (lambda one: sum(range(20000)), [0])}, rounds=3)
     assert set(seen) == {1, 2, 3}
     assert taken["b"] > taken["a"]
+
+
+def test_the_peak_of_a_command_is_its_own_and_not_that_of_who_started_it() -> None:
+    held = bytearray(b"x") * 300_000_000
+    assert feed.peak(20) < 150_000
+    assert len(held) == 300_000_000
+
+
+def _count(number: int) -> dict[str, float]:
+    return {name: len(inputs) for name, (_, inputs) in rows.all_rows()[number].contenders().items()}
+
+
+def test_each_row_has_a_process_of_its_own_and_its_inputs_only() -> None:
+    for number, row in enumerate(rows.all_rows()):
+        if row.name == "parse rde":
+            assert apart(_count, number) == {
+                "floor": 2000,
+                "ketafhir": 2000,
+                "hl7": 2000,
+                "hl7types": 2000,
+                "hl7apy": 2000,
+            }
 
 
 def test_a_gate_that_does_not_hold_is_named() -> None:
