@@ -72,7 +72,7 @@ class Context:
         self.preserved: list[tuple[str, str]] = []
         self.where = ""
         self.row: Row | None = None
-        self.read: dict[tuple[Any, ...], Any] = {}
+        self.read: dict[Any, Any] = {}
         self.warned = 0
         self.segment: Segment | None = None
         self.repetition = 1
@@ -105,7 +105,7 @@ class Context:
         """Grows with each warning, preserved text and `""`: what was read without any may be remembered."""
         return self.warned + len(self.preserved) + len(self.nulls)
 
-    def remember(self, cells: tuple[Any, ...], value: Any) -> None:
+    def remember(self, cells: Any, value: Any) -> None:
         """Keep the value of a row and its cells (`read`). Values are never changed once they are made."""
         if len(self.read) >= _MOST_REMEMBERED:
             self.read.clear()

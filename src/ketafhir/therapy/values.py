@@ -103,12 +103,17 @@ class Time(Plain):
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
+@lru_cache(maxsize=4096)  # of days and of times of day: a feed has few of either
+def _seconds(iso: str) -> int:
+    return (datetime.fromisoformat(iso) - _EPOCH) // _SECOND
+
+
 @lru_cache(maxsize=4096)
 def instant(iso: str) -> Decimal:
     """Seconds since the epoch of a FHIR date or dateTime; `2026`, `2026-03` and `2026-03-09` are their first instant, UTC."""
-    if len(iso) == 25:  # to the second with offset, as most are
+    if len(iso) == 25 and iso[10] == "T" and iso[19] in "+-":  # to the second with offset, as most are
         try:
-            return Decimal((datetime.fromisoformat(iso) - _EPOCH) // _SECOND)
+            return Decimal(_seconds(f"{iso[:10]}T00:00:00{iso[19:]}") + _seconds(f"1970-01-01{iso[10:19]}+00:00"))
         except ValueError:
             pass  # what the standard library has no date for
     days = _days(int(iso[:4]), int(iso[5:7] or 1), int(iso[8:10] or 1))

@@ -24,6 +24,7 @@ def take(message: Message, settings: Settings) -> Step:
     c, source = reading.c, reading.source
     c.segment = None
     writing = Writing(told, settings.tables, c, sender_urn(source.application, source.facility))
+    writing.templates = reading.templates
     patients.render_all(writing, told, ())
     for visit in told.visits.values():
         visits.render(writing, visit)

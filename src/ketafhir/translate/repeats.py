@@ -31,24 +31,30 @@ _DOMAINS = _OF_VALUE | {
 class Repeats:
     """The Observations of one Bundle. Where a site's tables map more than is compared here, each is made anew."""
 
-    __slots__ = ("_usable", "_usable_parts", "_writing")
+    __slots__ = ("_templates", "_usable", "_usable_parts", "_writing")
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
         self._usable = writing.tables.mapping(OBX).domains <= _DOMAINS
+        self._templates = writing.templates if self._usable else {}
         self._usable_parts = self._usable and writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
 
     def resource(self, record: Observation) -> Json:
         """As `observed.resource_of`, with what follows from a score."""
         writing, key = self._writing, record.key
-        if not (self._usable and _is_plain(record)):
+        template = self._templates.get(key)
+        if template is not None:
+            objects: tuple[Any, ...] = (template,)
+            alike: tuple[Any, ...] = (OBX, writing.source, writing.visit(record.visit) is None, id(template))
+        elif self._usable and _is_plain(record):
+            objects = _OBJECTS(record)
+            alike = (OBX, writing.source, writing.visit(record.visit) is None, *map(id, objects), *_TEXTS(record))
+        else:
             return interpret(writing, record, resource_of(writing, record, key))
-        objects = _OBJECTS(record)
-        alike = (OBX, writing.source, writing.visit(record.visit) is None, *map(id, objects), *_TEXTS(record))
         known = writing.again(alike, _again, record, key)
         if known is not None:
             return known
-        if of_result(record.code) is not None:  # what follows from it depends on the number
+        if template is None and of_result(record.code) is not None:  # what follows from it depends on the number
             return interpret(writing, record, resource_of(writing, record, key))
         return writing.learn(alike, objects, lambda: resource_of(writing, record, key), _again, record, key)
 
@@ -61,7 +67,14 @@ class Repeats:
         alike: list[Any] = ["panel", writing.source, writing.visit(lead.visit) is not None]
         objects: list[Any] = []
         for part in parts:
-            if not _is_plain(part) or part.preserved or part.effective != at:
+            if part.effective is not at and part.effective != at:
+                return make()
+            template = self._templates.get(part.key)
+            if template is not None:
+                objects.append(template)
+                alike.append(id(template))
+                continue
+            if not _is_plain(part) or part.preserved:
                 return make()
             own = _OBJECTS(part)
             objects += own

@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.codecs.times import DateTime, usual_time
 from ketafhir.mapping.codecs.values import ObservationValue
@@ -27,6 +28,8 @@ from ketafhir.translate.reading import Account, Reading
 
 _SET_ID, _TYPE, _VALUE, _UNIT, _TIME = 1, 2, 5, 6, 14
 _plain_number = re.compile(r"-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?", re.ASCII).fullmatch
+_account = Account._make  # in every message, for each OBX: by keyword it takes three times as long
+_READ = Account(Segment("OBX", []), None)[2:]
 _copy = copier(
     Observation, "key", "patient", "visit", "report", "order", "part_of", "response", "panel", "value", "effective",
     "group_time", "place", "told",
@@ -34,13 +37,16 @@ _copy = copier(
 
 
 class Template(NamedTuple):
-    """A record as it was read, without what is its own; the end of its identity; and its role in a blood pressure."""
+    """A record as it was read, without what is its own; the end of its identity; its role in a blood pressure; and whether
+    its resource is like that of all others made from it (`repeats`).
+    """
 
     record: Observation
     unit: str
     display: str
     identity: str
     role: str
+    is_plain: bool
 
 
 class Group(NamedTuple):
@@ -53,42 +59,40 @@ class Group(NamedTuple):
     identity: str
 
 
-def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observation, str] | None]:
-    """What reads an OBX of one group that is like one known: its record, with identity and place, and its role in a blood
-    pressure. It gives None for any other.
+def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observation, Template] | None]:
+    """What reads an OBX of one group that is like one known: its record, with identity and place, and what it is like. It
+    gives None for any other.
     """
     mapping = reading.tables.mapping(OBX)
     if not is_usable(mapping):
         return lambda result: None
-    c, known_before = reading.c, reading.c.read
+    known_before, account = reading.c.read, reading.accounts.append
     patient, visit, told = reading.patient, reading.visit, reading.told
     report, order, part_of, start, begin = group
-    moments: dict[str, str] = {}
+    times: dict[str, tuple[Time | None, str]] = {}
 
-    def read(result: Result) -> tuple[Observation, str] | None:
+    def read(result: Result) -> tuple[Observation, Template] | None:
         segment = result.obx
         fields = segment.fields
         if result.notes or result.others or len(fields) <= _TIME:
             return None
-        found: Template | None = known_before.get((OBX, _common(fields)))
-        number = fields[_VALUE]
-        if found is None or not _plain_number(number):
+        found: Template | None = known_before.get(_common(fields))
+        if found is None:
             return None
-        time = usual_time(fields[_TIME])
-        if time is None:
+        sent = fields[_TIME]
+        if sent not in times:
+            usual = usual_time(sent)
+            times[sent] = usual, moment(usual)
+        time, at = times[sent]
+        value = _quantity(fields[_VALUE], found.unit, found.display)
+        if time is None or value is None:
             return None
-        at = moments.get(time.iso)
-        if at is None:
-            at = moments[time.iso] = moment(time)
-        like, unit, display, identity, role = found
-        reading.accounts.append(Account(segment, mapping))
-        c.segment = segment
-        value = Quantity(Decimal(number), unit, display)
-        key = f"{begin}{identity}{at}"
+        account(_account((segment, mapping, *_READ)))
         one = _copy(
-            like, key, patient, visit, report, order, part_of, "", "", value, time, start, segment.occurrence, told
+            found.record, f"{begin}{found.identity}{at}", patient, visit, report, order, part_of, "", "", value, time,
+            start, segment.occurrence, told,
         )  # fmt: skip
-        return one, role
+        return one, found
 
     return read
 
@@ -105,15 +109,28 @@ def learn(reading: Reading, result: Result, record: Observation, warned: int) ->
     ):  # fmt: skip
         bare = _copy(record, "", "", "", "", "", "", "", "", None, None, None, 0, (Decimal(0), ""))
         identity = f"{code_key(record.code)}|{record.sub_id}|"
-        template = Template(bare, value.unit, value.display, identity, role_of(record.code))
-        reading.c.remember((OBX, _common(fields)), template)
+        template = Template(
+            bare,
+            value.unit,
+            value.display,
+            identity,
+            role_of(record.code),
+            record.analysed is None and not record.derived,
+        )
+        reading.c.remember(_common(fields), template)
 
 
 def _common(fields: list[str]) -> str:
     """All fields but set id, value and time, as one text: no field holds the separator."""
-    rest = fields[_TYPE:]
-    rest[_VALUE - _TYPE] = rest[_TIME - _TYPE] = ""
+    rest = fields.copy()
+    rest[_SET_ID] = rest[_VALUE] = rest[_TIME] = ""
     return "|".join(rest)
+
+
+@lru_cache(maxsize=4096)  # a value is never changed once it is made
+def _quantity(number: str, unit: str, display: str) -> Quantity | None:
+    """The value of a plain number; None of any other text."""
+    return Quantity(Decimal(number), unit, display) if _plain_number(number) else None
 
 
 @lru_cache(maxsize=64)

@@ -20,7 +20,7 @@ from ketafhir.translate.repeats import Repeats
 from ketafhir.translate.result_templates import Group
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.ties import tied
-from ketafhir.translate.writing import Writing
+from ketafhir.translate.writing import Writing, no_chart
 
 
 def read_results(
@@ -42,14 +42,15 @@ def read_results(
     `heading` is OBR-4, and `start` the time that holds where OBX-14 is empty (OBR-7).
     """
     scope = scope_key or order or part_of or reading.patient
-    known = reading.records.observations
+    known, templates = reading.records.observations, reading.templates
     read_again = result_templates.reader(reading, Group(report, order, part_of, start, f"{scope}|{code_key(heading)}|"))
     found: list[Observation] = []
     pressures = []
     for result in results:
         like = read_again(result)
         if like is not None:
-            one, role = like
+            one, template = like
+            role = template.role
         else:
             warned = reading.c.warned
             one = read_one(reading, result)
@@ -82,6 +83,8 @@ def read_results(
             )
             one.key = _numbered(one.key, known)
         known[one.key] = one
+        if like is not None and template.is_plain and not part_of:
+            templates[one.key] = template
         found.append(one)
         if role:
             pressures.append(one)
@@ -156,15 +159,18 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
     for one in writing.records.observations.values():
         if one.panel:
             panels.setdefault(one.panel, []).append(one)
+    metrics, may_be_tied = writing.metrics, writing.chart is not no_chart
     for one in listed:
+        preserved = one.preserved
         if not one.panel:
             resource = repeats.resource(one)
-            if one.key in writing.metrics and one.device is None:
-                resource = {**resource, "device": writing.metrics[one.key]}
-            writing.put(tied(writing, one, resource), one.preserved)
+            if one.key in metrics and one.device is None:
+                resource = {**resource, "device": metrics[one.key]}
         elif one.panel in panels:
-            resource = blood_pressure.render(writing, repeats, panels.pop(one.panel))
-            writing.put(tied(writing, one, resource))
+            resource, preserved = blood_pressure.render(writing, repeats, panels.pop(one.panel)), ()
+        else:
+            continue
+        writing.put(tied(writing, one, resource) if may_be_tied else resource, preserved)
 
 
 def take_one(

@@ -21,7 +21,8 @@ from ketafhir.therapy.records import Records
 from ketafhir.therapy.values import Device, Identifier, Place, Practitioner
 
 
-def _no_chart(patient: str) -> Chart | None:
+def no_chart(patient: str) -> Chart | None:
+    """Where nothing was told before."""
     return None
 
 
@@ -36,7 +37,8 @@ class Writing:
 
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id). `moved` is under which key
-    the act of a pump is found now ("": nowhere), by the key it was told under; `metrics` the DeviceMetric of an observation.
+    the act of a pump is found now ("": nowhere), by the key it was told under; `metrics` the DeviceMetric of an observation,
+    `templates` as of `Reading`.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class Writing:
         self._ids: dict[tuple[str, str], str] = {}
         self._patients: dict[str, Json] = {}
         self._visits: dict[str, Json | None] = {}
-        self.chart: Callable[[str], Chart | None] = _no_chart
+        self.chart: Callable[[str], Chart | None] = no_chart
         self.moved: dict[str, str] = {}
         self.metrics: dict[str, Json] = {}
+        self.templates: dict[str, Any] = {}
         c.link = self.link
 
     def expect(self, resource_type: str, *keys: str) -> None:

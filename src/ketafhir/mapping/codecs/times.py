@@ -40,14 +40,35 @@ def first_component(text: str, c: Context, at: int = 0) -> str:
 @lru_cache(maxsize=512)  # of one message: most of its times are the same
 def usual_time(text: str) -> Time | None:
     """The time of a text to the second with offset, as most are; None for any other and for what is wrong with it."""
-    if len(text) != 19 or not (text[:14].isdigit() and text[15:].isdigit() and text.isascii()):
+    if len(text) != 19:
         return None
-    if text[14] not in "+-" or text[15:] > "1459" or text[14:] == "-0000":
+    day, clock = _day_and_offset(text[:8], text[14:]), _clock(text[8:14])
+    return Time(f"{day[0]}{clock}{day[1]}") if day and clock else None
+
+
+@lru_cache(maxsize=512)  # a feed is of one day or two, and of one zone
+def _day_and_offset(day: str, offset: str) -> tuple[str, str] | None:
+    """`20260309` and `-0500` as a dateTime has them; None where there is no such day or offset."""
+    if not (day.isdigit() and offset[1:].isdigit() and (day + offset).isascii()):
+        return None
+    if offset[0] not in "+-" or offset[1:] > "1459" or offset == "-0000":
         return None
     try:
-        return Time(dt.datetime.fromisoformat(f"{text[:8]}T{text[8:]}").isoformat())
+        iso = dt.datetime.fromisoformat(f"{day}T000000{offset}").isoformat()
     except ValueError:
         return None
+    return iso[:10], iso[19:]
+
+
+@lru_cache(maxsize=4096)
+def _clock(clock: str) -> str:
+    """`084000` as a dateTime has it, `T08:40:00`; "" where there is no such time of day."""
+    if not (clock.isdigit() and clock.isascii() and clock < "24"):
+        return ""
+    try:
+        return dt.datetime.fromisoformat(f"20000101T{clock}").isoformat()[10:]
+    except ValueError:
+        return ""
 
 
 def _read_dtm(text: str, c: Context) -> Time:
