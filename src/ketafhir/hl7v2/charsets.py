@@ -106,8 +106,9 @@ def msh_18(data: bytes) -> str:
     separator = data[start + 3 : start + 4]
     if not separator or separator in b"\r\n":
         return ""
-    end = min((at for at in (data.find(b"\r", start), data.find(b"\n", start)) if at >= 0), default=len(data))
-    fields = data[start:end].split(separator, 18)
+    end = data.find(b"\r", start)
+    header = data[start:end] if end >= 0 else data[start:]
+    fields = header.partition(b"\n")[0].split(separator, 18)
     if len(fields) < 18:
         return ""
     repetition = fields[1][1:2]

@@ -79,17 +79,17 @@ class _Walker:
         self.result: Result | None = None
         self.results: list[Result] | None = None
         self.stage = _ORDER
-        # What takes the NTE and the PRT that follow: the owner is the last segment that is neither.
-        self.take_note = _naming(self.walked.notes, message.msh)
-        self.take_participation: Callable[[Segment], None] = self.walked.others.append
+        # What takes the NTE and the PRT that follow: the owner is the last segment that is neither (None: the open result).
+        self.take_note: Callable[[Segment], None] | None = _naming(self.walked.notes, message.msh)
+        self.take_participation: Callable[[Segment], None] | None = self.walked.others.append
 
     def place_other(self, segment: Segment) -> None:
         """A segment that stands in no list of places."""
         if segment.name in _OF_ORDER and self.order is not None:
             self.result = None
-            self._other(segment, self.order.others)
+            self._other(segment, self.order.others.append)
         elif segment.name == "DSC":
-            self._other(segment, self.walked.others)
+            self._other(segment, self.walked.others.append)
         else:
             self._misplaced(segment)
 
@@ -246,12 +246,11 @@ class _Walker:
         results = self.results if self.result is not None else self._results(segment)
         if results is None:
             assert self.order is not None
-            return self._other(segment, self.order.others)
+            return self._other(segment, self.order.others.append)
         self.result = result = Result(segment)
         self.results = results
         results.append(result)
-        self.take_note = result.notes.append
-        self.take_participation = result.others.append
+        self.take_note = self.take_participation = None
         return None
 
     def _results(self, segment: Segment) -> list[Result] | None:
@@ -272,10 +271,18 @@ class _Walker:
         return order.results
 
     def _note(self, segment: Segment) -> None:
-        self.take_note(segment)
+        take = self.take_note
+        if take is None:
+            assert self.result is not None
+            take = self.result.note
+        take(segment)
 
     def _participation(self, segment: Segment) -> None:
-        self.take_participation(segment)
+        take = self.take_participation
+        if take is None:
+            assert self.result is not None
+            take = self.result.other
+        take(segment)
 
     # Where we are
 
@@ -338,14 +345,14 @@ class _Walker:
         self.take_note = _naming(group.notes, segment)
         self.take_participation = _following(group.participations, segment)
 
-    def _other(self, segment: Segment, others: list[Segment]) -> None:
-        others.append(segment)
-        self.take_note = self.take_participation = others.append
+    def _other(self, segment: Segment, take: Callable[[Segment], None]) -> None:
+        take(segment)
+        self.take_note = self.take_participation = take
 
     def _misplaced(self, segment: Segment) -> None:
         """Into the innermost open group."""
-        home = self.result or self.group or self.order or self.patient or self.walked
-        self._other(segment, home.others)
+        home = self.group or self.order or self.patient or self.walked
+        self._other(segment, self.result.other if self.result is not None else home.others.append)
 
 
 def _is_bare(order: Order) -> bool:

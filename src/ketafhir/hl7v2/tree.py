@@ -20,11 +20,19 @@ Participation = tuple[Segment, Segment]
 
 
 class Result(Plain):
-    """An OBX with the NTE that follow it; PRT and the rest in `others`."""
+    """An OBX with the NTE that follow it; PRT and the rest in `others`. Most have neither, and a message has many."""
 
     obx: Segment
-    notes: list[Segment] = field(default_factory=list)
-    others: list[Segment] = field(default_factory=list)
+    notes: tuple[Segment, ...] = ()
+    others: tuple[Segment, ...] = ()
+
+    def note(self, segment: Segment) -> None:
+        """An NTE follows."""
+        self.notes += (segment,)
+
+    def other(self, segment: Segment) -> None:
+        """Another segment follows."""
+        self.others += (segment,)
 
 
 class Administration(Plain):
@@ -137,7 +145,7 @@ def segments_of(node: object) -> Iterator[Segment]:
     """The segments below a group, in the order of its fields."""
     if isinstance(node, Segment):
         yield node
-    elif isinstance(node, list):
+    elif isinstance(node, (list, tuple)):
         for item in node:
             # A participation names the segment it follows, which is told in its own place.
             yield from segments_of(item[1] if isinstance(item, tuple) else item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -117,7 +118,7 @@ class Reading:
             self.c.issues.append(issue)
 
 
-def note_texts(notes: list[Any], reading: Reading) -> tuple[str, ...]:
+def note_texts(notes: Sequence[Any], reading: Reading) -> tuple[str, ...]:
     """The texts of NTE segments (NTE-3; its repetitions are lines), in order."""
     if not notes:
         return ()

@@ -14,7 +14,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.codecs.times import DateTime, usual_time
 from ketafhir.mapping.codecs.values import ObservationValue
@@ -28,8 +27,8 @@ from ketafhir.translate.reading import Account, Reading
 
 _SET_ID, _TYPE, _VALUE, _UNIT, _TIME = 1, 2, 5, 6, 14
 _plain_number = re.compile(r"-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?", re.ASCII).fullmatch
-_account = Account._make  # in every message, for each OBX: by keyword it takes three times as long
-_READ = Account(Segment("OBX", []), None)[2:]
+_new = tuple.__new__  # an Account for each OBX of every message: its own constructor takes three times as long
+_NOTHING: frozenset[str] = frozenset()
 _copy = copier(
     Observation, "key", "patient", "visit", "report", "order", "part_of", "response", "panel", "value", "effective",
     "group_time", "place", "told",
@@ -87,7 +86,7 @@ def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observati
         value = _quantity(fields[_VALUE], found.unit, found.display)
         if time is None or value is None:
             return None
-        account(_account((segment, mapping, *_READ)))
+        account(_new(Account, (segment, mapping, "", _NOTHING, _NOTHING, _NOTHING)))
         one = _copy(
             found.record, f"{begin}{found.identity}{at}", patient, visit, report, order, part_of, "", "", value, time,
             start, segment.occurrence, told,
