@@ -193,7 +193,7 @@ def _step(part: str, path: str, slices: dict[tuple[str, str], Slice]) -> _Step:
 
 def _enter(at: Json, step: _Step, claimed: tuple[Slice, ...]) -> Json:
     """The place one step further in, made where it is not there yet."""
-    found = _find(at, step, claimed)
+    found = _find(at, step, claimed) if step.key in at else None
     if found is not None:
         return found
     item: Json = step.slice.item() if step.slice else {"url": step.url} if step.url else {}

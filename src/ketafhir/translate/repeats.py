@@ -31,10 +31,11 @@ _DOMAINS = _OF_VALUE | {
 class Repeats:
     """The Observations of one Bundle. Where a site's tables map more than is compared here, each is made anew."""
 
-    __slots__ = ("_templates", "_usable", "_usable_parts", "_writing")
+    __slots__ = ("_about", "_templates", "_usable", "_usable_parts", "_writing")
 
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
+        self._about: dict[tuple[str, str], tuple[Json, Json | None]] = {}
         self._usable = writing.tables.mapping(OBX).domains <= _DOMAINS
         self._templates = writing.templates if self._usable else {}
         self._usable_parts = self._usable and writing.tables.mapping(COMPONENT).domains <= _OF_VALUE
@@ -43,20 +44,28 @@ class Repeats:
         """As `observed.resource_of`, with what follows from a score."""
         writing, key = self._writing, record.key
         template = self._templates.get(key)
+        if template is None and not (self._usable and _is_plain(record)):
+            return interpret(writing, record, resource_of(writing, record, key))
+        about = self._about.get((record.patient, record.visit)) or self._whom(record)
         if template is not None:
             objects: tuple[Any, ...] = (template,)
-            alike: tuple[Any, ...] = (OBX, writing.source, writing.visit(record.visit) is None, id(template))
-        elif self._usable and _is_plain(record):
-            objects = _OBJECTS(record)
-            alike = (OBX, writing.source, writing.visit(record.visit) is None, *map(id, objects), *_TEXTS(record))
+            alike: tuple[Any, ...] = (OBX, writing.source, about[1] is None, id(template))
         else:
-            return interpret(writing, record, resource_of(writing, record, key))
-        known = writing.again(alike, _again, record, key)
+            objects = _OBJECTS(record)
+            alike = (OBX, writing.source, about[1] is None, *map(id, objects), *_TEXTS(record))
+        own = record, *about
+        known = writing.again(alike, _again, own, key)
         if known is not None:
             return known
         if template is None and of_result(record.code) is not None:  # what follows from it depends on the number
             return interpret(writing, record, resource_of(writing, record, key))
-        return writing.learn(alike, objects, lambda: resource_of(writing, record, key), _again, record, key)
+        return writing.learn(alike, objects, lambda: resource_of(writing, record, key), _again, own, key)
+
+    def _whom(self, record: Observation) -> tuple[Json, Json | None]:
+        """The references to patient and visit, which most of a Bundle share."""
+        found = self._writing.patient(record.patient), self._writing.visit(record.visit)
+        self._about[record.patient, record.visit] = found
+        return found
 
     def panel(self, parts: list[Observation], make: Callable[[], Json]) -> Json:
         """What `make` makes of the blood pressure of these parts, which stand in the order of its components."""
@@ -88,15 +97,16 @@ def _is_plain(record: Observation) -> bool:
     return type(record.value) is Quantity and time is not None and not time.sent and _RARE(record) == _NOTHING
 
 
-def _again(writing: Writing, json: Json, record: Observation, key: str) -> Json:
-    """A resource with the id, number, time, patient and visit of this record."""
+def _again(writing: Writing, json: Json, own: tuple[Observation, Json, Json | None], key: str) -> Json:
+    """A resource with the id, number and time of this record, and these references to patient and visit."""
+    record, patient, visit = own
     again = json.copy()
     again["id"] = writing.id_of("Observation", key)
     again["valueQuantity"] = {**json["valueQuantity"], "value": record.value.value}  # type: ignore[union-attr]  # `_is_plain`
     again["effectiveDateTime"] = record.effective.iso  # type: ignore[union-attr]
-    again["subject"] = writing.patient(record.patient)
-    if "encounter" in json:
-        again["encounter"] = writing.visit(record.visit)
+    again["subject"] = patient
+    if visit is not None:
+        again["encounter"] = visit
     return again
 
 

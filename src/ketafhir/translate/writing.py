@@ -171,8 +171,8 @@ class Writing:
 
     def all_to(self, resource_type: str, keys: Iterable[str]) -> list[Json]:
         """References as `to` makes them."""
-        found = [self.id_of(resource_type, key) for key in keys]
-        included = self.included
+        known, included = self._ids, self.included
+        found = [known.get((resource_type, key)) or self.id_of(resource_type, key) for key in keys]
         return [{"reference": "urn:uuid:" + one if one in included else f"{resource_type}/{one}"} for one in found]
 
     def patient(self, key: str) -> Json:
