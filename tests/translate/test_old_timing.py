@@ -79,3 +79,38 @@ def test_an_orc_7_that_says_another_timing_than_rxe_1_is_kept() -> None:
     text = back(message, None)
     assert fields(text, "ORC")[7] == "^^^20270101"
     assert fields(text, "TQ1")[7] == "20260414090000-0500"
+
+
+GIVE = HEAD.replace("{kind}", "RGV^O15") + (
+    "ORC|RE|P-1^EHR|F-1^PH||||{orc}\rRXG|1|1|{rxg}|6130^ketamine^RXN|100||mL||||||||20|mL/h|1|mg/mL\rRXR|IV\r"
+)
+GIVEN = HEAD.replace("{kind}", "RAS^O17") + (
+    'ORC|RE|P-1^EHR|F-1^PH||IP||{orc}\r{detail}RXA|0|1|20260414090000-0500|""|6130^ketamine^RXN|20|mL|||||H1\rRXR|IV\r'
+)
+
+
+@pytest.mark.parametrize(
+    ("orc", "rxg", "start"),
+    [
+        ("", "^^M40^20260414090000-0500", "2026-04-14T09:00:00-05:00"),
+        ("^^M40^20260414090000-0500", "", "2026-04-14T09:00:00-05:00"),
+        ("^^M40^20260414090000-0500", "^^M40^20260414090000-0500", "2026-04-14T09:00:00-05:00"),
+        ("^^^20260414093000-0500", "^^^20260414090000-0500", "2026-04-14T09:00:00-05:00"),
+    ],
+)
+def test_a_give_of_2_4_has_its_timing_in_rxg_3_or_orc_7(orc: str, rxg: str, start: str) -> None:
+    made = to_fhir(GIVE.format(version="2.4", orc=orc, rxg=rxg))
+    (give,) = made.records.orders.values()
+    assert give.start is not None
+    assert give.start.iso == start
+    kept = dict(give.preserved)
+    assert ("ORC-7" in kept, "RXG-3" in kept) == (bool(orc and rxg and orc != rxg), False)
+    fates = {loss.where: loss.fate for loss in made.losses}
+    assert fates.get("RXG-3", "mapped") == "mapped"
+
+
+@pytest.mark.parametrize(("detail", "mapped"), [("RXO|6130^ketamine^RXN|120||mg\r", True), ("", False)])
+def test_orc_7_of_an_administration_is_the_timing_of_the_order_told_in_it(detail: str, mapped: bool) -> None:
+    made = to_fhir(GIVEN.format(version="2.4", orc="^^H4^20260414090000-0500", detail=detail))
+    assert [one.fate for one in made.losses if one.where == "ORC-7"] == ["mapped" if mapped else "preserved"]
+    assert [one.start is not None for one in made.records.orders.values()] == ([True] if mapped else [])

@@ -33,6 +33,8 @@ _REQUIRED: dict[str, dict[str, tuple[int, ...]]] = {
 }
 """Timings, and the counter of a dispense, that a version requires; null where none was told."""
 NULL = '""'
+_TIMED = {"ORC": 7, "RXE": 1, "RXG": 3}
+"""The field that has the timing of a segment before 2.5."""
 
 
 def convert(text: str, version: str) -> tuple[str, list[Issue]]:
@@ -167,19 +169,19 @@ class _Conversion:
             fields[2] = {"CWE": "CE", "DTM": "TS"}.get(fields[2], fields[2])
 
     def _timings(self, segments: list[list[str]]) -> list[list[str]]:
-        """Before 2.5: TQ1 behind an RXE is RXE-1, another is ORC-7."""
+        """Before 2.5: TQ1 behind an RXE is RXE-1, behind an RXG is RXG-3, another is ORC-7."""
         found: list[list[str]] = []
         owner: list[str] | None = None
         for fields in segments:
             if fields[0] == "TQ1" and owner is not None:
-                at = 1 if owner[0] == "RXE" else 7
+                at = _TIMED[owner[0]]
                 owner += [""] * (at + 1 - len(owner))
                 if owner[at]:
                     self._lost("TQ1", "|".join(fields[1:]))
                 else:
                     owner[at] = self._timing(fields)
                 continue
-            if fields[0] in ("ORC", "RXE"):
+            if fields[0] in _TIMED:
                 owner = fields
             found.append(fields)
         for fields in found:

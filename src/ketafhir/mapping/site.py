@@ -30,6 +30,7 @@ class SiteSettings(Plain):
     mar_action_code: str
     match_seconds: int
     version: str
+    rxg_amount: str
 
 
 def folder(site: str) -> Path:

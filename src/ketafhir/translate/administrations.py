@@ -46,7 +46,13 @@ def read(reading: Reading, group: PatientGroup) -> None:
 
 def _read_order(reading: Reading, order: OrderGroup) -> None:
     assert order.orc is not None  # the walker refuses an RXA without ORC
-    orc = reading.read(order.orc, ORC)
+    segment = order.orc
+    if segment.get(7) and (order.rxo or order.rxe):
+        from ketafhir.translate.old_timing import orc_of_administrations
+
+        segment = orc_of_administrations(order)
+    orc = reading.read(segment, ORC)
+    reading.accounts[-1] = reading.accounts[-1]._replace(segment=order.orc)
     identity = order_identity(orc.get("placer"), orc.get("filler"))
     if not identity:
         raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)

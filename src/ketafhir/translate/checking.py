@@ -125,6 +125,7 @@ class Checking:
         self.weights = weights
         self.infusions = infusions(history, new, weights)
         self.identities = _identities(history, new, weights)
+        self.gives = [key for key, one in new.orders.items() if one.intent == "give"]
         self.earlier: list[Issue] = []
 
     def before(self, courses: dict[str, Course]) -> None:
@@ -144,6 +145,7 @@ class Checking:
 
     def _all(self, courses: dict[str, Course]) -> list[Issue]:
         found = [one for identity in self.identities for one in self._of_order(identity)]
+        found += self._of_gives()
         for course in courses.values():
             found += self._of_infusion(course)
         return found
@@ -165,6 +167,17 @@ class Checking:
         for one in order_mismatches(orders[0], self.limits, dosing, last):
             where = f"{('RXE', 'RXO')[at]}-{_FIELDS[one.check][at]}" if one.check in _FIELDS else "OBX-5"
             found.append(one.issue(where, number.value if number else ""))
+        return found
+
+    def _of_gives(self) -> list[Issue]:
+        """C2 of the give instructions that the message tells."""
+        found = []
+        for key in self.gives:
+            if key in self.history.orders:
+                give = self.history.order(key)
+                wrong = give_mismatch(give, self.limits, dosing_weight(self.history, [key]))
+                number = give.filler or give.placer
+                found += [wrong.issue("RXG-15", number.value if number else "")] if wrong else []
         return found
 
     def _of_infusion(self, course: Course) -> list[Issue]:
@@ -281,6 +294,25 @@ def order_mismatches(
     if found[1] is not None and found[1].level == "stop":
         found.append(_mistaken(order, dose, limits, dosing))
     return [one for one in found if one is not None]
+
+
+def concentration_of(give: Order) -> Quantity | None:
+    """mg/mL of the bag of a give instruction, exactly where that is a decimal, else to six places: the checks have margins."""
+    if give.strength is None:
+        return give.concentration
+    mass, volume = measures.milligrams(give.strength.numerator), measures.millilitres(give.strength.denominator)
+    if mass is None or not volume:
+        return None
+    exact = mass / volume
+    number = type(give.strength.numerator.value)
+    return Quantity(number(round(exact * 1_000_000)) / number(1_000_000), "mg/mL")
+
+
+def give_mismatch(give: Order, limits: Limits, dosing: Quantity | None) -> Mismatch | None:
+    """C2 of one give instruction: its rate against its dose over RXG-14, else over TQ1-13."""
+    dose = give.dose if isinstance(give.dose, Quantity) else None
+    over = give.over or give.occurrence_duration
+    return checks.order(give.rate, dose, over, limits, weight=dosing, per=concentration_of(give))
 
 
 def _mistaken(order: Order, dose: Quantity | None, limits: Limits, dosing: Quantity | None) -> Mismatch | None:

@@ -7,6 +7,10 @@ infusion (ORC-1 CH) the order of ORC-8. What goes out may program a pump: `trans
 
 from __future__ import annotations
 
+from typing import Any
+
+from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Give
 from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping import codes
@@ -14,7 +18,9 @@ from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.fold import order_identity, order_of
 from ketafhir.therapy.records import Observation, Order
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.give_rates import with_rate_of_dose, with_whole_duration
 from ketafhir.translate.kinds import is_weight
+from ketafhir.translate.old_timing import account, with_tq1_of_gives
 from ketafhir.translate.order_segments import (
     GIVE,
     ORC,
@@ -42,6 +48,7 @@ def read(reading: Reading, group: PatientGroup) -> None:
 
 
 def _read_order(reading: Reading, group: OrderGroup) -> None:
+    group, moved = with_tq1_of_gives(group)
     orc = related(read_orc(reading, group, owned=True))
     kept, nulls = orc.pop("preserved"), orc.pop("nulls")
     beside = note_texts([nte for name, nte in group.notes if name == "ORC"], reading)
@@ -59,8 +66,8 @@ def _read_order(reading: Reading, group: OrderGroup) -> None:
                 "send code^text^coding system",
                 "101",
             )
-        timings = [*give.timings, *(group.timings if at == 0 and group.rxo is None else [])]
-        values = read_detail(reading, GIVE, give.rxg, timings, give.routes, give.components)
+        told = [*give.timings, *(group.timings if at == 0 and group.rxo is None else [])]
+        values = _detail(reading, give, told)
         detail = values.pop("preserved")
         number = values.get("counters", ("", ""))[0] or "0"
         order = Order(
@@ -70,6 +77,21 @@ def _read_order(reading: Reading, group: OrderGroup) -> None:
         )  # fmt: skip
         read_beside(reading, give, order, order.key)
         add(reading, order, group)
+    if moved:
+        account(reading, moved)
+
+
+def _detail(reading: Reading, give: Give, told: list[Segment]) -> dict[str, Any]:
+    """The values of an RXG and what stands below it; its dose over TQ1-13 is a rate."""
+    timings = [with_whole_duration(one) for one in told]
+    rxg = with_rate_of_dose(reading, give.rxg, timings)
+    before = len(reading.accounts)
+    values = read_detail(reading, GIVE, rxg, timings, give.routes, give.components)
+    came = {id(one): sent for one, sent in zip((rxg, *timings), (give.rxg, *told), strict=True)}
+    for at in range(before, len(reading.accounts)):
+        one = reading.accounts[at]
+        reading.accounts[at] = one._replace(segment=came.get(id(one.segment), one.segment))
+    return values
 
 
 def number_key(order: Order) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The timing of an order before 2.5, ORC-7 and RXE-1 (TQ; chapter 4, 4.3.1 and 4.5.4), read as the TQ1 that took its place.
+"""The timing of an order before 2.5, ORC-7, RXE-1 and RXG-3 (TQ; chapter 4, 4.3.1 and 4.5.4), read as the TQ1 that took its place.
 
 A TQ that no TQ1 can tell whole (explicit times, a sequence of orders, several repetitions, a duration in other words) stays
 as it is: preserved, not read. The way back is that of every TQ1; `--version 2.3` or 2.4 makes a TQ of it.
@@ -15,7 +15,7 @@ from ketafhir.translate.reading import Account, Reading
 
 _UNITS = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk"}
 _duration = re.compile(r"([SMHDW])([1-9]\d*)", re.ASCII).fullmatch
-_ORC, _RXE = 7, 1
+_ORC, _RXE, _RXG = 7, 1, 3
 
 Moved = list[tuple[Segment, Segment, list[Segment]]]
 """Segments that told a timing: as they came, without it, and the TQ1 that tell it."""
@@ -43,6 +43,41 @@ def with_tq1(group: OrderGroup, *, owned: bool) -> tuple[OrderGroup, Moved]:
     bare = _without(group.orc, _ORC)
     moved.append((group.orc, bare, told or [encoded or ordered]))
     return replace(group, orc=bare, timings=told), moved
+
+
+def orc_of_administrations(group: OrderGroup) -> Segment:
+    """The ORC of a RAS, without an ORC-7 that is the timing of the order told in it (RXO or RXE with its drug)."""
+    assert group.orc is not None
+    details = [one.get(field) for one, field in ((group.rxo, 1), (group.rxe, 2)) if one is not None]
+    if not details or any(drug in ("", '""') for drug in details):
+        return group.orc
+    moved = with_tq1(group, owned=True)[1]
+    return next((bare for segment, bare, _ in moved if segment is group.orc), group.orc)
+
+
+def with_tq1_of_gives(group: OrderGroup) -> tuple[OrderGroup, Moved]:
+    """The order with TQ1 in place of each RXG-3 and of its ORC-7, where neither it nor its RXG has a TQ1.
+
+    RXG-3 goes before ORC-7, which is the timing of the first RXG, as a TQ1 behind the ORC is; with an RXO it is that of the RXO.
+    """
+    if group.timings or any(give.timings for give in group.gives):
+        return group, []
+    moved: Moved = []
+    gives = []
+    for give in group.gives:
+        told = as_tq1(give.rxg, _RXG)
+        if told is not None:
+            bare = _without(give.rxg, _RXG)
+            moved.append((give.rxg, bare, [told]))
+            give = replace(give, rxg=bare, timings=[told])
+        gives.append(give)
+    ordered = as_tq1(group.orc, _ORC) if group.rxo is None else None
+    first = gives[0].timings
+    if group.orc is not None and ordered is not None and all(one.fields == ordered.fields for one in first):
+        bare = _without(group.orc, _ORC)
+        moved.append((group.orc, bare, first or [ordered]))
+        group = replace(group, orc=bare, timings=[] if first else [ordered])
+    return replace(group, gives=gives), moved
 
 
 def account(reading: Reading, moved: Moved) -> None:

@@ -24,7 +24,7 @@ from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.records import Ingredient, Order
 from ketafhir.therapy.values import Coded, Identifier, Quantity, Rate
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.old_timing import account, with_tq1
+from ketafhir.translate.old_timing import account, orc_of_administrations, with_tq1
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.results import compose_results, read_results
 
@@ -90,7 +90,8 @@ def related(values: dict[str, Any], replaced: Identifier | None = None) -> dict[
 
 
 def _read_order(reading: Reading, group: OrderGroup, owned: bool, replaced: Identifier | None) -> None:
-    group, moved = with_tq1(group, owned=owned)
+    timed = owned or (reading.message.code == "RAS" and orc_of_administrations(group) is not group.orc)
+    group, moved = with_tq1(group, owned=timed)
     common = related(read_orc(reading, group, owned=owned), replaced)
     details = _details(reading, group, owned)
     if moved:

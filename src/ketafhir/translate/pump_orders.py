@@ -16,7 +16,7 @@ from ketafhir.therapy import checks, measures
 from ketafhir.therapy.checks import Limits, Mismatch, Program
 from ketafhir.therapy.records import Observation, Order, Patient, Records
 from ketafhir.therapy.values import Quantity, Ratio
-from ketafhir.translate.checking import is_ketamine, order_mismatches
+from ketafhir.translate.checking import concentration_of, give_mismatch, is_ketamine, order_mismatches
 from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.order_segments import FILLER, GIVE, ORIGINAL
 
@@ -108,14 +108,14 @@ def _of_give(records: Records, patient: Patient, give: Order, policy: PumpOrders
         found.append(_error("order-not-known", "the order that this is to be given under is not here", "ORC-2", name))
     if give.rate is None:
         found.append(_error("pump-order-incomplete", "a pump cannot be programmed without a rate", "RXG-15", name))
-    if _concentration(give) is None:
+    if concentration_of(give) is None:
         found.append(
             _error("pump-order-incomplete", "a pump cannot be programmed without the concentration", "RXG-17", name)
         )
     if (
         isinstance(give.dose, Quantity)
         and give.dose.unit
-        and measures.millilitres(give.dose, None, _concentration(give)) is None
+        and measures.millilitres(give.dose, None, concentration_of(give)) is None
     ):
         found.append(_error("pump-order-incomplete", "the volume to be infused does not follow", "RXG-5", name))
     dosing, last = _weights(records, patient, give, order)
@@ -123,6 +123,7 @@ def _of_give(records: Records, patient: Patient, give: Order, policy: PumpOrders
     value = dosing.value if dosing and isinstance(dosing.value, Quantity) else None
     known = last.value if last and isinstance(last.value, Quantity) else None
     mismatches = [] if order is None else order_mismatches(order, limits, value, known)
+    mismatches += [one for one in (give_mismatch(give, limits, value),) if one is not None]
     mismatches += _against_order(give, order, value, patient, limits)
     return found + [one.issue("RXG", name, to_pump=True) for one in mismatches]
 
@@ -181,8 +182,8 @@ def _against_order(
         return []
     titrated = give.parent is not None or order.max_rate is not None
     ordered = Program(order.patient, _drug(order), order.concentration, None if titrated else order.rate, None, weight)
-    told = Program(patient.key, _drug(give), _concentration(give), give.rate, None, weight)
-    per = _concentration(give)
+    told = Program(patient.key, _drug(give), concentration_of(give), give.rate, None, weight)
+    per = concentration_of(give)
     tops = [give.max_rate] if give.parent else [give.max_rate, order.max_rate]
     found: list[Mismatch | None] = [*checks.pump(ordered, told, limits)]
     found += [checks.highest_rate(give.rate, top, limits, weight=weight, per=per) for top in tops]
@@ -198,18 +199,6 @@ def _drug(order: Order) -> str:
     if order.drug is None:
         return ""
     return next((f"{one.system}|{one.code}" for one in order.drug.codings if one.code), order.drug.label)
-
-
-def _concentration(give: Order) -> Quantity | None:
-    """mg/mL of the bag, exactly where that is a decimal, else to six places: the checks have margins."""
-    if give.strength is None:
-        return give.concentration
-    mass, volume = measures.milligrams(give.strength.numerator), measures.millilitres(give.strength.denominator)
-    if mass is None or not volume:
-        return None
-    exact = mass / volume
-    number = type(give.strength.numerator.value)
-    return Quantity(number(round(exact * 1_000_000)) / number(1_000_000), "mg/mL")
 
 
 def _error(code: str, text: str, where: str, value: str = "") -> Issue:
