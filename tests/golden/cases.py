@@ -16,7 +16,7 @@ from ketafhir.fhir import json
 from ketafhir.fhir.outcome import operation_outcome
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.therapy.asjson import dump
-from ketafhir.therapy.fold import settle
+from ketafhir.therapy.settled import settle
 from ketafhir.translate import losses, outgoing
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.provenance import event_of

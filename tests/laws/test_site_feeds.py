@@ -11,7 +11,8 @@ from golden.reduced import Infusion, bundles_of, reduced
 from ketafhir import data
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.therapy import asjson
-from ketafhir.therapy.fold import History, settle
+from ketafhir.therapy.fold import History
+from ketafhir.therapy.settled import settle
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import default

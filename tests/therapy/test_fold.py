@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ketafhir.errors import Refused
 from ketafhir.therapy.asjson import dump, dump_history, load_history
-from ketafhir.therapy.fold import History, fold, settle
+from ketafhir.therapy.fold import History, fold
 from ketafhir.therapy.records import Administration, Observation, Order, Patient, Records
+from ketafhir.therapy.settled import settle
 from ketafhir.therapy.values import Identifier, Name, Quantity, Rate, Time
 
 PLACER, FILLER = Identifier("P-1", "urn:id:EHR"), Identifier("F-1", "urn:id:PHARM")

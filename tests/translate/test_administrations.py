@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ketafhir.errors import Refused
 from ketafhir.fhir import json
 from ketafhir.fhir.check import shape
-from ketafhir.therapy.fold import settle
 from ketafhir.therapy.records import Administration, Patient, Records, Visit
+from ketafhir.therapy.settled import settle
 from ketafhir.therapy.values import Coded, Coding, Identifier, Name, Practitioner, Quantity, Rate, Time
 from ketafhir.translate import outgoing
 from ketafhir.translate.incoming import parse

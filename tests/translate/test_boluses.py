@@ -11,8 +11,8 @@ import pytest
 from golden.cases import ROOT, last_state
 from ketafhir.fhir import json
 from ketafhir.hl7v2.stream import split_messages
-from ketafhir.therapy.fold import settle
 from ketafhir.therapy.infusion import course
+from ketafhir.therapy.settled import settle
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import default

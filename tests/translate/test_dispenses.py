@@ -12,7 +12,7 @@ from golden.reduced import bundles_of, reduced
 from ketafhir.errors import Refused
 from ketafhir.fhir.check import shape
 from ketafhir.therapy.asjson import dump_history, load_history
-from ketafhir.therapy.fold import settle
+from ketafhir.therapy.settled import settle
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session
 from ketafhir.translate.settings import default

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketafhir.errors import Refused
-from ketafhir.therapy.fold import History, settle
+from ketafhir.therapy.fold import History
 from ketafhir.therapy.lifecycle import CONFIRMS, ENDED, LEADS, REFUSES
+from ketafhir.therapy.settled import settle
 from ketafhir.translate.incoming import parse
 from ketafhir.translate.session import Session, Step
 from ketafhir.translate.settings import default

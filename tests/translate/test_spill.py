@@ -15,7 +15,8 @@ from ketafhir.errors import Refused
 from ketafhir.fhir import json
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.therapy.asjson import dump
-from ketafhir.therapy.fold import History, settle
+from ketafhir.therapy.fold import History
+from ketafhir.therapy.settled import settle
 from ketafhir.translate import session as session_module
 from ketafhir.translate import spill
 from ketafhir.translate.incoming import parse

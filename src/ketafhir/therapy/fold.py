@@ -1,49 +1,43 @@
 """The fold: everything told so far, and one more message -> everything told so far, in any order of arrival, any repeat.
 
 A `History` keeps the versions that were told of a record; merging is the union of versions, so it is the same for every
-order. `records` settles them: of a patient, visit or order the newest version counts, completed from older ones; of an
-administration the corrections find their target by counters; of the rest the highest status and then the newest wins.
+order. Of what is kept whole the highest status and then the newest wins. `therapy.settled` makes one record of all versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, refused
-from ketafhir.plain import Plain, field, names, replace
-from ketafhir.therapy import listed, merges
+from ketafhir.plain import Plain, field, names
+from ketafhir.therapy import merges
 from ketafhir.therapy.boluses import joined
 from ketafhir.therapy.charts import Chart, Counters, joined_charts
-from ketafhir.therapy.lifecycle import STATUS, check, order_identity, order_of, owned_by, settled
+from ketafhir.therapy.identities import rekeyed, rename, same
+from ketafhir.therapy.lifecycle import STATUS, check, order_of, owned_by, settled
 from ketafhir.therapy.records import (
     KINDS,
     Administration,
-    Dispense,
     Order,
     Patient,
     Records,
     Response,
     Visit,
-    Waste,
 )
+from ketafhir.therapy.settled import completed
 from ketafhir.therapy.slots import SLOT, SLOTS_OF_A_DAY, Timed, seen_group, seen_groups, slot_of
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
 WHOLE = tuple(kind for kind in KINDS if kind not in VERSIONED)
 """The kinds of record of which one version is kept, whole."""
-_KEPT = {"key", "told", "sender", "owned", "nulls", "preserved", "action", "infusion", "allergies", "diagnoses"}
-_LISTS = ("allergies", "diagnoses")
 _RANK = {
     "registered": 0, "pending": 0, "order-only": 0, "preliminary": 1, "unverified": 1, "partial": 1, "unknown": 1, "": 1,
     "final": 2, "verified": 2, "finalised": 2, "not-asked": 2, "amended": 3, "corrected": 3, "appended": 3, "cancelled": 4,
     "entered-in-error": 5, "deleted": 5,
 }  # fmt: skip
 T = TypeVar("T")
-__all__ = [
-    "WHOLE", "History", "act", "completed", "fold", "order_identity", "order_of", "orders_by_number", "settle", "waste_group",
-]  # fmt: skip
 
 
 class History(Plain):
@@ -83,10 +77,10 @@ class History(Plain):
         """
         numbers: dict[str, tuple[str, str]] = {}
         stays = self.survivors(new)
-        new = _rekeyed(self, numbers, new, stays)
+        new = rekeyed(self, numbers, new, stays)
         if stays:
             aliases = merges.aliases(new, self.others, self.groups, stays)
-            new = _rename(new, aliases) if aliases else new
+            new = rename(new, aliases) if aliases else new
         new = joined(self, numbers, new)
         new.orders = owned_by(new.orders, numbers, stays)
         issues = check(new.orders, self.parts)
@@ -267,7 +261,7 @@ def _check_version(known: Mapping[str, Any], new: dict[str, Any], stays: dict[st
         other = known.get(key)
         if other is None:
             continue
-        if not _same(other.patient, record.patient, stays):
+        if not same(other.patient, record.patient, stays):
             raise refused(
                 "observation-of-other-patient", "this result is known as another patient's", where="OBR-3", hl7="204",
                 hint="check PID-3, and number each report (OBR-3) of a sender",
@@ -283,11 +277,6 @@ def _check_version(known: Mapping[str, Any], new: dict[str, Any], stays: dict[st
             "warning", "version-older", text, where=where, value=f"{len(older)}", hint="check OBX-11, OBR-22 and MSH-7"
         )
     ]
-
-
-def _same(one: str, other: str, stays: dict[str, str]) -> bool:
-    """Whether two patients are one, as merges have it."""
-    return one == other or stays.get(one, one) == stays.get(other, other)
 
 
 def _check(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
@@ -325,189 +314,3 @@ def _check_rate(record: Administration, known: tuple[Administration, ...]) -> No
             where="RXA-6", value="/".join(record.counters), hl7="207",
             hint="end a segment by its own rate with RXA-4 and RXA-20, or by rate 0 under a number of its own (RXA-2)",
         )  # fmt: skip
-
-
-def _rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records, stays: dict[str, str]) -> Records:
-    """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
-    renamed: dict[str, str] = {}
-    told: list[Order | Administration | Waste | Dispense] = [
-        *new.orders.values(),
-        *new.administrations.values(),
-        *new.wastes.values(),
-        *new.dispenses.values(),
-    ]
-    for record in told:
-        own = order_identity(record.placer, record.filler)
-        if own:
-            identity = _identify(history.numbers, numbers, own, record, stays)
-            if identity != own:
-                renamed[own] = identity
-    joined = _joined_visits(history, new, renamed)
-    if not renamed and not joined:
-        return new
-    return _rename(new, {**{f"{old}|": f"{name}|" for old, name in renamed.items()}, **joined})
-
-
-def _identify(
-    told: Mapping[str, tuple[str, str]],
-    numbers: dict[str, tuple[str, str]],
-    own: str,
-    record: Any,
-    stays: dict[str, str],
-) -> str:
-    roles = [("P:", record.placer), ("F:", record.filler)]
-    names = [role + number.key for role, number in roles if number]
-    known = {found for name in names if (found := numbers.get(name) or told.get(name))}
-    if len({identity for identity, _ in known}) > 1:
-        raise refused(
-            "order-ambiguous", "its numbers belong to two different orders", where="ORC-2", hl7="205",
-            value=" ".join(name[2:] for name in names), hint="send the number pair of one order",
-        )  # fmt: skip
-    identity, patient = next(iter(known), (own, record.patient))
-    if patient and record.patient and not _same(patient, record.patient, stays):
-        raise refused(
-            "order-of-other-patient", "the order number belongs to another patient", where="ORC-2", hl7="204",
-            value=" ".join(name[2:] for name in names), hint="check PID-3 and ORC-2/-3",
-        )  # fmt: skip
-    for name in names:
-        numbers[name] = (identity, patient or record.patient)
-    return identity
-
-
-def _joined_visits(history: History, new: Records, renamed: dict[str, str]) -> dict[str, str]:
-    """Acts told without visit (or first told without) join the one known infusion of their order and give id."""
-    joined: dict[str, str] = {}
-    if not new.administrations and not new.wastes:
-        return joined
-    told: list[Administration | Waste] = [*new.administrations.values(), *new.wastes.values()]
-    known: dict[str, dict[str, str]] = {}
-    orders = dict.fromkeys(renamed.get(act.order, act.order) for act in told)
-    for infusion in [infusion for order in orders for infusion in history.courses.get(order, ())]:
-        stem, _, visit = infusion.rpartition("|@")
-        acts = history.infusions[infusion]
-        named = {one.visit for key in acts for one in history.administrations.get(key, ()) if one.visit}
-        known.setdefault(stem, {}).update(dict.fromkeys({visit} if visit else named or {""}, visit))
-    for act in told:
-        stem, _, visit = act.infusion.rpartition("|@")
-        for old, name in renamed.items():
-            if stem.startswith(f"{old}|"):
-                stem = name + stem[len(old) :]
-        visits = known.get(stem, {})
-        if not visits or visits.get(visit) == visit:
-            continue
-        if not visit and len(visits) > 1:
-            raise refused(
-                "visit-ambiguous", "the order has infusions in several visits, and this message names no visit",
-                where="PV1-19", hl7="204", hint="send PV1-19",
-            )  # fmt: skip
-        if not visit or visit in visits or visits == {"": ""}:
-            joined[f"{stem}|@{visit}"] = f"{stem}|@{visits.get(visit, next(iter(visits.values())))}"
-    return joined
-
-
-def _rename(new: Records, names: dict[str, str]) -> Records:
-    """`new` with identities replaced in every key and reference."""
-
-    def renamed(text: str) -> str:
-        for old, name in names.items():
-            if text == old or (old.endswith("|") and text.startswith(old)):
-                text = name + text[len(old) :]
-        return text
-
-    out = Records()
-    for kind in KINDS:
-        for key, record in getattr(new, kind).items():
-            changes: dict[str, Any] = {
-                name: renamed(getattr(record, name))
-                for name in ("key", "order", "infusion", "part_of", "panel", "report", "response")
-                if hasattr(record, name)
-            }
-            if isinstance(record, Order):
-                changes["observations"] = tuple(renamed(one) for one in record.observations)
-            getattr(out, kind)[renamed(key)] = replace(record, **changes)
-    return out
-
-
-def settle(history: History) -> Records:
-    """What all that was told amounts to: one record per key."""
-    out = Records(**{kind: dict(getattr(history.others, kind)) for kind in KINDS})
-    out.patients = {key: completed(versions) for key, versions in history.patients.items()}
-    out.visits = {key: completed(versions) for key, versions in history.visits.items()}
-    out.orders = {key: history.order(key) for key in history.orders if not key.endswith(f"|{STATUS}")}
-    out.administrations = {key: act(versions) for key, versions in history.administrations.items()}
-    return out
-
-
-def completed(versions: tuple[T, ...]) -> T:
-    """The newest version of its owner, with what it leaves open filled from older ones; a `""` is not filled again."""
-    owned = [one for one in versions if getattr(one, "owned", True)]
-    rest = [one for one in versions if not getattr(one, "owned", True)]
-    newest, *older = [*reversed(owned), *reversed(rest)]
-    if older:
-        newest = _filled(newest, older, lambda one: getattr(one, "nulls", ()))
-    lists = {name: listed.settled(versions, name) for name in _LISTS if any(getattr(one, name, ()) for one in versions)}
-    return replace(newest, **lists) if lists else newest  # type: ignore[type-var]  # records are Plain
-
-
-def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]) -> T:
-    changes: dict[str, Any] = {}
-    deleted = set(nulls(newest))
-    for one in older:
-        for name in names(newest):
-            if name in _KEPT or name in deleted or name in changes:
-                continue
-            if getattr(newest, name) in (None, "", (), ("", "")) and getattr(one, name) not in (
-                None,
-                "",
-                (),
-                ("", ""),
-            ):
-                changes[name] = getattr(one, name)
-        deleted.update(nulls(one))
-    return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are Plain
-
-
-def act(versions: tuple[Administration, ...]) -> Administration:
-    """One administration from all versions told of it.
-
-    The newest counts and is completed from older ones: a segment once closed is never re-opened by its rate setting. A
-    deletion that is the newest word makes it deleted, with what was given as told before; an older A never overrules an
-    update or a deletion.
-    """
-    newest, *older = reversed(versions)
-    if not older:
-        return replace(newest, state="deleted") if newest.action == "delete" else newest
-    merged = replace(_filled(newest, older, _other_dose), preserved=_preserved(newest, older))
-    if newest.action == "delete":
-        given = next((one for one in older if one.action != "delete"), newest)
-        return replace(merged, state="deleted", rate=given.rate, amount=given.amount)
-    return merged
-
-
-def _preserved(newest: Administration, older: Iterable[Administration]) -> tuple[tuple[str, str], ...]:
-    """What was preserved of any version: field by field of the RXA and what it shares, a further segment as a whole."""
-    found = newest.preserved
-    for one in older:
-        told = {place for place, _ in found}
-        segments = {place.partition("-")[0] for place in told} - {"RXA", "RXR", "ORC"}
-        found += tuple(
-            (place, text)
-            for place, text in one.preserved
-            if place not in told and place.partition("-")[0] not in segments
-        )
-    return found
-
-
-def _other_dose(one: Administration) -> tuple[str, ...]:
-    """Rate and amount are told in place of each other: an older one of the other kind does not stand beside it."""
-    return ("rate",) if one.amount else ("amount",) if one.rate else ()
-
-
-def orders_by_number(orders: Iterable[Order]) -> dict[str, list[Order]]:
-    """Orders under each of their numbers (`P:` placer, `F:` filler)."""
-    found: dict[str, list[Order]] = {}
-    for order in orders:
-        for role, number in (("P:", order.placer), ("F:", order.filler)):
-            if number:
-                found.setdefault(role + number.key, []).append(order)
-    return found

@@ -44,7 +44,7 @@ REFUSES = {
 
 
 Complete = Callable[[tuple[Order, ...]], Order]
-"""Makes one record of several versions of it (`therapy.fold.completed`)."""
+"""Makes one record of several versions of it (`therapy.settled.completed`)."""
 
 
 class Standing(Plain):

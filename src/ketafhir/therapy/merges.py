@@ -36,7 +36,7 @@ def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
 
 def with_records_of(history: History, new: Records, patients: set[str]) -> Records:
     """`new`, and all that is known of these patients: what is written again when it is moved to who stays."""
-    from ketafhir.therapy.fold import act, completed
+    from ketafhir.therapy.settled import act, completed
 
     told = Records(**{kind: dict(getattr(new, kind)) for kind in KINDS})
     settled: dict[str, Any] = {"patients": completed, "visits": completed, "orders": completed, "administrations": act}

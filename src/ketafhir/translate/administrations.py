@@ -19,10 +19,10 @@ from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.boluses import is_bolus
-from ketafhir.therapy.fold import act as settled
-from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import is_event
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Administration, Waste
+from ketafhir.therapy.settled import act as settled
 from ketafhir.therapy.values import Event, Practitioner, Quantity
 from ketafhir.translate import adverse
 from ketafhir.translate.observations import read_results

@@ -19,7 +19,7 @@ from ketafhir.mapping.codes import find
 from ketafhir.mapping.engine import NULL, Preserved, put_back
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.plain import replace
-from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Administration, AdverseEvent
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import headings, reports, results

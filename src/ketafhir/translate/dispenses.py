@@ -13,7 +13,7 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.engine import NULL, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
-from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Dispense
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.composing import Composing

@@ -14,8 +14,8 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.identifiers import DeviceIdentifier
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course, last_event
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.pump import START
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Coded, Identifier

@@ -15,7 +15,7 @@ from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping import codes
 from ketafhir.mapping.engine import NULL
-from ketafhir.therapy.fold import order_identity, order_of
+from ketafhir.therapy.lifecycle import order_identity, order_of
 from ketafhir.therapy.records import Observation, Order
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.give_rates import with_rate_of_dose, with_whole_duration

@@ -20,7 +20,7 @@ from ketafhir.mapping.codecs.numbers import number_text, read_amount, read_inter
 from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.plain import replace
-from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Ingredient, Order
 from ketafhir.therapy.values import Coded, Identifier, Quantity, Rate
 from ketafhir.translate.composing import Composing

@@ -16,7 +16,7 @@ from ketafhir.mapping.codecs.identifiers import identifier_json, read_identifier
 from ketafhir.mapping.engine import get_preserved, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.plain import replace
-from ketafhir.therapy.fold import order_identity, order_of
+from ketafhir.therapy.lifecycle import order_identity, order_of
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import results

@@ -19,8 +19,8 @@ from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.engine import put_back
 from ketafhir.plain import names
 from ketafhir.therapy import merges
-from ketafhir.therapy.fold import order_identity
 from ketafhir.therapy.infusion import Course, course
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Order, Patient, Records, Report, Visit
 from ketafhir.therapy.values import Coded, Device, Identifier, Place, Practitioner, Quantity, Time
 from ketafhir.translate import (

@@ -145,7 +145,7 @@ def _from_hl7v2(run: Run, source: Iterator[bytes]) -> bool:
 
 def _write_last_state(run: Run, session: Session, sender: tuple[str, str]) -> None:
     """What all messages of the input amount to, as records or written back to HL7v2."""
-    from ketafhir.therapy.fold import settle
+    from ketafhir.therapy.settled import settle
 
     records = settle(session.history)
     if run.asked.to == "therapy":

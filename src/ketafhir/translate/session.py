@@ -11,10 +11,11 @@ from ketafhir.mapping.context import Context, no_reference
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import merges
-from ketafhir.therapy.fold import WHOLE, History, completed, dispense_group, naming_group, order_of, waste_group
-from ketafhir.therapy.fold import act as settled_act
-from ketafhir.therapy.lifecycle import standing
+from ketafhir.therapy.fold import WHOLE, History, dispense_group, naming_group, waste_group
+from ketafhir.therapy.lifecycle import order_of, standing
 from ketafhir.therapy.records import Administration, Observation, Order, Records, Source
+from ketafhir.therapy.settled import act as settled_act
+from ketafhir.therapy.settled import completed
 from ketafhir.therapy.slots import Timed
 from ketafhir.translate import clock, incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of

@@ -7,7 +7,7 @@ from ketafhir.mapping.codecs.numbers import read_quantity
 from ketafhir.mapping.codecs.people import read_staff
 from ketafhir.mapping.engine import get_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.fold import order_identity
+from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Waste
 from ketafhir.translate.administrations import ORC, RXA
 from ketafhir.translate.numbering import numbered, order_numbers
