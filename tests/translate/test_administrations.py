@@ -18,6 +18,7 @@ from ketafhir.therapy.settled import settle
 from ketafhir.therapy.values import Coded, Coding, Identifier, Name, Practitioner, Quantity, Rate, Time
 from ketafhir.translate import outgoing
 from ketafhir.translate.incoming import parse
+from ketafhir.translate.messages import Outbound
 from ketafhir.translate.session import Session, render_records
 from ketafhir.translate.settings import default
 from ketafhir.translate.translation import to_fhir
@@ -34,8 +35,9 @@ texts = (
 decimals = st.decimals(Decimal("0.001"), Decimal(9999), places=3).map(
     lambda one: one.normalize() + 0 if one == one.to_integral_value() else one
 )
+written_codes = texts.map(lambda one: " ".join(one.split()))  # FHIR R4, code: no more than single blanks within
 concepts = st.builds(
-    lambda code, display: Coded((Coding(code, "urn:id:L", display),)), texts, st.one_of(st.just(""), texts)
+    lambda code, display: Coded((Coding(code, "urn:id:L", display),)), written_codes, st.one_of(st.just(""), texts)
 )
 # One number is one person: a Practitioner is written once, as first told.
 people = texts.map(
@@ -109,7 +111,7 @@ def told(records: Records) -> dict[str, Any]:
 
 
 def written(records: Records) -> list[str]:
-    out = outgoing.Outbound(records, default().context(), {"": ("EMAR", "WILLOW")})
+    out = Outbound(records, default().context(), {"": ("EMAR", "WILLOW")})
     return outgoing.compose(out, default(), "RAS^O17")
 
 

@@ -240,6 +240,12 @@ def _told(record: Any) -> tuple[Any, str]:
     return record.told[0], record.told[1]
 
 
+def digest_of(record: Any) -> str:
+    """The digest of the message that told a record; other things that order its versions may stand before it."""
+    told: str = record.told[1]
+    return told.rpartition("|")[2]
+
+
 def weight(record: Any) -> tuple[Any, ...]:
     """Which of two versions of a record that is kept whole counts: the heavier."""
     rank = _form_rank(record) if isinstance(record, Response) else _RANK.get(getattr(record, "status", ""), 1)

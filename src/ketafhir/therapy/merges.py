@@ -56,13 +56,29 @@ def settled(records: Records) -> Records:
     stays = survivors(records.merges)
     out = Records(**{kind: dict(getattr(records, kind)) for kind in KINDS})
     for kind in KINDS:
-        if kind not in ("sources", "patients", "merges"):
+        if kind not in ("sources", "patients", "merges", "containers"):
             found = getattr(out, kind)
             for key, one in found.items():
                 if one.patient in stays:
                     found[key] = replace(one, patient=stays[one.patient])
     out.merges = {key: replace(one, patient=stays[key]) for key, one in records.merges.items() if key in stays}
     return out
+
+
+def families(patients: Iterable[str], merges: Mapping[str, Merge]) -> dict[str, str]:
+    """Of each patient one that stands for all that were ever merged with it: the first of them."""
+    into: dict[str, str] = {}
+
+    def first(key: str) -> str:
+        while into.get(key, key) != key:
+            key = into[key]
+        return key
+
+    place = {key: number for number, key in enumerate(patients)}
+    for merge in merges.values():
+        pair = sorted((first(merge.key), first(merge.patient)), key=lambda key: place.get(key, len(place)))
+        into[pair[1]] = pair[0]
+    return {key: first(key) for key in place}
 
 
 def family(patients: Iterable[str], merges: Mapping[str, Merge]) -> set[str]:

@@ -24,14 +24,22 @@ T = TypeVar("T")
 
 def settle(history: History) -> Records:
     """What all that was told amounts to: one record per key."""
-    return Records(**{kind: {key: one(history, kind, key) for key in keys(history, kind)} for kind in KINDS})
+    return Records(**{kind: dict(entries(history, kind)) for kind in KINDS})
 
 
-def keys(history: History, kind: str) -> Iterator[str]:
-    """The keys of the records of a kind, in the order first told; an order that was told by its status alone is none."""
-    for key in getattr(history if kind in _SETTLES else history.others, kind):
-        if kind != "orders" or not key.endswith(f"|{STATUS}"):
-            yield key
+def entries(history: History, kind: str) -> Iterator[tuple[str, Any]]:
+    """The records of a kind under their keys, in the order first told."""
+    if kind not in _SETTLES:
+        yield from getattr(history.others, kind).items()
+        return
+    for key in getattr(history, kind):
+        if is_record(kind, key):
+            yield key, one(history, kind, key)
+
+
+def is_record(kind: str, key: str) -> bool:
+    """Whether there is a record under a key: an order that was told by its status alone is none."""
+    return kind != "orders" or not key.endswith(f"|{STATUS}")
 
 
 def one(history: History, kind: str, key: str) -> Any:

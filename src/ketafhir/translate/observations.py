@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ketafhir.fhir.ids import uuid5
 from ketafhir.hl7v2.groups import Patient as PatientGroup
@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 Headed = Report | Response | Decision | AdverseEvent
+Below = Mapping[str, list[Observation]]
+"""Observations by the key of their heading (`results.by_heading`)."""
 _ADMINISTRATION = "MedicationAdministration"
 
 
@@ -165,9 +167,9 @@ def events(records: Records, patient: str, visit: str) -> list[Report]:
     return sorted(told, key=lambda one: (one.period.start.at if one.period and one.period.start else 0, one.place))
 
 
-def compose_event(composing: Composing, report: Report) -> None:
+def compose_event(composing: Composing, report: Report, below: Below) -> None:
     """The ORDER_OBSERVATION group of one event."""
-    reports.compose(composing, 1, report, results.by_heading(composing.records).get(report.key, []))
+    reports.compose(composing, 1, report, below.get(report.key, []))
 
 
 def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
@@ -178,10 +180,9 @@ def _alone(records: Records, patient: str, visit: str) -> list[Observation]:
     ]
 
 
-def compose(composing: Composing, patient: str, visit: str) -> None:
+def compose(composing: Composing, patient: str, visit: str, below: Below) -> None:
     """The ORDER_OBSERVATION groups of one patient and visit; observations without a report share an OBR of vital signs."""
     number = 0
-    below = results.by_heading(composing.records)
     headed = _headed(composing.records, patient, visit)
     events = [one for one in headed if isinstance(one, AdverseEvent)]
     for one in headed:

@@ -58,6 +58,32 @@ def take(taking: Taking) -> None:
         taking.records.sources[source.key] = source
 
 
+def about(taking: Taking) -> dict[str, frozenset[str]]:
+    """Whom the sources of a Bundle speak of (keys of patients), by their key; without one whose targets are not in the Bundle."""
+    found: dict[str, frozenset[str]] = {}
+    for resource in taking.index.of_type("Provenance"):
+        known = frozenset(
+            key for target in resource.get("target", ()) if (key := _patient_of(taking, target, resource))
+        )
+        if known:
+            found[taking.local_key(resource)] = known
+    return found
+
+
+def _patient_of(taking: Taking, target: Json, within: Json) -> str:
+    told = taking.resolve(target, within)
+    if told is None:
+        return ""
+    if told["resourceType"] != "Patient":
+        subject = told.get("subject") or told.get("patient")
+        told = taking.resolve(subject, told) if subject else None
+    if told is None or told.get("resourceType") != "Patient":
+        return ""
+    from ketafhir.translate.patients import take_patient
+
+    return take_patient(taking, told).key
+
+
 def event_of(records: Records) -> str:
     """The message type that the newest source was (`ADT^A04`), or ""."""
     sources = [one for one in records.sources.values() if one.event]

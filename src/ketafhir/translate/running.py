@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from ketafhir.errors import Issue, Refused
 
 if TYPE_CHECKING:
-    from ketafhir.hl7v2.er7 import Message
     from ketafhir.translate.outputs import Findings, Rejects, Report
     from ketafhir.translate.session import Session
     from ketafhir.translate.settings import Settings
@@ -110,7 +109,7 @@ def _from_hl7v2(run: Run, source: Iterator[bytes]) -> bool:
     session = Session(run.settings)
     refused = False
     count = 0
-    taken: Message | None = None
+    any_taken = False
     miscounts: list[Issue] = []
     for count, data in enumerate(run.progress(counted(split_batches(source), miscounts)), 1):
         if count > 1:
@@ -125,7 +124,7 @@ def _from_hl7v2(run: Run, source: Iterator[bytes]) -> bool:
             if run.rejects is not None:
                 run.rejects.add(data, count, refusal.issues)
             continue
-        taken = message
+        any_taken = True
         if run.report is not None:
             run.report.add({"message": count, **losses.summary(losses.of_message(message, step.reading))})
         issues.extend(_numbered([*found, *step.issues], count))
@@ -138,29 +137,48 @@ def _from_hl7v2(run: Run, source: Iterator[bytes]) -> bool:
     issues.extend(miscounts)
     if count == 1:
         issues.held[:] = [_unnumbered(issue) for issue in issues.held]
-    if taken is not None and asked.to != "fhir":
-        _write_last_state(run, session, taken.sender)
+    if any_taken and asked.to == "therapy":
+        from ketafhir.translate import last_state
+
+        for piece in last_state.as_json(session):
+            run.out.write(piece)
+    elif any_taken and asked.to == "hl7v2":
+        refused = _write_messages(run, session) or refused
     return refused
 
 
-def _write_last_state(run: Run, session: Session, sender: tuple[str, str]) -> None:
-    """What all messages of the input amount to, as records or written back to HL7v2."""
-    from ketafhir.therapy.settled import settle
+def _write_messages(run: Run, session: Session) -> bool:
+    """The last state of each person as HL7v2. What is refused of one keeps nothing of another back."""
+    from ketafhir.translate import last_state, messages, outgoing
 
-    records = settle(session.history)
-    if run.asked.to == "therapy":
-        _write_records(run, records)
-        return
-    from ketafhir.translate import outgoing
-    from ketafhir.translate.provenance import event_of
-
-    out = outgoing.Outbound(records, run.settings.context(), {"": sender}, event_of(records))
-    made = outgoing.compose(out, run.settings, run.asked.message, run.asked.version)
-    text = "".join(made).encode()
-    if run.asked.strict:
-        _check_strict(text, out.c.issues)
-    run.out.write(text)
-    run.issues.extend(out.c.issues)
+    wanted, settings = run.asked.message, run.settings
+    outgoing.check_wanted(wanted)
+    version = outgoing.version_of(settings, run.asked.version)
+    gives, written, refused = 0, False, False
+    for records, senders in last_state.persons(session):
+        run.issues.make_room()
+        c = settings.context()
+        try:
+            out = messages.Outbound(records, c, senders)
+            made = outgoing.as_version(messages.of_person(out, settings, wanted), version, c)
+            text = "".join(made).encode()
+            if run.asked.strict:
+                _check_strict(text, c.issues)
+        except Refused as refusal:
+            run.issues.extend(refusal.issues)
+            refused = True
+            continue
+        gives += sum(one.intent == "give" for one in records.orders.values())
+        written = written or bool(made)
+        run.out.write(text)
+        run.issues.extend(c.issues)
+    c = settings.context()
+    if wanted != "RGV^O15":
+        outgoing.leave_gives(c, gives)
+    run.issues.extend(c.issues)
+    if not written and not refused:
+        raise outgoing.nothing_to_write(wanted, "the input")
+    return refused
 
 
 def _numbered(issues: list[Issue], count: int) -> list[Issue]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ketafhir.errors import Issue
@@ -24,6 +25,9 @@ from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+    from typing import Any
+
     from ketafhir.therapy.infusion import Act, Course
     from ketafhir.translate.checking import Checking
     from ketafhir.translate.spill import Spill
@@ -71,6 +75,19 @@ class Session:
             from ketafhir.translate.spill import Spill
 
             self._spill = Spill(self.history)
+
+    def trim(self) -> None:
+        """What was not used lately leaves memory, where there is much. Raises OSError where the disk is full."""
+        if self._spill is not None:
+            self._spill.trim()
+
+    def mapping(self, name: str) -> MutableMapping[str, Any]:
+        """A new mapping that leaves memory as the history does."""
+        return self._spill.mapping(name) if self._spill is not None else {}
+
+    def by_person(self, rows: Iterable[tuple[int, str, str]]) -> Iterable[tuple[int, str, str]]:
+        """Rows in the order of their numbers, each once: in memory while the history is. Raises OSError where the disk is full."""
+        return self._spill.in_order(rows) if self._spill is not None else sorted(dict.fromkeys(rows), key=itemgetter(0))
 
     def _take(self, message: Message) -> Step:
         return self.fold_in(incoming.read(message, self.settings))

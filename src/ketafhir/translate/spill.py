@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping
 from hashlib import blake2b
 from typing import Any
 
@@ -46,6 +46,19 @@ class Spill:
     def _spilled(self, name: str, known: MutableMapping[str, Any]) -> Spilled:
         self._all.append(Spilled(self._database, name, known))
         return self._all[-1]
+
+    def mapping(self, name: str) -> Spilled:
+        """A mapping more, which holds nothing yet."""
+        return self._spilled(name, {})
+
+    def in_order(self, rows: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+        """Rows in the order of their numbers, each once."""
+        try:
+            self._database.execute("CREATE TABLE rows (number, kind, key, UNIQUE (number, kind, key))")
+            self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?)", rows)
+            yield from self._database.execute("SELECT number, kind, key FROM rows ORDER BY number, rowid")
+        except sqlite3.Error as error:
+            raise _failed(error) from error
 
     def trim(self) -> None:
         """Call it between messages: what was not used lately leaves memory once there is much."""
@@ -113,9 +126,18 @@ class Spilled(MutableMapping[str, Any]):
         self.young[key] = value
 
     def __iter__(self) -> Iterator[str]:
+        for key, _ in self.walk():
+            yield key
+
+    def walk(self) -> Iterator[tuple[str, Any]]:
+        """All entries in the order in which they were added."""
         self._write(list(self._changed))
         for (entry,) in self._run(f"SELECT entry FROM {self._name} ORDER BY added"):  # noqa: S608  # a name of ours
-            yield pickle.loads(entry)[0]  # noqa: S301  # as above
+            yield pickle.loads(entry)  # noqa: S301  # as above
+
+    def items(self) -> ItemsView[str, Any]:
+        """All entries; looking through them moves none."""
+        return _Entries(self)
 
     def __len__(self) -> int:
         self._write(list(self._changed))
@@ -129,6 +151,14 @@ class Spilled(MutableMapping[str, Any]):
             return self._database.execute(statement, values)
         except sqlite3.Error as error:
             raise _failed(error) from error
+
+
+class _Entries(ItemsView[str, Any]):
+    """The entries of a `Spilled` as its table has them."""
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        held: Spilled = self._mapping  # type: ignore[attr-defined]  # set by MappingView
+        return held.walk()
 
 
 def _digest(key: str) -> bytes:
