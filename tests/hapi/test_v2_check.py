@@ -41,7 +41,9 @@ def test_every_golden_message_out(jar: Path) -> None:
     cases = list(messages())
     findings = found(jar, [text for _, text in cases])
     assert len(cases) > 50
-    assert [f"{case}: {one}" for (case, _), some in zip(cases, findings, strict=True) for one in unknown(some)] == []
+    assert [
+        f"{case}: {one}" for (case, _), some in zip(cases, findings, strict=True) for one in unknown(some, case)
+    ] == []
     read = [some for some in findings if not any(one.startswith("structure: ") for one in some)]
     assert len(read) > len(findings) * 0.9, "most messages have a structure that HAPI knows"
 
