@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "data": set(),
     "plain": set(),
+    "patterns": set(),
     "therapy": set(),
     "hl7v2": set(),
     "fhir": set(),
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip
-FOR_ALL = {"errors", "data", "plain"}
+FOR_ALL = {"errors", "data", "plain", "patterns"}
 
 # Who may import a package that is heavy, or that must not leak into the rest.
 OWNERS = {
@@ -199,3 +200,26 @@ print(*sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))
 '''
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.split() == []
+
+
+def test_a_command_that_translates_vital_signs_loads_only_what_they_need() -> None:
+    file = Path(__file__).parents[2] / "benchmarks/messages/oru-12-obx.hl7"
+    unneeded = [
+        "fractions",
+        "hashlib",
+        "json",
+        "orjson",
+        "pathlib",
+        "sqlite3",
+        "urllib.parse",
+        "ketafhir.translate.checking",
+    ]
+    program = f"""
+import sys
+from ketafhir.cli import main
+before = set(sys.modules)
+assert main(["translate", {str(file)!r}, "--to", "fhir"]) == 0
+print(*sorted({{*{unneeded!r}}} & set(sys.modules) - before), file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stderr.splitlines()[-1] == ""

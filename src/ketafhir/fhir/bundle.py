@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ketafhir.errors import Refused, refused
+from ketafhir.patterns import pattern
 
 Resource = dict[str, Any]
 
-_RESTFUL = re.compile(r"(?:(?P<base>.*)/)?(?P<key>[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?")
-_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?identifier=([^&]+)")
-_ESCAPED = re.compile(r"\\(.)")  # search.html#escaping
+_RESTFUL = pattern(r"(?:(?P<base>.*)/)?(?P<key>[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?")
+_CONDITIONAL = pattern(r"([A-Z][A-Za-z]+)\?identifier=([^&]+)")
+_ESCAPED = pattern(r"\\(.)")  # search.html#escaping
 _REMEDY = "send a FHIR R4 resource or Bundle"
 
 

@@ -7,7 +7,6 @@ precision). Where a Decimal would be written differently from what was read (`1e
 
 from __future__ import annotations
 
-import re
 import sys
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ketafhir.errors import Refused, refused
 from ketafhir.fhir.writer import decimal_text, text_of
+from ketafhir.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ _first = iter((True, True))  # documents that are written before orjson is worth
 _REMEDY = "send FHIR R4 JSON, for example a Bundle, in UTF-8"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRING = pattern(rb'"(?:[^"\\]|\\.)*"')
+_SURROGATE = pattern(rb"\\u[dD][89a-fA-F]")
 
 
 class Verbatim(Decimal):

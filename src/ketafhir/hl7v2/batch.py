@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ketafhir.errors import Issue
@@ -76,6 +75,8 @@ class Batch:
         The same acknowledgments give the same bytes: BHS-11 and BHS-7 follow from them (of those that were stored when
         the batch came first, as they are).
         """
+        from hashlib import sha256  # OpenSSL: only a batch that is answered needs it
+
         told = "; ".join(issue.text for issue in self.issues)
         number = sha256(b"".join(answers)).hexdigest()[:20]
         time = read_header(answers[0])[0].get(7) if answers else ""

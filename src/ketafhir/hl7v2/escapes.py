@@ -15,13 +15,14 @@ import re
 from typing import TYPE_CHECKING
 
 from ketafhir.errors import refused
+from ketafhir.patterns import pattern
 
 if TYPE_CHECKING:
     from ketafhir.hl7v2.er7 import Separators
 
 _CONTROLS = "\x00-\x1f\x7f"
 _KEPT = r"[HN]|\.(?!(?i:br))[A-Za-z]{2} ?[+-]?[0-9]*|C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4}(?:[0-9A-Fa-f]{2})?"
-_is_hex = re.compile(r"X(?:[0-9A-Fa-f]{2})+").fullmatch
+_HEX = pattern(r"X(?:[0-9A-Fa-f]{2})+")
 _rules: dict[str, _Rules] = {}
 
 
@@ -86,20 +87,20 @@ class _Rules:
         # Nothing kept may hold what would need escaping: else the two directions would cut the text
         # differently.
         kept = f"(?=[^{specials}]*(?:{esc}|\\Z))(?:{_KEPT}|Z[^{specials}]*{'' if seps.truncation else '|P'})"
-        self.kept = re.compile(kept).fullmatch
-        self.special = re.compile(f"[{specials}]")
-        self.token = re.compile(f"{esc}{kept}{esc}|[{specials}]" if esc else f"[{specials}]")
+        self.kept = pattern(kept)
+        self.special = pattern(f"[{specials}]")
+        self.token = pattern(f"{esc}{kept}{esc}|[{specials}]" if esc else f"[{specials}]")
 
     def meaning(self, body: str) -> str | None:
         """What the sequence with this body stands for, or None where it is no sequence."""
         char = self.chars.get(body)
         if char:
             return char
-        if _is_hex(body):
+        if _HEX.fullmatch(body):
             return _characters(bytes.fromhex(body[1:]))
         if body.lower() == ".br":
             return "\n"
-        return self.esc + body + self.esc if self.kept(body) else None
+        return self.esc + body + self.esc if self.kept.fullmatch(body) else None
 
     def written(self, match: re.Match[str]) -> str:
         """The raw text of one token that `token` found: a kept sequence, or one character to escape."""

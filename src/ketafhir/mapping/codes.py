@@ -7,20 +7,20 @@ to the system URIs of FHIR. Both files are read once, when first asked for.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 from ketafhir import data
 from ketafhir.errors import TableError
+from ketafhir.patterns import pattern
 
 OWN_SYSTEM = "https://ketafhir.org/fhir/CodeSystem/keta"
 
 _UNKNOWN = "urn:id:"  # FHIR wants a URI; a v2 name that we do not know stays readable, and goes back as it came
 _TABLE_URI = "http://terminology.hl7.org/CodeSystem/v2-"
-_TABLE_NAME = re.compile(r"HL7(\d{4})")
-_URI_SAFE = re.compile(r"[A-Za-z0-9_.+-]*")
+_TABLE_NAME = pattern(r"HL7(\d{4})")
+_URI_SAFE = pattern(r"[A-Za-z0-9_.+-]*")
 
 
 class Code(NamedTuple):

@@ -6,7 +6,6 @@ knows rows and cells, not medicine: choosing segments, grouping and tying record
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -16,6 +15,7 @@ from ketafhir.mapping.codecs.base import Codec, join
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.mapping.tables import Row, Table, Tables, any_value
+from ketafhir.patterns import pattern
 
 __all__ = [
     "NULL", "PRESERVED", "Mapping", "Preserved", "get_preserved", "preserved_json", "put_back", "put_preserved",
@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 PRESERVED = EXTENSION + "preserved-field"
 Preserved = tuple[tuple[str, str], ...]
-_PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?")
+_PLACE = pattern(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?")
 
 
 class Mapping:

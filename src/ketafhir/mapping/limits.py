@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ketafhir.errors import TableError
 from ketafhir.mapping import sheet
 from ketafhir.plain import names
 from ketafhir.therapy.checks import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE = "limits.csv"
 _COLUMNS = ["limit", "value", "unit", "comment"]

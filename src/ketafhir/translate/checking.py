@@ -12,7 +12,7 @@ from ketafhir.errors import Issue
 from ketafhir.mapping import codes
 from ketafhir.plain import replace
 from ketafhir.therapy import checks, measures, volumes
-from ketafhir.therapy.charts import Chart, Span, Weight
+from ketafhir.therapy.charts import Chart, Span
 from ketafhir.therapy.checks import Limits, Mismatch
 from ketafhir.therapy.fold import History, waste_group
 from ketafhir.therapy.infusion import GIVEN, Act, Course
@@ -21,9 +21,9 @@ from ketafhir.therapy.values import Coded, Quantity
 from ketafhir.therapy.volumes import Reading, Segment
 from ketafhir.translate.kinds import is_weight, weights_of
 from ketafhir.translate.ties import Moved
+from ketafhir.translate.weighing import WITHDRAWN, note_weight
 
 _COUNTER, _SEGMENT, _DRAWN = "mdc.vol-fluid-deliv-total", "keta.segment-volume", "keta.drawn-amount"
-_WITHDRAWN = ("entered-in-error", "deleted")
 _FIELDS = {"C1": (25, 25), "C2": (23, 21), "C3": (23, 21), "C11": (25, 25), "C12": (23, 21)}
 """The field of RXE, and of RXO, that a finding about an order is told at."""
 
@@ -69,21 +69,12 @@ def note(history: History, new: Records, weights: list[Observation], after: dict
         if identity not in chart.orders:
             history.charts[order.patient] = replace(chart, orders=(*chart.orders, identity))
     for one in weights:
-        _note_weight(history, history.others.observations[one.key])
+        note_weight(history, history.others.observations[one.key])
     for key, one in new.observations.items():
         if one.part_of and _is(one, _COUNTER):
             _note_counter(history, history.others.observations[key])
     moved = [_note_span(history, found) for found in after.values()]
     return [one for one in moved if one is not None]
-
-
-def _note_weight(history: History, one: Observation) -> None:
-    chart = history.charts.get(one.patient, Chart())
-    weights = {key: weight for key, weight in chart.weights.items() if key != one.key}
-    time = one.effective or one.group_time
-    if time is not None and isinstance(one.value, Quantity) and one.status not in _WITHDRAWN:
-        weights[one.key] = Weight(time.at, one.value)
-    history.charts[one.patient] = replace(chart, weights=weights)
 
 
 def _note_span(history: History, found: Course) -> Moved | None:
@@ -111,7 +102,7 @@ def span_of(found: Course) -> Span | None:
 def _note_counter(history: History, one: Observation) -> None:
     told = {key: reading for key, reading in history.counters.get(one.part_of, {}).items() if key != one.key}
     volume = measures.millilitres(one.value) if isinstance(one.value, Quantity) else None
-    if volume is not None and one.effective is not None and one.status not in _WITHDRAWN:
+    if volume is not None and one.effective is not None and one.status not in WITHDRAWN:
         assert isinstance(one.value, Quantity)
         told[one.key] = (one.effective.at, one.value.value if one.value.unit == "mL" else measures.rounded(volume))
     history.counters[one.part_of] = told
@@ -235,7 +226,7 @@ class Checking:
         told = [
             measures.milligrams(one.value)
             for one in map(self.history.others.observations.get, self.history.groups.get(course.key, ()))
-            if one and is_drawn(one) and one.status not in _WITHDRAWN and isinstance(one.value, Quantity)
+            if one and is_drawn(one) and one.status not in WITHDRAWN and isinstance(one.value, Quantity)
         ]
         if told:
             return sum((one for one in told if one is not None), Fraction(0)) if all(told) else None

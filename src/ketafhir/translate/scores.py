@@ -6,16 +6,19 @@ A total that was sent is checked against the answers and never repaired; a form 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from ketafhir.mapping.codecs.coded import coding_json, concept_json, of_name
 from ketafhir.mapping.codecs.numbers import number_text
 from ketafhir.mapping.paths import DERIVED, Json
-from ketafhir.therapy.checks import Limits
 from ketafhir.therapy.records import Observation, Response
 from ketafhir.therapy.values import Coded, Quantity, Value
 from ketafhir.translate import instruments
 from ketafhir.translate.instruments import Instrument
 from ketafhir.translate.writing import Writing
+
+if TYPE_CHECKING:
+    from ketafhir.therapy.checks import Limits
 
 SUICIDE_ITEM, EVALUATE = "keta.suicide-item-positive", "keta.immediate-evaluation"
 _ORDER = ("none", "low", "moderate", "high")

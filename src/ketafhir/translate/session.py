@@ -22,6 +22,7 @@ from ketafhir.translate import clock, incoming, patients, provenance, visits
 from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
+from ketafhir.translate.weighing import Weighing, nothing_depends
 from ketafhir.translate.writing import Writing, sender_urn
 
 if TYPE_CHECKING:
@@ -431,12 +432,15 @@ class Session:
                 out.observations[key] = replace(one, status="entered-in-error")
 
 
-def _checking(history: History, new: Records, settings: Settings) -> Checking | None:
+def _checking(history: History, new: Records, settings: Settings) -> Checking | Weighing | None:
     """The checks that new records call for: what tells only of a patient, or vital signs, has none."""
     told = new.orders or new.administrations or new.wastes
     weights = weights_of(new)
-    if not (told or weights) and not any(one.part_of or one.order for one in new.observations.values()):
-        return None
+    if not told and not any(one.part_of or one.order for one in new.observations.values()):
+        if not weights:
+            return None
+        if nothing_depends(history, weights):
+            return Weighing(history, weights)
     from ketafhir.translate.checking import Checking
 
     return Checking(history, new, weights, settings.tables.limits)

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
 from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.patterns import pattern
 from ketafhir.therapy.values import Quantity, Rate
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_NUMBER = pattern(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 UNKNOWN_AMOUNT = "999"  # HL7 v2 chapter 4A, RXA-6: "if the amount is not known, 999"
 _TIME_UNITS = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk", "L": "mo"}
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_INTERVAL = re.compile(r"([SMHDWL])([1-9]\d*)", re.ASCII)
+_INTERVAL = pattern(r"([SMHDWL])([1-9]\d*)", re.ASCII)
 
 
 def read_number(text: str) -> Decimal:

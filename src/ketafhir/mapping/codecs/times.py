@@ -10,13 +10,14 @@ from typing import Any
 
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.context import Context, Unreadable
+from ketafhir.patterns import pattern
 from ketafhir.therapy.values import Period, Time
 
-_DTM = re.compile(
+_DTM = pattern(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d\d(?:\d\d)?)?",
     re.ASCII,
 )
-_ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII)
+_ISO = pattern(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII)
 DTM_EXTENSION = "https://ketafhir.org/fhir/StructureDefinition/v2-dtm"
 _HINT = "send YYYYMMDDHHMMSS with an offset such as -0500"
 
