@@ -56,8 +56,9 @@ check: setup ## format, lint, types
 bench: setup ## speed beside the peers, as CPU ratios from one run
 	@$(BIN)/python -m benchmarks
 
-profiles: setup java node ## compile profiles/fsh into profiles/definitions and checks.json
+profiles: setup java node ## compile profiles/fsh into profiles/definitions and checks.json, and write docs/profiles
 	@scripts/profiles.sh $(BIN) profiles
+	@$(BIN)/ketafhir profiles pages --out docs/profiles
 
 package: setup ## write the FHIR NPM package of the profiles into dist/
 	@$(BIN)/ketafhir profiles package --out dist

@@ -41,6 +41,7 @@ def test_in_a_wheel(tmp_path: Path) -> None:
             "profiles/checks.json",
             "profiles/examples/good",
             "profiles/codes.csv",
+            "docs/reading-the-record.md",
             "docker/hapi",
             "stories",
         )

@@ -1,4 +1,4 @@
-"""`ketafhir profiles install|package|terminology|checks`: the FHIR package, onto a server or into a file, and its parts."""
+"""`ketafhir profiles install|package|pages|terminology|checks`: the FHIR package, onto a server or into a file, and its parts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="install|package|terminology|checks")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="install|package|pages|terminology|checks")
     onto = verbs.add_parser(
         "install", help="put the profiles and all they need on a FHIR server; again changes nothing"
     )
     onto.add_argument("--server", metavar="URL", required=True, help="the base URL of the server")
     packed = verbs.add_parser("package", help="write the FHIR NPM package")
     packed.add_argument("--out", metavar="DIR", default="dist", help="default: dist")
+    pages = verbs.add_parser("pages", help="write a page for each profile: elements, mapping rows, example")
+    pages.add_argument("--out", metavar="DIR", required=True, help="one file each in this folder (Markdown)")
     made = verbs.add_parser("terminology", help="write what the package takes from the mapping tables")
     made.add_argument("--out", metavar="DIR", required=True, help="one file each in this folder")
     checks = verbs.add_parser("checks", help="write what a check of resources needs of the definitions, in short")
@@ -26,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb; gives the exit code."""
-    verbs = {"install": _install, "package": _package, "terminology": _terminology, "checks": _checks}
+    verbs = {
+        "install": _install, "package": _package, "pages": _pages, "terminology": _terminology, "checks": _checks,
+    }  # fmt: skip
     return verbs[args.verb](args)
 
 
@@ -49,6 +53,18 @@ def _package(args: argparse.Namespace) -> int:
     from ketafhir.profiles import package
 
     print(package.write(Path(args.out)))
+    return 0
+
+
+def _pages(args: argparse.Namespace) -> int:
+    from ketafhir.profiles.pages import pages
+
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = dict(pages())
+    for name, text in made.items():
+        (folder / name).write_text(text, "utf-8")
+    print(f"{len(made)} pages in {folder}")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""The FHIR NPM package (https://confluence.hl7.org/display/FHIR/NPM+Package+Specification): definitions, terminology, examples."""
+"""The FHIR NPM package (https://confluence.hl7.org/display/FHIR/NPM+Package+Specification).
+
+Definitions, terminology, examples, and in `other/` the pages of docs/profiles.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from ketafhir import __version__, data
 from ketafhir.fhir import json
-from ketafhir.profiles import capability, terminology
+from ketafhir.profiles import capability, pages, terminology
 
 Json = dict[str, Any]
 NAME = "ketafhir.infusion"
@@ -44,6 +47,8 @@ def write(folder: Path) -> Path:
         shown = {f"example/{name}.json": one for name, one in examples()}
         for name, content in (("package.json", _manifest()), (".index.json", index), *files.items(), *shown.items()):
             _add(archive, f"package/{name}", json.dumps(content, indent=True) + b"\n")
+        for name, text in pages.packaged():
+            _add(archive, f"package/other/{name}", text.encode())
     made.write_bytes(gzip.compress(packed.getvalue(), mtime=0))
     return made
 
