@@ -18,6 +18,7 @@ from typing import Any
 
 from service_peers import Peer, Reply, Sink, heart_rate
 
+from fhir_peer import HapiServer
 from ketafhir.store.opening import open_store
 
 CONFIG = """
@@ -126,8 +127,12 @@ class Sender:
         raise AssertionError("never acknowledged")
 
 
+Judge = Callable[[list[str], list[str], int], None]
+"""Called with the messages that were acknowledged, the patients, and how many messages each has."""
+
+
 def feed(
-    service: Service, sink: Sink, kill: Callable[[], None], *, kills: int, messages: int, senders: int = 4
+    service: Service, judged: Judge, kill: Callable[[], None], *, kills: int, messages: int, senders: int = 4
 ) -> None:
     """Feeds and kills, waits until all is delivered, and judges."""
     patients = [f"SYN-{number}" for number in range(senders * 5)]
@@ -148,7 +153,9 @@ def feed(
         assert not any(one.failure for one in found), [one.failure for one in found]
     for thread in threads:
         thread.join()
-    judge(service, sink, [name for one in found for name in one.acknowledged], patients, each)
+    acknowledged = [name for one in found for name in one.acknowledged]
+    judge_store(service, acknowledged, patients, each)
+    judged(acknowledged, patients, each)
 
 
 def _progress(senders: list[Sender]) -> None:
@@ -160,8 +167,8 @@ def _progress(senders: list[Sender]) -> None:
         time.sleep(0.005)
 
 
-def judge(service: Service, sink: Sink, acknowledged: list[str], patients: list[str], each: int) -> None:
-    """Every acknowledged message is stored once, had its effect once, and each patient's came in order."""
+def judge_store(service: Service, acknowledged: list[str], patients: list[str], each: int) -> None:
+    """Every acknowledged message is stored once, and is delivered."""
     store = open_store(service.store, create=False)
     try:
         until = time.monotonic() + 120
@@ -178,6 +185,10 @@ def judge(service: Service, sink: Sink, acknowledged: list[str], patients: list[
         store.close()
     assert len(acknowledged) == len(set(acknowledged)) == len(patients) * each
     assert kept == Counter(acknowledged), "lost, or taken twice"
+
+
+def judge_sink(sink: Sink, acknowledged: list[str], patients: list[str], each: int) -> None:
+    """Every acknowledged message had its effect once, and each patient's came in order."""
     written: dict[str, list[int]] = {patient: [] for patient in patients}
     resources: dict[str, list[dict[str, Any]]] = {}
     for bundle in list(sink.bundles):
@@ -201,7 +212,7 @@ def _tells(bundle: dict[str, Any]) -> tuple[str, int]:
 
 
 @contextmanager
-def serving(folder: Path, store: str, sink: Sink, workers: int = 0) -> Iterator[Service]:
+def serving(folder: Path, store: str, sink: Sink | HapiServer, workers: int = 0) -> Iterator[Service]:
     service = Service(folder, store, sink.url, workers)
     try:
         yield service

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from crashing import Service, feed, serving
+from crashing import Service, feed, judge_sink, serving
 from service_peers import fhir_sink
 
+from fhir_peer import HapiServer
+from ketafhir.hapi import server
+from ketafhir.hapi.settings import Settings
 from postgresql_server import PostgresServer
 
 
@@ -19,7 +28,7 @@ def on_sqlite(folder: Path, kills: int, messages: int) -> None:
             service.kill()
             service.start()
 
-        feed(service, sink, kill, kills=kills, messages=messages)
+        feed(service, partial(judge_sink, sink), kill, kills=kills, messages=messages)
         service.stop()
 
 
@@ -34,8 +43,50 @@ def on_postgresql(folder: Path, server: PostgresServer, kills: int, messages: in
             else:
                 service.kill(worker=True)
 
-        feed(service, sink, kill, kills=kills, messages=messages)
+        feed(service, partial(judge_sink, sink), kill, kills=kills, messages=messages)
         service.stop()
+
+
+def of_hapi(folder: Path, kills: int, messages: int) -> None:
+    """The FHIR server is killed; its H2 file has every commit on disk before it answers."""
+    settings, work = Settings(port=0, data_dir=folder / "data"), folder / "work"
+    running = server.start(settings, work_dir=work)
+    settings = replace(settings, port=urlsplit(running.url).port or 0)
+    hapi = HapiServer(running.url)
+
+    def kill() -> None:
+        nonlocal running
+        assert running.pid is not None
+        os.kill(running.pid, signal.SIGKILL)
+        running = server.start(settings, work_dir=work)
+
+    try:
+        with serving(folder, str(folder / "store.db"), hapi) as service:
+            feed(service, partial(judge_hapi, hapi), kill, kills=kills, messages=messages)
+            service.stop()
+    finally:
+        server.stop(settings.port, work_dir=work)
+
+
+def judge_hapi(hapi: HapiServer, acknowledged: list[str], patients: list[str], each: int) -> None:
+    """By its history: one version of each Observation, with what was told, in the order of its patient."""
+    versions: Counter[str] = Counter()
+    told: dict[str, list[tuple[str, int]]] = {patient: [] for patient in patients}
+    for patient in patients:
+        status, found = hapi.request(
+            "GET", f"Observation?subject:Patient.identifier=https://willow.example/mrn%7C{patient}&_count=500"
+        )
+        assert status == 200, found
+        for entry in found.get("entry", ()):
+            one = entry["resource"]
+            status, history = hapi.request("GET", f"Observation/{one['id']}/_history?_count=50")
+            assert status == 200, history
+            versions[one["id"]] += len(history["entry"])
+            told[patient].append((one["meta"]["lastUpdated"], int(one["valueQuantity"]["value"])))
+    assert len(versions) == len(acknowledged), "lost, or doubled"
+    assert set(versions.values()) == {1}, "an effect was doubled"
+    for patient, found in told.items():
+        assert [value for _, value in sorted(found)] == list(range(1, each + 1)), f"order of {patient}"
 
 
 @pytest.mark.slow
@@ -60,6 +111,19 @@ def test_sqlite_five_hundred_kills(tmp_path: Path) -> None:
 @pytest.mark.timeout(7200)
 def test_postgresql_a_hundred_kills_with_three_workers(tmp_path: Path, postgresql: PostgresServer) -> None:
     on_postgresql(tmp_path, postgresql, kills=100, messages=5_000)
+
+
+@pytest.mark.hapi
+@pytest.mark.all
+@pytest.mark.timeout(900)
+def test_the_fhir_server_is_killed_twice(tmp_path: Path) -> None:
+    of_hapi(tmp_path, kills=2, messages=80)
+
+
+@pytest.mark.reliability
+@pytest.mark.timeout(14_400)
+def test_the_fhir_server_is_killed_forty_times(tmp_path: Path) -> None:
+    of_hapi(tmp_path, kills=40, messages=4000)
 
 
 def test_a_second_service_on_the_same_file_is_refused(tmp_path: Path) -> None:
