@@ -110,6 +110,8 @@ class _Conversion:
         name, types = fields[0], _types(self.version, fields[0])
         if name == "RXA" and 11 not in types and len(fields) > 11 and fields[11]:
             _place_given(fields)
+        if name == "RXA" and 27 not in types and len(fields) > 27 and not fields[11]:
+            _place_given_of_old(fields)
         if name == "OBX":
             self._value_type(fields)
         if name == "DG1" and self.version >= "2.6" and len(fields) > 4 and not fields[3]:
@@ -225,6 +227,15 @@ def _place_given(fields: list[str]) -> None:
     fields[27] = fields[27] or "^".join(parts[:8]).rstrip("^")
     fields[28] = fields[28] or "^".join(parts[8:]).rstrip("^")
     fields[11] = ""
+
+
+def _place_given_of_old(fields: list[str]) -> None:
+    """RXA-27 (PL) and RXA-28 (XAD) as the RXA-11 (LA2) that they took the place of: its location and its address."""
+    place, address = fields[27].split("^"), fields[28].split("^") if len(fields) > 28 else []
+    if len(place) > 8 or len(address) > 8 or any("~" in one for one in fields[27:29]):
+        return  # more than an LA2 holds: told as what the version has no place for
+    fields[11] = "^".join([*place, *[""] * (8 - len(place)), *address]).rstrip("^")
+    fields[27:29] = [""] * len(fields[27:29])
 
 
 def _one_order_each(segments: list[list[str]]) -> list[list[str]]:
