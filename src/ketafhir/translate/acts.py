@@ -128,7 +128,7 @@ def _compose_act(composing: Composing, act: Administration, course: Course, *, i
         mixtures.compose(composing, act, cells)
     # Each act has its own RXR, null where no route was told: without one it would share that of the next RXA.
     composing.add("RXR", {1: NULL, **composing.cells(act, RXR)})
-    composing.notes((*_action_note(composing, act), *act.notes))
+    composing.notes(_action_note(composing, act))
     for name in dict.fromkeys(place[:3] for place, _ in act.preserved):
         if name not in ("ORC", "RXA"):
             composing.add_preserved(name, act.preserved, 2 if name == "RXR" else 1)
@@ -137,6 +137,10 @@ def _compose_act(composing: Composing, act: Administration, course: Course, *, i
         from ketafhir.translate import mar_actions
 
         number = mar_actions.compose(composing, act)
+    if act.notes:
+        from ketafhir.translate import act_notes
+
+        number = act_notes.compose(composing, act.notes, number)
     results = [one for one in composing.records.observations.values() if _is_told_with(one, act, course, is_last)]
     number = compose_results(composing, _in_order(results), number)
     if is_last:

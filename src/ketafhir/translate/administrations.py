@@ -34,7 +34,8 @@ _TAKES_PART = ("", "AD", "UC")  # of table 0287
 PRT = "PRT_to_MedicationAdministration"
 RXR, ORC = "RXR_to_MedicationAdministration", "ORC_to_MedicationAdministration"
 WASTE = ("keta.waste-amount", "keta.waste-volume", "keta.waste-witness")
-OF_SEGMENT = ("keta.segment-volume", "keta.segment-amount", "keta.administration-note")
+_NOTE = "keta.administration-note"
+OF_SEGMENT = ("keta.segment-volume", "keta.segment-amount", _NOTE)
 
 
 def read(reading: Reading, group: PatientGroup) -> None:
@@ -269,6 +270,14 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
     """OBX after an RXA: waste; what this segment gave and the notes on it; all else is of the infusion."""
     wasted = [result for result in results if _is(result, WASTE)]
     of_segment = [result for result in results if _is(result, OF_SEGMENT)]
+    if any(_is(result, (_NOTE,)) for result in of_segment):
+        from ketafhir.translate import act_notes
+
+        notes = [result for result in of_segment if _is(result, (_NOTE,)) and act_notes.is_note(result)]
+        act.notes += act_notes.read(reading, notes)
+        told = {id(result) for result in notes}
+        results = [result for result in results if id(result) not in told]
+        of_segment = [result for result in of_segment if id(result) not in told]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
     if any(adverse.may_tell(result.obx.get(3)) for result in others):
