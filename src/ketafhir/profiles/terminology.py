@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from ketafhir.errors import TableError
@@ -16,7 +17,8 @@ from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument, instrument
 
 Json = dict[str, Any]
 CANONICAL = "https://ketafhir.org/fhir/"
-ORDINAL = "http://hl7.org/fhir/StructureDefinition/ordinalValue"
+R4_EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
+ORDINAL = R4_EXTENSION + "ordinalValue"
 
 
 def resources(version: str) -> Iterator[Json]:
@@ -51,11 +53,19 @@ def _questionnaire(form: Instrument) -> Json:
     json = _head("Questionnaire", form.name, panel.display)
     json["url"] = QUESTIONNAIRE + form.name
     json["description"] = _scoring(form)
+    json["copyright"] = _copyrights()[form.name]
     json["subjectType"] = ["Patient"]
     json["code"] = [_coding(panel.name)]
     names = list(form.items.values()) or [form.panel]
     json["item"] = [_item(form, name) for name in (*names, *form.others.values())]
     return json
+
+
+@cache
+def _copyrights() -> dict[str, str]:
+    """Who made each form, and what that allows (NOTICE)."""
+    rows = sheet.ours("instruments.csv", "instrument role code value comment")
+    return {row["instrument"]: row["value"] for row in rows if row["role"] == "copyright"}
 
 
 def _item(form: Instrument, name: str) -> Json:
@@ -66,6 +76,9 @@ def _item(form: Instrument, name: str) -> Json:
         item["text"] = text
     if form.single:
         item["type"] = "integer"
+        if form.range:
+            ends = zip(("minValue", "maxValue"), form.range, strict=True)
+            item["extension"] = [{"url": R4_EXTENSION + name, "valueInteger": value} for name, value in ends]
     elif name in form.others.values():
         item["type"] = "open-choice"
     else:
@@ -94,10 +107,13 @@ def _scoring(form: Instrument) -> str:
     if form.levels:
         return "A risk level with its reasons, never a sum."
     if form.single:
-        return "One question, whose answer is the score."
-    top = max(form.numbers, default=None)
-    text = f"The total is the sum of the {len(form.items)} answers"
-    text += f", each 0 to {top}; a form with a question unanswered has none." if top is not None else "."
+        text = "One question, whose answer is the score."
+    else:
+        top = max(form.numbers, default=None)
+        text = f"The total is the sum of the {len(form.items)} answers"
+        text += f", each 0 to {top}; a form with a question unanswered has none." if top is not None else "."
+        total = codes.code(form.total)
+        text += f" Its code is {total.code} of {total.system}."
     bands = [f"{codes.code(name).display} from {start}" for start, name in form.bands]
     return text + (f" Bands: {', '.join(bands)}." if bands else "")
 
