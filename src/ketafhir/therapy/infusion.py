@@ -50,7 +50,7 @@ class Course(Plain):
     `total` is the drug given in mg, `volume` in mL, `minutes` the running time: each None while it is not known.
     `concentration` and `weight` are those by which rates were reckoned where an act tells none of its own. `kept` is
     under which key an act or event of a pump is found ("": it ended nothing), by its own; `events` are those of the
-    pumps as told (`therapy.pump`).
+    pumps as told (`therapy.pump`); `told_twice`: pump and eMAR tell one time in segments that are not one.
     """
 
     key: str
@@ -68,6 +68,7 @@ class Course(Plain):
     findings: list[Finding] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     events: list[Administration] = field(default_factory=list)
+    told_twice: bool = False
 
 
 def is_closer(act: Administration) -> bool:
@@ -125,7 +126,7 @@ def course(
     for act in acts:
         if not is_event(act):
             found.acts.append(_act(act, ends.get(act.key), act.key in followed, found))
-    _parent(found, last, order, weight)
+    _parent(found, last, order, weight, match_seconds)
     for act in found.closers:
         if _is_check(act) and act.rate is not None and act.start is not None:
             _check_rate(found, act, act.start)
@@ -273,7 +274,33 @@ def _act(act: Administration, ended_by: Administration | None, followed: bool, f
     return Act(act, state, end, derived is not None and act.end is None)
 
 
-def _parent(found: Course, last: Administration | None, order: Order | None, weight: Quantity | None) -> None:
+def _told_twice(found: Course, given: list[Act], seconds: int) -> bool:
+    """Whether a pump and an eMAR tell segments of one time that are not one (`match_seconds`): then no sum is known."""
+    segments = [act for act in given if act.told.rate is not None and act.told.start is not None]
+    pumped = [act for act in segments if act.told.delivery]
+    charted = [act for act in segments if not act.told.delivery]
+    for one in pumped:
+        for other in charted:
+            start = max(_at(one.told.start), _at(other.told.start))
+            ends = [act.end.at for act in (one, other) if act.end is not None]
+            if not ends or min(ends) - start > seconds:
+                told = [
+                    f"{act.told.start.iso} to {act.end.iso if act.end else 'now'}"
+                    for act in (one, other)
+                    if act.told.start
+                ]
+                text = (
+                    f"the pump tells a segment {told[0]}, the eMAR another {told[1]}, which do not start within {seconds} s "
+                    "of each other: whether they are one is not known, and no total is written"
+                )
+                found.findings.append(Finding("pump-overlap", text, other.told.key))
+                return True
+    return False
+
+
+def _parent(
+    found: Course, last: Administration | None, order: Order | None, weight: Quantity | None, seconds: int
+) -> None:
     alive = [act for act in found.acts if act.state != "deleted"]
     given = [act for act in alive if act.state in GIVEN]
     starts = [act.told.start for act in (given or alive or found.acts) if act.told.start]
@@ -286,6 +313,8 @@ def _parent(found: Course, last: Administration | None, order: Order | None, wei
         found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
     else:
         _sums(found, given)
+        if found.events and _told_twice(found, given, seconds):
+            found.told_twice, found.total, found.volume = True, None, None
         found.status = _status(found, last, given, _short(found, order, weight))
         if all(act.told.parent is not None for act in given):
             found.status = "unknown"  # a bolus from an infusion of which nothing else is known

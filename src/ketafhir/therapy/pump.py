@@ -188,6 +188,34 @@ def _differ(found: Joined, act: Administration, what: str, own: str, other: str)
     found.findings.append(("pump-differs", text, act.key))
 
 
+def placed(acts: Iterable[Administration], seconds: int) -> list[Administration]:
+    """The acts of an order with what its pumps told in the infusions that its eMAR charts.
+
+    A pump knows no give sub-ID (RXA-1): of what is charted under one, it tells the infusion charted last at the time, begun up to
+    `seconds` after; before any, the first. What ends a segment goes where the segment is. All visits of an order are one for a
+    pump that names none.
+    """
+    listed = list(acts)
+    charted = [
+        one for one in listed if not one.delivery and one.parent is None and one.start and one.state not in _DEAD
+    ]
+    owner: dict[str, str] = {}
+    found = []
+    for act in sorted(listed, key=_order):
+        if not act.delivery or act.infusion.startswith(STRAY):
+            found.append(act)
+            continue
+        beside = [one for one in charted if one.order == act.order and (one.visit == act.visit or not act.visit)]
+        own = owner.get(act.channel) if act.delivery != START else None
+        if own is None and beside:
+            before = [one for one in beside if _at(one) <= _at(act) + seconds]
+            own = (max(before, key=_order) if before else min(beside, key=_order)).infusion
+        if act.delivery == START:
+            owner[act.channel] = own or act.infusion
+        found.append(act if own in (None, act.infusion) else replace(act, infusion=own))
+    return found
+
+
 def is_stray(act: Administration) -> bool:
     """Whether an event names no order, and so falls to what its channel delivered last before it."""
     return act.delivery not in ("", START) and act.infusion.startswith(STRAY)

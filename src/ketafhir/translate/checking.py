@@ -6,6 +6,7 @@ already happened is a warning; a program for a pump is refused by who writes it 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from ketafhir.errors import Issue
@@ -47,7 +48,14 @@ def infusions(history: History, new: Records, weights: list[Observation] | None 
             found[history.administrations[one.part_of][-1].infusion] = None
     for chart in filter(None, map(history.chart, {one.patient for one in weights})):
         found.update(dict.fromkeys(chart.spans))
+    for infusion in list(found):  # of one order: what its pumps told may stand in another now
+        found |= dict.fromkeys(history.courses.get(order_of_infusion(infusion), ()))
     return list(found)
+
+
+def order_of_infusion(infusion: str) -> str:
+    """The identity of the order of an infusion, from its key."""
+    return infusion.rpartition("|@")[0].rpartition("|")[0]
 
 
 def _identities(history: History, new: Records, weights: list[Observation]) -> list[str]:
@@ -58,8 +66,11 @@ def _identities(history: History, new: Records, weights: list[Observation]) -> l
     return list(found)
 
 
-def note(history: History, new: Records, weights: list[Observation], after: dict[str, Course]) -> list[Moved]:
-    """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps.
+def note(
+    history: History, new: Records, weights: list[Observation], after: dict[str, Course], gone: Iterable[Course] = ()
+) -> list[Moved]:
+    """Keep at hand what new records tell: orders and weights of a patient, infusions in time, counters of pumps. `gone` are
+    infusions that are part of others now.
 
     Gives the infusions that ran at another time than was known.
     """
@@ -73,12 +84,13 @@ def note(history: History, new: Records, weights: list[Observation], after: dict
     for key, one in new.observations.items():
         if one.part_of and _is(one, _COUNTER):
             _note_counter(history, history.others.observations[key])
-    moved = [_note_span(history, found) for found in after.values()]
+    moved = [_note_span(history, found, None) for found in gone]
+    moved += [_note_span(history, found, span_of(found)) for found in after.values()]
     return [one for one in moved if one is not None]
 
 
-def _note_span(history: History, found: Course) -> Moved | None:
-    patient, span = found.first.patient, span_of(found)
+def _note_span(history: History, found: Course, span: Span | None) -> Moved | None:
+    patient = found.first.patient
     chart = history.charts.get(patient, Chart())
     known = chart.spans.get(found.key)
     if known == span:
@@ -124,9 +136,9 @@ class Checking:
         if courses or self.identities:
             self.earlier = self._all(courses)
 
-    def note(self, courses: dict[str, Course]) -> list[Moved]:
+    def note(self, courses: dict[str, Course], gone: Iterable[Course] = ()) -> list[Moved]:
         """What is at hand of a patient follows the records from here on; gives the infusions whose time has changed."""
-        return note(self.history, self.new, self.weights, courses)
+        return note(self.history, self.new, self.weights, courses, gone)
 
     def after(self, courses: dict[str, Course]) -> list[Issue]:
         """What is wrong now and was not."""
@@ -347,6 +359,8 @@ def dosing_weight(history: History, orders: list[str]) -> Quantity | None:
 def segments_of(course: Course) -> list[Segment] | None:
     """The segments of what was given in mL/h; None where one of them cannot be told so."""
     acts = [act for act in course.acts if act.told.rate is not None and act.state in GIVEN]
+    if course.told_twice:
+        acts = [act for act in acts if act.told.delivery]  # the pump's, which its counter counts
     segments = [segment_of(course, act) for act in acts]
     return [one for one in segments if one] if all(segments) else None
 

@@ -13,6 +13,7 @@ from ketafhir.mapping.codecs.identifiers import identifier_json
 from ketafhir.mapping.codecs.numbers import quantity_json
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
+from ketafhir.plain import replace
 from ketafhir.therapy.infusion import Act, Course, view
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.values import Identifier, Quantity, Time
@@ -115,6 +116,14 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     if told.notes:
         resource["note"] = [{"text": text} for text in told.notes]
     put_preserved(resource, (*told.preserved, *preserved))
+    return resource
+
+
+def render_joined(writing: Writing, course: Course) -> Json:
+    """What was an infusion by itself and is part of another now: a pump's, of which the eMAR charts the give (RXA-1)."""
+    resource = render_parent(writing, replace(course, status="deleted", total=None))
+    resource["meta"]["tag"].append(tag("keta.withdrawn"))
+    resource["meta"]["profile"] = [EXTENSION + "infusion-withdrawn"]
     return resource
 
 

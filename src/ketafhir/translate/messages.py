@@ -77,9 +77,10 @@ def courses_of(records: Records, match_seconds: int = 60) -> list[Course]:
     by_identity = {
         order_identity(order.placer, order.filler): order for order in records.orders.values() if order.intent != "give"
     }
+    whole = {key: _with_strays(key, some, told, match_seconds) for key, some in told.items()}
     found = [
-        course(key, _with_strays(key, some, told), by_identity.get(some[0].order), None, match_seconds)
-        for key, some in told.items()
+        course(key, some, by_identity.get(some[0].order), None, match_seconds)
+        for key, some in whole.items()
         if any(act.delivery in ("", "start") for act in some)
     ]
     for waste in records.wastes.values():
@@ -91,15 +92,16 @@ def courses_of(records: Records, match_seconds: int = 60) -> list[Course]:
     return sorted(found, key=lambda one: (one.start.at if one.start else 0, one.key))
 
 
-def _with_strays(infusion: str, acts: list[Any], told: dict[str, list[Any]]) -> list[Any]:
-    """The acts of an infusion, with what its pumps told without naming an order."""
-    if not any(act.channel for act in acts):
+def _with_strays(infusion: str, acts: list[Any], told: dict[str, list[Any]], seconds: int) -> list[Any]:
+    """The acts of an infusion, with what its pumps told without naming an order, or without its give sub-ID."""
+    same = [act for some in told.values() for act in some if act.order == acts[0].order]
+    channels = {act.channel for act in same if act.channel}
+    if not channels:
         return acts
-    from ketafhir.therapy.pump import with_strays
+    from ketafhir.therapy.pump import placed, with_strays
 
-    channels = {act.channel for act in acts if act.channel}
-    beside = [act for key, some in told.items() if key != infusion for act in some if act.channel in channels]
-    return with_strays([*acts, *beside], infusion)
+    beside = [act for some in told.values() for act in some if act.order != acts[0].order and act.channel in channels]
+    return with_strays([*placed(same, seconds), *beside], infusion)
 
 
 def _subjects(records: Records) -> list[tuple[Patient, Visit | None]]:

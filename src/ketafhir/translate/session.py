@@ -132,7 +132,8 @@ class Session:
         if moved:
             orders_told = list(dict.fromkeys([*orders_told, *self._standings(told)]))
         after = self._courses(affected)
-        shifted = checking.note(after) if checking else []
+        gone = [found for key, found in before.items() if key not in after]
+        shifted = checking.note(after, gone) if checking else []
         relinked = {identity for identity, had in known.items() if had is not bool(self._orders(identity))}
         records = self._neighbourhood(told, after, orders_told, stays)
         writing = Writing(records, self.settings.tables, c, sender, stays)
@@ -245,18 +246,22 @@ class Session:
         return found
 
     def _told(self, infusion: str) -> list[Administration]:
-        """What was told of an infusion; with what its pumps told without naming an order."""
+        """What was told of an infusion; with what its pumps told without naming an order, or without its give sub-ID."""
         history = self.history
         told = self._acts(infusion)
+        for other in history.courses.get(told[0].order, ()) if told else ():
+            told += self._acts(other) if other != infusion else []
         channels = {act.channel for act in told if act.channel}
         if not channels:
-            return told
-        from ketafhir.therapy.pump import with_strays
+            return [act for act in told if act.infusion == infusion]
+        from ketafhir.therapy.pump import placed, with_strays
+
+        told = placed(told, self.settings.tables.settings.match_seconds)
+        known = {act.key for act in told}
 
         others = dict.fromkeys(one for channel in channels for one in history.channels.get(channel, ()))
         for other in others:
-            if other != infusion:
-                told += self._acts(other)
+            told += [act for act in self._acts(other) if act.key not in known]
         return with_strays(told, infusion, history.survivors())
 
     def _acts(self, infusion: str) -> list[Administration]:
@@ -295,7 +300,8 @@ class Session:
             if found.first.order in relinked or key not in before or _summary(found) != _summary(before[key])
             or any(one is found for one, _ in acts)
         ]  # fmt: skip
-        gone = [(found, act) for found in parents for act in _withdrawn(found, before.get(found.key))]
+        standing = {act.told.key for found in after.values() for act in found.acts}
+        gone = [(found, act) for found in parents for act in _withdrawn(before.get(found.key), standing)]
         for key in (*(found.key for found in parents), *(act.told.key for _, act in (*acts, *gone))):
             writing.expect("MedicationAdministration", key)
         patients.render_all(writing, new, moved)
@@ -322,6 +328,8 @@ class Session:
                 writing.put(courses.render_act(writing, found, act))
             for found, act in gone:
                 writing.put(courses.render_withdrawn(writing, found, act))
+            for key in before.keys() - after.keys():
+                writing.put(courses.render_joined(writing, before[key]))
             for key in wastes:
                 courses.render_waste(writing, known[key])
         late = [key for order in sorted(relinked) for key in self.history.groups.get(dispense_group(order), ())]
@@ -454,10 +462,9 @@ def _kept(after: dict[str, Course]) -> dict[str, str]:
     return kept
 
 
-def _withdrawn(found: Course, before: Course | None) -> list[Act]:
+def _withdrawn(before: Course | None, standing: set[str]) -> list[Act]:
     """Acts that were children and are part of another now (an eMAR's that the pump tells too): entered in error."""
-    known = {act.told.key for act in found.acts}
-    gone = [act for act in before.acts if act.told.key not in known] if before else []
+    gone = [act for act in before.acts if act.told.key not in standing] if before else []
     return [replace(act, state="deleted") for act in gone]
 
 
