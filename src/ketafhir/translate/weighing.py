@@ -30,7 +30,7 @@ class Weighing:
     def before(self, courses: dict[str, Course]) -> None:
         """Nothing was wrong before."""
 
-    def note(self, courses: dict[str, Course]) -> list[Moved]:
+    def note(self, courses: dict[str, Course], gone: object = ()) -> list[Moved]:
         """Keep the weights."""
         for one in self.weights:
             note_weight(self.history, self.history.others.observations[one.key])
