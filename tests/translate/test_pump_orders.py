@@ -16,9 +16,14 @@ from ketafhir import config
 from ketafhir.cli import main
 from ketafhir.errors import ConfigError, Refused
 from ketafhir.fhir import json
+from ketafhir.hl7v2 import er7
+from ketafhir.hl7v2.groups import walk
+from ketafhir.hl7v2.strict import check
+from ketafhir.therapy.values import Quantity
+from ketafhir.translate.give_rates import PROFILE
 from ketafhir.translate.pump_orders import PumpOrders
 from ketafhir.translate.settings import default
-from ketafhir.translate.translation import iter_fhir, to_hl7v2
+from ketafhir.translate.translation import iter_fhir, to_fhir, to_hl7v2
 
 OWNER = PumpOrders("Dr Rowan Example", 24, NOON)
 CASE = ROOT / "RGV_O15/pcd-03-new-bag-rate-change-bolus"
@@ -259,3 +264,61 @@ def test_an_old_file_is_not_sent_again_without_confirmation(tmp_path: Path, capf
     assert "--confirm" in said
     assert main(["send", str(file), "mllp://127.0.0.1:1", "--confirm", "--timeout", "1"]) == 1
     assert "RGV" not in capfd.readouterr().err  # it tried: nobody listens there
+
+
+def without_pump(value: dict[str, Any]) -> dict[str, Any]:
+    pumps = [one for one in value["entry"] if "69986" in str(one["resource"].get("code", ""))]
+    assert pumps
+    for one in pumps:
+        value["entry"].remove(one)
+    return value
+
+
+def test_an_order_to_a_pump_has_the_form_of_pcd_03() -> None:
+    """IHE PCD TF-2, 3.3.4.4: MSH-15, -16, -21, volume in mL with the name of the unit, ^IV^HL70162, the pump."""
+    made = er7.parse(leave(bundle()))
+    cells = {one.name: one for one in reversed(made.segments)}
+    assert [cells["MSH"].get(at) for at in (12, 15, 16, 21)] == ["2.6", "AL", "AL", PROFILE]
+    assert [cells["RXG"].get(at) for at in (5, 7, 15, 16)] == ["120", "mL^mL^UCUM", "20", "mL/h^mL/h^UCUM"]
+    assert [cells["RXG"].get(at) for at in (17, 18, 23, 24)] == ["250", "mg^mg^UCUM", "250", "mL^mL^UCUM"]
+    assert (cells["RXR"].get(1), cells["RXR"].get(3)) == ("^IV^HL70162", "^IVP^HL70164")
+    pump = next(one for one in made.segments if one.name == "OBX" and one.get(3).startswith("69986^"))
+    assert (pump.get(2), pump.get(5), pump.get(18)) == ("", "", "PUMP-7^WILLOW")
+    assert [one.text for one in check(made, walk(made)) if one.severity == "error"] == []
+
+
+def test_what_was_sent_to_a_pump_is_read_as_the_same_instruction() -> None:
+    first = leave(bundle())
+    (give,) = to_fhir(first).records.orders.values()
+    assert give.route is not None
+    assert give.route.has("http://terminology.hl7.org/CodeSystem/v2-0162", "IV")
+    assert give.dose == Quantity(Decimal(120), "mL")
+
+
+def test_without_the_pump_the_profile_is_not_claimed() -> None:
+    made = to_hl7v2(without_pump(bundle()), message="RGV^O15", settings=default().allowing(OWNER))
+    msh = er7.parse(made.text).msh
+    assert (msh.get(12), msh.get(21)) == ("2.5.1", "")
+    assert "pump-not-named" in [one.code for one in made.issues]
+
+
+@pytest.mark.parametrize(("dose", "volume"), [("120", "120"), ("60.5", "60.5")])
+def test_a_pump_is_told_the_volume_of_a_dose(dose: str, volume: str) -> None:
+    value = bundle()
+    give = find(value, "MedicationRequest", intent="instance-order")
+    amount = give["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]
+    amount.update({"value": Decimal(dose), "unit": "mg", "code": "mg"})
+    rxg = next(one for one in er7.parse(leave(value)).segments if one.name == "RXG")
+    assert (rxg.get(5), rxg.get(7)) == (volume, "mL^mL^UCUM")
+
+
+def test_a_volume_that_is_no_finite_number_is_not_rounded() -> None:
+    value = bundle()
+    give = find(value, "MedicationRequest", intent="instance-order")
+    amount = give["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]
+    amount.update({"value": Decimal(100), "unit": "mg", "code": "mg"})
+    reference = give["medicationReference"]["reference"]
+    drug = next(one["resource"] for one in value["entry"] if one["fullUrl"] == reference)
+    strength = next(one["valueRatio"] for one in drug["extension"] if "valueRatio" in one)
+    strength["numerator"]["value"], strength["denominator"]["value"] = Decimal(249), Decimal(250)
+    assert "dose-unwritable" in reasons(value)

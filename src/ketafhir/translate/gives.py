@@ -16,9 +16,10 @@ from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping import codes
 from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.lifecycle import order_identity, order_of
-from ketafhir.therapy.records import Observation, Order
+from ketafhir.therapy.records import Observation, Order, Records
+from ketafhir.translate import pcd_orders
 from ketafhir.translate.composing import Composing
-from ketafhir.translate.give_rates import with_rate_of_dose, with_whole_duration
+from ketafhir.translate.give_rates import PROFILE, with_rate_of_dose, with_whole_duration
 from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.old_timing import account, with_tq1_of_gives
 from ketafhir.translate.order_segments import (
@@ -85,9 +86,11 @@ def _detail(reading: Reading, give: Give, told: list[Segment]) -> dict[str, Any]
     """The values of an RXG and what stands below it; its dose over TQ1-13 is a rate."""
     timings = [with_whole_duration(one) for one in told]
     rxg = with_rate_of_dose(reading, give.rxg, timings)
+    routes = [pcd_orders.with_codes(one) for one in give.routes]
     before = len(reading.accounts)
-    values = read_detail(reading, GIVE, rxg, timings, give.routes, give.components)
-    came = {id(one): sent for one, sent in zip((rxg, *timings), (give.rxg, *told), strict=True)}
+    values = read_detail(reading, GIVE, rxg, timings, routes, give.components)
+    sent = (give.rxg, *told, *give.routes)
+    came = {id(one): segment for one, segment in zip((rxg, *timings, *routes), sent, strict=True)}
     for at in range(before, len(reading.accounts)):
         one = reading.accounts[at]
         reading.accounts[at] = one._replace(segment=came.get(id(one.segment), one.segment))
@@ -110,6 +113,11 @@ def compose(composing: Composing, gives: list[Order]) -> None:
             _compose_give(composing, one)
 
 
+def profile(records: Records, gives: list[Order]) -> str:
+    """MSH-21 of a message of these instructions."""
+    return PROFILE if all(pcd_orders.names_pump(records, one) for one in gives) else ""
+
+
 def _weights_of(composing: Composing, order: Order) -> list[Observation]:
     """The dosing weight of the order: up to 2.6 a GIVE group needs an OBX, and a pump needs the weight."""
     wanted = order.parent.key if order.parent else order_identity(order.placer, order.filler)
@@ -118,7 +126,13 @@ def _weights_of(composing: Composing, order: Order) -> list[Observation]:
 
 
 def _compose_give(composing: Composing, order: Order) -> None:
-    cells = composing.cells(order, *tables_of(GIVE))
+    to_pump = pcd_orders.names_pump(composing.records, order)
+    cells = composing.cells(pcd_orders.with_volume(order) if to_pump else order, *tables_of(GIVE))
+    if to_pump:
+        cells = pcd_orders.rxg(cells)
+    else:
+        text = "no observation names the pump, as IHE PCD-03 requires: the message does not claim its profile"
+        composing.c.warn("pump-not-named", text, hint="add the Observation 69986 (MDC) with the device")
     cells.setdefault(1, "1")
     changes = order.state is not None and order.state.control == codes.code("v2-0119.XO").code
     for amount in (5, 6, 7):
@@ -129,7 +143,7 @@ def _compose_give(composing: Composing, order: Order) -> None:
     composing.add("RXG", cells)
     compose_timing(composing, order)
     before = len(composing.lines)
-    compose_routes(composing, order)
+    compose_routes(composing, order, form=pcd_orders.rxr if to_pump else dict)
     if not any(line.startswith("RXR") for line in composing.lines[before:]):
         composing.lines.insert(before, f"RXR|{NULL}")
     composing.notes(order.notes)  # RGV has no place for them but before or below an OBX

@@ -107,4 +107,6 @@ def finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str
         18: "UNICODE UTF-8",
         21: profile,
     }
+    if profile and kind == "RGV^O15":
+        cells |= {15: "AL", 16: "AL"}  # IHE PCD TF-2, 3.3.4.4.1: both are required
     return er7.encode_segment("MSH", cells) + "\r" + body

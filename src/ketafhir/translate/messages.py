@@ -228,7 +228,10 @@ def _message(person: _Person, patient: Patient, visit: Visit | None, kind: str, 
         composing.lines[0] = er7.encode_segment(
             "EVN", {2: write_dtm(Time(newest.iso)), **headers.evn(records, kind, visit)}
         )
-    profile = headers.PROFILES[kind] if report is not None or _is_of_devices(composing) else ""
+    if kind == "RGV^O15":
+        profile = gives.profile(records, told[0])
+    else:
+        profile = headers.PROFILES[kind] if report is not None or _is_of_devices(composing) else ""
     return headers.finished(composing.lines, kind, newest, _sender(out, kind), profile)
 
 

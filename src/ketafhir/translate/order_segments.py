@@ -6,7 +6,7 @@ share the ORC. `translate.orders` is the FHIR side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -364,9 +364,9 @@ def compose_timing(composing: Composing, order: Order) -> None:
     _add_further(composing, "TQ2", order.preserved, 1)
 
 
-def compose_routes(composing: Composing, order: Order) -> None:
-    """RXR and RXC."""
-    cells = composing.cells(order, RXR)
+def compose_routes(composing: Composing, order: Order, form: Callable[[dict[int, str]], dict[int, str]] = dict) -> None:
+    """RXR, in the form that its receiver wants, and RXC."""
+    cells = form(composing.cells(order, RXR))
     if cells:
         composing.add("RXR", cells)
     _add_further(composing, "RXR", order.preserved, 2)
