@@ -322,3 +322,26 @@ def test_a_volume_that_is_no_finite_number_is_not_rounded() -> None:
     strength = next(one["valueRatio"] for one in drug["extension"] if "valueRatio" in one)
     strength["numerator"]["value"], strength["denominator"]["value"] = Decimal(249), Decimal(250)
     assert "dose-unwritable" in reasons(value)
+
+
+def test_a_bolus_from_what_runs_follows_the_order_it_is_from() -> None:
+    """IHE PCD-03, CH: a receiver must know the parent (ORC-8) when the child comes."""
+    value = bundle(messages=9)
+    gives = [one for one in value["entry"] if one["resource"].get("intent") == "instance-order"]
+    others = [one for one in value["entry"] if one not in gives]
+    child = [one for one in gives if "P-B9" in str(one["resource"]["identifier"])]
+    assert (len(gives), len(child)) == (2, 1)
+    value["entry"] = [*child, *(one for one in gives if one not in child), *others]
+    numbers = [one.get(2) for one in er7.parse(leave(value)).segments if one.name == "ORC"]
+    assert numbers == ["P-B2^EHR", "P-B9^EHR"]
+
+
+def test_an_order_that_is_a_child_follows_its_parent() -> None:
+    orders = (
+        "MSH|^~\\&|PHARM|WILLOW|K|HUB|20260414083500-0500||RDE^O11^RDE_O11|R1|P|2.5.1\r"
+        "PID|1||SYN-1^^^WILLOW^MR||Doe^Jo||19740930|M\r"
+        "ORC|CH|P-9^EHR|F-9^PH|||||P-2&EHR\rRXE||6130^ketamine^RXN|5||mg\rTQ1|1\rRXR|IV\r"
+        "ORC|NW|P-2^EHR|F-2^PH\rRXE||6130^ketamine^RXN|120||mg|||||||||||||||||H6|20|mL/h\rTQ1|1\rRXR|IV\r"
+    )
+    text = to_hl7v2(json.dumps(to_fhir(orders).bundle)).text
+    assert [one.get(2) for one in er7.parse(str(text)).segments if one.name == "ORC"] == ["P-2^EHR", "P-9^EHR"]

@@ -29,6 +29,7 @@ from ketafhir.translate.order_segments import (
     compose_beside,
     compose_routes,
     compose_timing,
+    parents_first,
     read_beside,
     read_detail,
     read_orc,
@@ -107,7 +108,7 @@ def compose(composing: Composing, gives: list[Order]) -> None:
     groups: dict[str, list[Order]] = {}
     for one in sorted(gives, key=number_key):
         groups.setdefault(order_identity(one.placer, one.filler), []).append(one)
-    for group in groups.values():
+    for group in parents_first({key: tuple(group) for key, group in groups.items()}, groups):
         composing.add("ORC", composing.cells(shown(group[0]), ORC))
         for one in group:
             _compose_give(composing, one)
@@ -132,7 +133,9 @@ def _compose_give(composing: Composing, order: Order) -> None:
         cells = pcd_orders.rxg(cells)
     else:
         text = "no observation names the pump, as IHE PCD-03 requires: the message does not claim its profile"
-        composing.c.warn("pump-not-named", text, hint="add the Observation 69986 (MDC) with the device")
+        composing.c.warn(
+            "pump-not-named", text, hint=f"add an Observation {pcd_orders.pump().code} (MDC) with the device"
+        )
     cells.setdefault(1, "1")
     changes = order.state is not None and order.state.control == codes.code("v2-0119.XO").code
     for amount in (5, 6, 7):

@@ -7,7 +7,7 @@ share the ORC. `translate.orders` is the FHIR side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
@@ -28,6 +28,7 @@ from ketafhir.translate.old_timing import account, orc_of_administrations, with_
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.results import compose_results, read_results
 
+T = TypeVar("T")
 ORC, TQ1, RXR, RXC = (
     "ORC_to_MedicationRequest", "TQ1_to_MedicationRequest", "RXR_to_MedicationRequest", "RXC_to_Ingredient",
 )  # fmt: skip
@@ -308,7 +309,7 @@ def compose(composing: Composing, orders: Iterable[Order], kind: str) -> None:
     groups: dict[str, dict[str, Order]] = {}
     for one in orders:
         groups.setdefault(order_identity(one.placer, one.filler), {})[one.intent] = one
-    for group in groups.values():
+    for group in parents_first({key: tuple(group.values()) for key, group in groups.items()}, groups):
         original, filler = group.get(ORIGINAL), group.get(FILLER)
         last = filler or original
         if last is None or (kind == "RDE^O11") is not (filler is not None):
@@ -316,6 +317,11 @@ def compose(composing: Composing, orders: Iterable[Order], kind: str) -> None:
         _compose_orc(composing, original, last)
         compose_detail(composing, original, filler)
         compose_beside(composing, last)
+
+
+def parents_first(told: dict[str, tuple[Order, ...]], groups: dict[str, T]) -> list[T]:
+    """Groups of orders (by their identity) with children behind all others, so that a receiver knows the parent (ORC-8)."""
+    return [groups[key] for key in sorted(told, key=lambda key: any(one.parent is not None for one in told[key]))]
 
 
 def _compose_orc(composing: Composing, original: Order | None, last: Order) -> None:

@@ -1,4 +1,4 @@
-"""An order to a pump in the form of IHE PCD-03 (PCD TF-2, 3.3.4.4), for gives that name their pump (OBX 69986).
+"""An order to a pump in the form of IHE PCD-03 (PCD TF-2, 3.3.4.4), for gives that name their pump.
 
 MSH-21 has the profile; a volume to be infused in mL (RXG-5 and -7), units with their name, `^IV^HL70162` for a code of an HL7 table
 in RXR. Read, such a code is the code.
@@ -23,11 +23,15 @@ _CODED = (1, 3, 4)  # of RXR: route, device, method
 _TABLES = ("HL70162", "HL70164", "HL70165")
 
 
+def pump() -> codes.Code:
+    """The OBX-3 that names a pump."""
+    return codes.code("mdc.dev-pump-infus-vmd")
+
+
 def names_pump(records: Records, give: Order) -> bool:
     """Whether an observation of the instruction says which pump it is for: PCD-03 requires one."""
-    pump = codes.code("mdc.dev-pump-infus-vmd")
     told = (one for one in records.observations.values() if one.order == give.key or one.key in give.observations)
-    return any(one.code is not None and one.device and one.code.has(pump.system, pump.code) for one in told)
+    return any(one.code is not None and one.device and one.code.has(pump().system, pump().code) for one in told)
 
 
 def with_volume(give: Order) -> Order:
