@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache
@@ -23,11 +23,14 @@ _EMPTY: tuple[Any, ...] = (None, "", (), [], {}, False)
 
 def dump(value: Any, *, typed: bool = False) -> Any:
     """JSON of a record, value or container of these."""
-    if is_dataclass(value) and not isinstance(value, type):
-        json: dict[str, Any] = {"type": type(value).__name__} if typed else {}
-        for name, several, default in _plan(type(value)):
+    kind: Any = type(value)
+    if kind is str or value is None:  # most of what there is
+        return value
+    if _is_record(kind):
+        json: dict[str, Any] = {"type": kind.__name__} if typed else {}
+        for name, several, default in _plan(kind):
             one = getattr(value, name)
-            if one != default or (one not in _EMPTY and default in _EMPTY):
+            if one is not default and (one != default or (one not in _EMPTY and default in _EMPTY)):
                 json[name] = dump(one, typed=several)
         return json
     if isinstance(value, (tuple, list)):
@@ -37,6 +40,11 @@ def dump(value: Any, *, typed: bool = False) -> Any:
     if isinstance(value, Decimal):
         return str(value)
     return value
+
+
+@cache
+def _is_record(kind: type) -> bool:
+    return is_dataclass(kind)
 
 
 @cache
@@ -83,33 +91,42 @@ def _several(hint: Any) -> bool:
 
 def load(kind: Any, json: Any) -> Any:
     """The value of type `kind` that `dump` wrote. Raises KeyError, TypeError or ValueError for what it did not write."""
-    if json is None:
-        return None
-    classes = _classes(kind)
-    if len(classes) > 1:
-        if isinstance(json, dict):
-            name = json.get("type")
-            found = [one for one in classes if is_dataclass(one)]
-            kind = next(one for one in found if len(found) == 1 or getattr(one, "__name__", "") == name)
-        else:
-            return json
-    else:
-        kind = classes[0]
-    origin = get_origin(kind)
+    return None if json is None else _loader(kind)(json)
+
+
+@cache
+def _loader(hint: Any) -> Callable[[Any], Any]:
+    """What loads a value of this type from JSON that is not null."""
+    kind, *others = _classes(hint)
+    if others:
+        return _one_of([one for one in (kind, *others) if is_dataclass(one)])
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+        return lambda json: tuple([load(inner[0], one) for one in json])
     if origin is tuple:
-        inner = get_args(kind)
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(load(inner[0], one) for one in json)
-        return tuple(load(hint, one) for hint, one in zip(inner, json, strict=True))
+        return lambda json: tuple([load(part, one) for part, one in zip(inner, json, strict=True)])
     if origin in (dict, MutableMapping):
-        inner = get_args(kind)[1]
-        return {key: load(inner, one) for key, one in json.items()}
+        return lambda json: {key: load(inner[1], one) for key, one in json.items()}
     if kind is Decimal:
-        return Decimal(json)
-    if is_dataclass(kind):
-        told = hints(kind)  # type: ignore[arg-type]  # a class, not an instance
-        return kind(**{key: load(told[key], one) for key, one in json.items() if key != "type" or key in told})  # type: ignore[operator]
-    return json
+        return Decimal
+    return _record(kind) if is_dataclass(kind) else lambda json: json
+
+
+def _one_of(kinds: list[Any]) -> Callable[[Any], Any]:
+    """One of several classes, told by `type`; what is no object stays as it is."""
+
+    def loaded(json: Any) -> Any:
+        if not isinstance(json, dict):
+            return json
+        name = json.get("type")
+        return load(next(one for one in kinds if len(kinds) == 1 or one.__name__ == name), json)
+
+    return loaded
+
+
+def _record(kind: Any) -> Callable[[Any], Any]:
+    told = hints(kind)
+    return lambda json: kind(**{key: load(told[key], one) for key, one in json.items() if key != "type" or key in told})
 
 
 def dump_history(history: History) -> Any:
