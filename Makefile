@@ -53,7 +53,7 @@ reliability: setup java postgresql ## crashes, faults and models of the store, b
 check: setup ## format, lint, types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-bench: setup ## speed beside the peers, as CPU ratios from one run
+bench: setup java postgresql ## speed beside the peers, and throughput: ratios from one run
 	@$(BIN)/python -m benchmarks
 
 profiles: setup java node ## compile profiles/fsh into profiles/definitions and checks.json, and write docs/profiles

@@ -31,6 +31,11 @@ def messages(count: int) -> Iterator[bytes]:
         yield _COURSE[step](patient, step, at).replace("\n", "\r").encode()
 
 
+def vitals(patient: int, step: int) -> str:
+    """A message of five vital signs, CR between segments."""
+    return _vitals(patient, step, _BEGIN + timedelta(minutes=10 * step)).replace("\n", "\r")
+
+
 def measure() -> dict[str, float]:
     """KiB at most in memory (resident) of a short and of a long feed."""
     return {FLOOR: peak(FEW), OURS: peak(MANY)}

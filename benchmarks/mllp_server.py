@@ -70,10 +70,33 @@ class _Handler:
         raise AssertionError("no message is cut here")
 
 
-async def _ketafhir() -> None:
+class _Translating(_Handler):
+    """What the service does with a message but to keep it: parsed, folded, checked by the profiles, acknowledged."""
+
+    def __init__(self) -> None:
+        from ketafhir.service.answers import Answers
+        from ketafhir.translate.settings import default, zone
+
+        self._settings, self._answers = default("America/Chicago"), Answers("", zone("America/Chicago"), "2.5.1")
+
+    def message(self, payload: bytes, peer: object) -> list[bytes]:
+        from ketafhir.fhir import json
+        from ketafhir.fhir.profile.check import check
+        from ketafhir.translate import incoming
+        from ketafhir.translate.session import Session
+
+        message = incoming.parse(payload)
+        step = Session(self._settings).take(message)
+        if check(step.bundle):
+            raise AssertionError("the profiles hold")
+        json.dumps(step.bundle)
+        return [self._answers.application(message, "AA", step.issues, [], enhanced=False)]
+
+
+async def _ketafhir(handler: _Handler) -> None:
     from ketafhir.mllp.listener import Listener
 
-    async with Listener("127.0.0.1", 0, _Handler()) as listener:
+    async with Listener("127.0.0.1", 0, handler) as listener:
         _printed(listener.port)
         await asyncio.Event().wait()
 
@@ -120,7 +143,13 @@ def main() -> None:
     if name == "hl7apy":
         _hl7apy()
     else:
-        asyncio.run({"floor": _floor, "ketafhir": _ketafhir, "hl7": _hl7}[name]())
+        servers = {
+            "floor": _floor,
+            "ketafhir": lambda: _ketafhir(_Handler()),
+            "translating": lambda: _ketafhir(_Translating()),
+            "hl7": _hl7,
+        }
+        asyncio.run(servers[name]())
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.report import GATES, Result, failed, table
+from benchmarks.report import GATES, LONGEST, Result, failed, table
 from benchmarks.timing import apart, interleaved
 
 import ketafhir
-from benchmarks import feed, floors, messages, network, peers, rows
+from benchmarks import accepting, draining, feed, floors, messages, network, peers, rows
 
 
 @pytest.mark.parametrize("kind", messages.NAMES)
@@ -108,11 +108,29 @@ def test_each_row_has_a_process_of_its_own_and_its_inputs_only() -> None:
             }
 
 
+def test_the_service_and_its_floor_accept_what_the_senders_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "_EACH", 3)
+    monkeypatch.setattr(accepting, "_ROUNDS", 1)
+    taken = accepting.measure()
+    assert taken["ketafhir"] > 0
+    assert taken["floor"] > 0
+
+
+def test_a_worker_delivers_what_is_stored_to_a_slow_server() -> None:
+    bundles = draining._bundles(range(8))
+    with draining._slow_server() as url:
+        # Four at a time, 50 ms each.
+        assert draining._drained(url, bundles) >= 0.1
+        assert draining._posted(url, bundles) >= 0.1
+
+
 def test_a_gate_that_does_not_hold_is_named() -> None:
     held = [Result(name, "us", {"floor": 10.0, "ketafhir": 10 * most}) for name, most in GATES.items()]
     assert failed(held) == []
     broken = [one._replace(values={**one.values, "ketafhir": 80.0}) for one in held]
     assert [line.split(" takes ")[0] for line in failed(broken)] == list(GATES)
+    slow = [one._replace(values={name: value * 1e4 for name, value in one.values.items()}) for one in held]
+    assert [line.split(" takes ")[0] for line in failed(slow)] == list(LONGEST)
     shown = table([held[0]._replace(values={**held[0].values, "hl7": 40.0}, note="a note")])
     assert "| parse oru | 10.0 us | 20.0 us | **2.0** | 2.0 |" in shown
     assert "- parse oru: a note" in shown
