@@ -26,6 +26,16 @@ def test_from_fhir_to_hl7v2_and_back_is_the_same_but_for_what_is_declared(number
     assert way_back(bundle, site) == []
 
 
+@pytest.mark.all
+@pytest.mark.parametrize("number", [n for n in range(1, 101) if n not in SOME])
+def test_the_laws_hold_of_a_hundred(number: int) -> None:
+    """`make cohort` asks a thousand."""
+    one = visit(SEED, number)
+    assert_one_record(one)
+    for site in SITES:
+        assert way_back(collected(one, site)[0], site) == []
+
+
 def test_each_site_has_its_own_way() -> None:
     one = next(found for found in (visit(SEED, n) for n in range(1, 50)) if found.course and found.course.bolus)
     counts = {site: [text.split("|")[8] for text in feed(one, site)] for site in SITES}

@@ -10,7 +10,7 @@ from ketafhir.fhir import json
 from ketafhir.fhir.bundle import Index
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Records
-from ketafhir.translate import incoming, observations, patients
+from ketafhir.translate import incoming, observations, patients, results
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.session import Session
@@ -68,7 +68,7 @@ def take(bundle: Json) -> Taking:
 def compose(records: Records, visit: str = "") -> list[str]:
     """The segments below PID and PV1."""
     composing = Composing(records, TABLES, settings().context())
-    observations.compose(composing, next(iter(records.patients)), visit)
+    observations.compose(composing, next(iter(records.patients)), visit, results.by_heading(records))
     return composing.lines
 
 
