@@ -353,6 +353,12 @@ def test_what_a_pump_tells_is_of_the_give_that_is_charted(messages: list[bytes])
     assert not any("dose" in one.get("dosage", {}) for one in acts if one["id"] in gone)
 
 
+def test_the_counter_of_a_pump_goes_on_under_the_next_give() -> None:
+    """Its second give is no first program (C5), and the counter has the first in it (C6)."""
+    program = ("pump-order-mismatch", "volume-unreconciled")
+    assert [code for code, _ in codes(of_gives()) if code in program] == []
+
+
 def test_a_give_that_was_charted_in_error_leaves_the_pump_its_own() -> None:
     pump = Pump()
     charted = emar("1", "09:00", "", "20", "1")

@@ -115,7 +115,8 @@ def _standing(composing: Composing, found: Course) -> str:
 
 
 def _last_of(course: Course, acts: list[Administration]) -> Administration:
-    return [act for act in acts if act.infusion == course.key][-1]
+    own = [act for act in acts if act.infusion == course.key]
+    return ([act for act in own if act.action != "delete"] or own)[-1]
 
 
 def _compose_act(composing: Composing, act: Administration, course: Course, *, is_last: bool) -> None:

@@ -10,6 +10,7 @@ from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2 import er7
 from ketafhir.mapping.codecs.times import write_dtm
 from ketafhir.mapping.context import Context
+from ketafhir.plain import replace
 from ketafhir.therapy import merges
 from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.lifecycle import order_identity
@@ -101,7 +102,8 @@ def _with_strays(infusion: str, acts: list[Any], told: dict[str, list[Any]], sec
     from ketafhir.therapy.pump import placed, with_strays
 
     beside = [act for some in told.values() for act in some if act.order != acts[0].order and act.channel in channels]
-    return with_strays([*placed(same, seconds), *beside], infusion)
+    found = with_strays([*placed(same, seconds), *beside], infusion)
+    return [act if act.infusion == infusion else replace(act, infusion=infusion) for act in found]
 
 
 def _subjects(records: Records) -> list[tuple[Patient, Visit | None]]:

@@ -33,14 +33,29 @@ def check(
         course = next((one for one in courses.values() if event.key in one.kept), None)
         if course is None or not event.delivery:
             continue
-        told: list[Mismatch | None] = [_counter(event, course, limits), _segment(event, course, limits)]
+        goes_on = _goes_on(event, course, courses)
+        told: list[Mismatch | None] = [
+            None if goes_on else _counter(event, course, limits),
+            _segment(event, course, limits),
+        ]
         told.append(volumes.rollback(_readings(event, course), _resets(event, course)))
         if event.delivery == START and event.source == PRIMARY and event.rate is not None:
             number = event.placer or event.filler
             known = next(iter(orders(number.key if number else "")), None)
-            told += _program(event, course, known, new, limits) if known else []
+            told += _program(event, course, known, new, limits, first=not goes_on) if known else []
         found += [one.issue("OBX-5", "") for one in told if one is not None]
     return found
+
+
+def _goes_on(event: Administration, course: Course, courses: dict[str, Course]) -> bool:
+    """Whether the channel has delivered for this order before, under another give sub-ID: its counter counts that too."""
+    starts = [one.start.at for one in _same(event, course) if one.start]
+    return any(
+        act.channel == event.channel and act.start is not None and act.start.at < min(starts)
+        for other in courses.values()
+        if other is not course and other.first.order == course.first.order
+        for act in other.events
+    )
 
 
 def _same(event: Administration, course: Course) -> list[Administration]:
@@ -101,13 +116,13 @@ def _segment(event: Administration, course: Course, limits: Limits) -> Mismatch 
 
 
 def _program(
-    event: Administration, course: Course, order: Order, new: Records, limits: Limits
+    event: Administration, course: Course, order: Order, new: Records, limits: Limits, *, first: bool
 ) -> list[Mismatch | None]:
     """C5: drug, concentration and weight at every start; rate and volume at the first: they are meant to change after it."""
     told = [one for one in new.observations.values() if one.part_of == event.key]
     ordered = Program(drug=_drug(order.drug), concentration=order.concentration, weight=course.weight)
     programmed = Program(drug=_drug(event.drug), concentration=event.concentration, weight=_value(told, "weight"))
-    if event.key == course.first.key:
+    if first and event.key == course.first.key:
         dose = order.dose if isinstance(order.dose, Quantity) else None
         volume = measures.millilitres(dose, course.weight, order.concentration)
         ordered.volume = Quantity(measures.rounded(volume), "mL") if volume is not None else None
