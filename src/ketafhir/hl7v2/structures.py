@@ -28,7 +28,7 @@ _EVENTS = {**_OLD_EVENTS, "RAS": "O17", "RDE": "O11", "RGV": "O15", "RDS": "O13"
 _OLD_VERSIONS = frozenset(("2.1", "2.2", "2.3", "2.3.1"))
 
 # Application answers (HL7 v2 chapter 4A): code^event of the message -> MSH-9 of the answer.
-_RESPONSES = {
+RESPONSES = {
     "RAS^O17": ("RRA", "O18", "RRA_O18"),
     "RDE^O11": ("RRE", "O12", "RRE_O12"),
     "RDE^O25": ("RRE", "O26", "RRE_O12"),
@@ -56,4 +56,4 @@ def structure_of(code: str, event: str, version: str) -> str:
 def response_to(code: str, event: str) -> tuple[str, str, str]:
     """MSH-9 (code, event, structure) of the application answer: RRA^O18^RRA_O18 to RAS^O17, else
     ACK^event^ACK."""
-    return _RESPONSES.get(f"{code}^{event}", ("ACK", event, "ACK"))
+    return RESPONSES.get(f"{code}^{event}", ("ACK", event, "ACK"))
