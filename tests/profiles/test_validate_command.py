@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from fhir_peer import HapiServer
 from golden.cases import ROOT
 from ketafhir.cli import main
 from ketafhir.profiles import package
+from ketafhir.profiles.validate import server_issue
 from ketafhir.translate.translation import to_fhir
 
 MESSAGE = (ROOT / "RAS_O17" / "waste-with-witness" / "in.hl7").read_bytes().split(b"MSH|")[1]
@@ -80,6 +82,42 @@ def test_what_is_no_resource_is_told(text: str, tmp_path: Path, capsysbinary: py
 def test_the_depth_server_needs_a_server(tmp_path: Path) -> None:
     assert main(["validate", "x.json", "--depth", "server"]) == 2
     assert main(["validate", "x.json", "--depth", "shape", "--server", "http://127.0.0.1:1/fhir"]) == 2
+
+
+def test_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    given = io.TextIOWrapper(io.BytesIO(b'{"resourceType": "Patient", "gender": "banana"}'))
+    monkeypatch.setattr("sys.stdin", given)
+    status, issues = validate(capsysbinary, "-")
+    assert (status, issues[0]["expression"]) == (1, ["Patient.gender"])
+
+
+def test_what_a_server_says_has_place_profile_and_row() -> None:
+    """HAPI names what stands in an entry by type and id as well."""
+    whole = bundle()
+    at = next(n for n, one in enumerate(whole["entry"]) if "rateRatio" in one["resource"].get("dosage", {}))
+    place = f"Bundle.entry[{at}].resource/*MedicationAdministration/f7e5*/.dosage.rate.ofType(Ratio)"
+    told = {"severity": "error", "code": "invalid", "diagnostics": "no", "expression": [place]}
+    found = server_issue(whole, told)
+    assert found.where == f"Bundle.entry[{at}].resource.dosage.rate.ofType(Ratio)"
+    assert "StructureDefinition/infusion-segment" in found.hint
+    assert server_issue(whole, {**told, "expression": ["Bundle.entry[999].resource.x"]}).row == ""
+    status = server_issue(whole["entry"][at]["resource"], {**told, "expression": ["MedicationAdministration.status"]})
+    assert "RXA_to_MedicationAdministration.csv" in status.row
+
+
+@pytest.mark.hapi
+def test_the_depth_server_asks_the_server_as_well(
+    hapi_server: HapiServer, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    file = tmp_path / "bundle.json"
+    file.write_text(json.dumps(bundle()))
+    assert validate(capsysbinary, str(file), "--server", hapi_server.url)[0] == 0
+    file.write_text(json.dumps({"resourceType": "Patient", "gender": "banana"}))
+    status, issues = validate(capsysbinary, str(file), "--server", hapi_server.url, "--depth", "server")
+    codes = [one["details"]["coding"][0]["code"] for one in issues if one["severity"] == "error"]
+    assert status == 1
+    assert "profile-value" in codes
+    assert any(code.startswith("server-") for code in codes)
 
 
 def test_the_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:

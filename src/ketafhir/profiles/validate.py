@@ -111,7 +111,8 @@ def _inner(resource: Json, path: str) -> tuple[Json, str]:
     match = re.match(r"Bundle\.entry\[(\d+)\]\.resource\.?", path)
     if match is None:
         return resource, path.partition(".")[2]
-    inner = resource["entry"][int(match[1])].get("resource")
+    entries = resource.get("entry", ())
+    inner = entries[int(match[1])].get("resource") if int(match[1]) < len(entries) else None
     return (inner, path[match.end() :]) if isinstance(inner, dict) else (resource, "")
 
 
@@ -163,17 +164,19 @@ def _of_server(resource: Json, url: str) -> list[Issue]:
         outcome = asyncio.run(ask())
     except KetafhirError as error:
         return [Issue("error", "server-unreachable", str(error), hint="see `ketafhir doctor`")]
-    return [_server_issue(resource, one) for one in outcome.get("issue", ())]
+    return [server_issue(resource, one) for one in outcome.get("issue", ())]
 
 
-def _server_issue(resource: Json, told: Json) -> Issue:
+def server_issue(resource: Json, told: Json) -> Issue:
+    """One finding of a server (OperationOutcome.issue), with the profile and the table row added."""
     severity = told.get("severity", "information")
-    path = next(iter(told.get("expression") or told.get("location") or ()), "")
+    # HAPI writes Bundle.entry[0].resource/*Patient/p1*/.gender
+    path = re.sub(r"/\*.*?\*/", "", str(next(iter(told.get("expression") or told.get("location") or ()), "")))
     return Issue(
         "error" if severity in ("error", "fatal") else "warning" if severity == "warning" else "information",
         "server-" + str(told.get("code", "processing")),
         str(told.get("diagnostics") or told.get("details", {}).get("text", "")),
-        where=str(path),
-        row=row_of(resource, str(path)),
-        hint="as the server says",
+        where=path,
+        row=row_of(resource, path),
+        hint=f"{_claims(resource, path)}, as the server says",
     )
