@@ -11,6 +11,7 @@ from test_screening import cssrs, phq9
 from golden.cases import ROOT
 from ketafhir import Refused, iter_fhir
 from ketafhir.mapping.paths import Json
+from translate.infusion_feeds import Held, ras, rxa
 
 OBR = "OBR|1||R-1^MON|85353-1^Vital Signs Panel^LN|||20260414090000-0500||||||||||||||||||F"
 POINTS = [3, 3, 2, 3, 2, 3, 2, 1, 2]
@@ -149,3 +150,57 @@ def test_administrations_corrected_by_their_counters_end_alike_in_any_order() ->
                         last[entry["resource"]["id"]] = entry["resource"]
             ends.append(last)
         assert all(one == ends[0] for one in ends)
+
+
+def analysed(value: str, clock: str, sent: str, control: str) -> str:
+    """A heart rate whose OBX-19 says when it was analysed."""
+    text = heart_rate(value, "F", sent, control)
+    head, last = text.rstrip("\r").rsplit("\r", 1)
+    fields = [*last.split("|"), *[""] * 20][:20]
+    fields[19] = f"20260414{clock}00-0500"
+    return "\r".join([head, "|".join(fields)])
+
+
+def test_of_two_versions_the_one_analysed_later_stands_whichever_was_sent_later() -> None:
+    late, early = analysed("72", "0910", "0911", "A"), analysed("70", "0905", "0920", "B")
+    for feed in ([late, early], [early, late]):
+        assert value(held(feed)) == ("72", "final")
+    told = [
+        [one.code for one in step.issues]
+        for step in iter_fhir(feed_text([late, early]))
+        if not isinstance(step, Refused)
+    ]
+    assert told == [[], ["version-older"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sent"),
+    [
+        (("20", "A", "1011"), ("25", "U", "1010"), ("1030", "1040")),  # RXA-22 goes before MSH-7
+        (("20", "U", ""), ("25", "U", ""), ("1040", "1030")),
+        (("20", "U", ""), ("20", "D", ""), ("1040", "1030")),
+    ],
+)
+def test_an_older_version_of_an_administration_changes_nothing_and_is_told(
+    first: tuple[str, str, str], second: tuple[str, str, str], sent: tuple[str, str]
+) -> None:
+    newer, older = (
+        ras(rxa(amount=amount, action=action, entered=entered), sent=at_, control_id=f"{amount}{action}")
+        for (amount, action, entered), at_ in zip((first, second), sent, strict=True)
+    )
+    for feed in ([newer, older], [older, newer]):
+        states = Held(*feed).segments
+        assert [(one["status"], one["dosage"]["rateRatio"]["numerator"]["value"]) for one in states] == [
+            ("in-progress", 20)
+        ]
+    assert [one.code for one in Held(newer, older, older).issues if one.code == "version-older"] == [
+        "version-older"
+    ] * 2
+    assert "version-older" not in [one.code for one in Held(older, newer, newer).issues]
+
+
+def test_an_older_version_that_only_says_less_is_not_told() -> None:
+    """A start that comes after its end: nothing of it is lost."""
+    start = ras(rxa(), sent="1001")
+    end = ras(rxa(end="1100", outcome="CP", action="U"), sent="1101", status="CM")
+    assert "version-older" not in [one.code for one in Held(end, start).issues]

@@ -223,7 +223,7 @@ def test_what_stands_beside_an_event_that_only_ends_what_runs_comes_back_with_it
     assert observation["partOf"][0]["reference"] in known  # else the server refuses the whole message
     lines = (to_hl7v2(held.bundle).text or "").split("\r")
     place = next(at for at, line in enumerate(lines) if line.startswith("RXA|0|2|"))
-    assert [line[:8] for line in lines[place + 1 : place + 4]] == ["RXR|IV^I", "NTE|1||f", "OBX|1|NM"]
+    assert [line[:8] for line in lines[place + 1 : place + 4]] == ["RXR|IV^I", "OBX|1|TX", "OBX|2|NM"]
 
 
 def test_segments_of_an_administration_that_no_table_maps_come_back() -> None:

@@ -37,6 +37,8 @@ _RANK = {
     "final": 2, "verified": 2, "finalised": 2, "not-asked": 2, "amended": 3, "corrected": 3, "appended": 3, "cancelled": 4,
     "entered-in-error": 5, "deleted": 5,
 }  # fmt: skip
+_GIVEN = ("start", "end", "drug", "rate", "amount", "concentration", "lot")
+"""What an administration says was given, and when."""
 T = TypeVar("T")
 
 
@@ -289,11 +291,23 @@ def _check(record: Administration, known: tuple[Administration, ...]) -> list[Is
     """Two acts told as new under one key must be one act; a correction of what is not known is kept, with a warning."""
     _check_start(record, known)
     _check_rate(record, known)
+    if known and record.told < known[-1].told and _contradicts(record, known[-1]):
+        text = "known already in a newer version: of what both tell, this one changes nothing"
+        number = "/".join(record.counters)
+        return [Issue("warning", "version-older", text, where="RXA-22", value=number, hint="check RXA-22 and MSH-7")]
     if record.action == "add" or any(other.action == "add" for other in known):
         return []
     word = "deletion" if record.action == "delete" else "correction"
     text = f"a {word} of an administration not told before: kept as told"
     return [Issue("warning", "target-unknown", text, where="RXA-21", value="/".join(record.counters))]
+
+
+def _contradicts(older: Administration, newer: Administration) -> bool:
+    """Whether an older version tells something otherwise, and not merely less."""
+    if older.action == "delete" and newer.action != "delete":
+        return True
+    pairs = ((getattr(older, name), getattr(newer, name)) for name in _GIVEN)
+    return any(one != other for one, other in pairs if one and other)
 
 
 def _check_start(record: Administration, known: tuple[Administration, ...]) -> None:

@@ -87,6 +87,8 @@ def act(versions: tuple[Administration, ...]) -> Administration:
     newest, *older = reversed(versions)
     if not older:
         return replace(newest, state="deleted") if newest.action == "delete" else newest
+    if newest.action != "delete":  # what was deleted before it stands again
+        older = [replace(one, state="") if one.state == "deleted" else one for one in older]
     merged = replace(_filled(newest, older, _other_dose), preserved=_preserved(newest, older))
     if newest.action == "delete":
         given = next((one for one in older if one.action != "delete"), newest)
