@@ -73,7 +73,7 @@ def pair(
         return
     rest = []
     for group in _grouped(parts, _sub_id):
-        if _is_pair(group) and _is_measured_alike(group):
+        if len(group) > 1 and _is_pair(group) and _is_measured_alike(group):
             join(group, scope, heading, used)
         else:
             rest += group
@@ -125,7 +125,7 @@ def join(group: list[Observation], scope: str, heading: Coded | None, used: set[
     if not group:
         return
     first = min(group, key=_rank)
-    if role_of(first.code) not in HALVES:
+    if _rank(first) >= len(HALVES):
         return
     key = key_of(scope, heading, _panel_code(), first.sub_id, first.effective or first.group_time)
     if key in used:

@@ -41,7 +41,7 @@ def read(reading: Reading, group: PatientGroup) -> None:
     for order in group.orders:
         if order.obr is None:
             continue
-        told = "|".join([segment.obx.get(3) for segment in order.results])
+        told = "|".join([one.obx.fields[3] for one in order.results if len(one.obx.fields) > 3])
         if decisions.may_tell(told) and decisions.is_decision(reading, order):
             decisions.read(reading, order)
             continue

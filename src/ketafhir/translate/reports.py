@@ -32,7 +32,7 @@ def read(reading: Reading, group: Group) -> Report:
     report.place = group.obr.occurrence if group.obr else 0
     report.key = headings.unused(headings.key_of(scope, report.code, start), reading.records.reports)
     told = group.results
-    if any(not one.obx.get(2) and one.obx.get(4) for one in told):
+    if [1 for one in told if len(one.obx.fields) > 4 and not one.obx.fields[2] and one.obx.fields[4]]:
         from ketafhir.translate import devices
 
         told, report.containers = devices.read(reading, told)

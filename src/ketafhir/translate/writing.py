@@ -65,7 +65,7 @@ class Writing:
         for key in keys:
             own = known.get((resource_type, key))
             if own is None:
-                own = known[resource_type, key] = resource_id(resource_type, key)
+                own = known[resource_type, key] = uuid5(f"{resource_type}|{key}")
             found.append(own)
         self.included.update(found)
 
