@@ -188,7 +188,7 @@ class _Targets:
         assert account.mapping is not None
         found = self._values.get(id(account))
         if found is None:
-            found = self._values[id(account)] = account.mapping.from_v2(account.segment, self._c)
+            found = self._values[id(account)] = account.mapping.from_v2(account.read or account.segment, self._c)
             self._c.preserved.clear()
         return found
 

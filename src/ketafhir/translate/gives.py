@@ -94,7 +94,9 @@ def _detail(reading: Reading, give: Give, told: list[Segment]) -> dict[str, Any]
     came = {id(one): segment for one, segment in zip((rxg, *timings, *routes), sent, strict=True)}
     for at in range(before, len(reading.accounts)):
         one = reading.accounts[at]
-        reading.accounts[at] = one._replace(segment=came.get(id(one.segment), one.segment))
+        reading.accounts[at] = one._replace(
+            segment=came.get(id(one.segment), one.segment), read=one.read or one.segment
+        )
     return values
 
 

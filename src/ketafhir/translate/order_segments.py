@@ -180,7 +180,7 @@ def read_detail(
     """The values of one detail with its first TQ1 and RXR and all RXC; further TQ1, TQ2 and RXR are
     preserved."""
     values = reading.read(_with_whole_rate(segment, intent), *tables_of(intent))
-    reading.accounts[-1] = reading.accounts[-1]._replace(segment=segment)
+    reading.accounts[-1] = reading.accounts[-1]._replace(segment=segment, read=reading.accounts[-1].segment)
     kept: Preserved = values.pop("preserved", ())
     seen: dict[str, int] = {}
     for one in (*timings, *routes):

@@ -19,6 +19,7 @@ class Account(NamedTuple):
 
     `kept` are the places (`RXA-13`) that were preserved, and `told` the values that were read then: a field that a row reads
     and that told nothing was preserved only. `only` are the values that were taken, where the others were left out (`why`).
+    `read` is the segment as its rows read it, where that is not as it came.
     """
 
     segment: Segment
@@ -27,6 +28,7 @@ class Account(NamedTuple):
     kept: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    read: Segment | None = None
 
 
 class Reading:

@@ -86,7 +86,7 @@ def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observati
         value = _quantity(fields[_VALUE], found.unit, found.display)
         if time is None or value is None:
             return None
-        account(_new(Account, (segment, mapping, "", _NOTHING, _NOTHING, _NOTHING)))
+        account(_new(Account, (segment, mapping, "", _NOTHING, _NOTHING, _NOTHING, None)))
         one = _copy(
             found.record, f"{begin}{found.identity}{at}", patient, visit, report, order, part_of, "", "", value, time,
             start, segment.occurrence, told,
