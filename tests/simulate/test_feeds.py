@@ -10,8 +10,8 @@ from ketafhir.simulate.visit import visit
 from simulate.laws import assert_one_record, way_back
 
 SEED = 1
-SOME = (1, 2, 3, 7, 10, 11, 16, 21)
-"""Mood and pain; with a bolus, a pause, rescue medicines, a late message (10, 21) and a corrected one (3, 11)."""
+SOME = (1, 2, 3, 7, 10, 11, 16, 20, 21)
+"""Mood and pain; a bolus (from what a pump runs: 20), a pause, rescue medicines, what is late (10, 21) or corrected (3, 11)."""
 
 
 @pytest.mark.parametrize("number", SOME)

@@ -95,13 +95,16 @@ def courses_of(records: Records, match_seconds: int = 60) -> list[Course]:
 
 def _with_strays(infusion: str, acts: list[Any], told: dict[str, list[Any]], seconds: int) -> list[Any]:
     """The acts of an infusion, with what its pumps told without naming an order, or without its give sub-ID."""
-    same = [act for some in told.values() for act in some if act.order == acts[0].order]
-    channels = {act.channel for act in same if act.channel}
+    order = next((act.order for act in acts if act.parent is None), acts[0].order)
+    same = [act for some in told.values() for act in some if act.order == order]
+    channels = {act.channel for act in (*same, *acts) if act.channel}
     if not channels:
         return acts
     from ketafhir.therapy.pump import placed, with_strays
 
-    beside = [act for some in told.values() for act in some if act.order != acts[0].order and act.channel in channels]
+    # A bolus from what runs is of this infusion, under an order of its own.
+    others = [act for some in told.values() for act in some if act.order != order]
+    beside = [act for act in others if act.channel in channels or act.infusion == infusion]
     found = with_strays([*placed(same, seconds), *beside], infusion)
     return [act if act.infusion == infusion else replace(act, infusion=infusion) for act in found]
 
