@@ -20,6 +20,7 @@ class HapiServer:
     """
 
     url: str
+    timeout: float = 60
     _run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -39,7 +40,7 @@ class HapiServer:
             headers={"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"} | (headers or {}),
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return answer.status, _parsed(answer.read())
         except urllib.error.HTTPError as error:
             with error:
