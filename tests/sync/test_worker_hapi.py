@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hapi_case import Case, drain, queue, with_client
 
 from fhir_peer import HapiServer
 from ketafhir.errors import Permanent
-from ketafhir.store.protocol import Inbound, NewDelivery, Result
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.sync.client import FhirClient
-from ketafhir.sync.courier import FhirCourier
-from ketafhir.sync.worker import Worker
 
 pytestmark = pytest.mark.hapi
 
@@ -30,78 +23,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
-class Case:
-    """A patient of this test alone, with one Observation under an id of ours."""
-
-    def __init__(self, server: HapiServer) -> None:
-        self.server = server
-        self.number = server.unique("MRN")
-        self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, self.number))
-        self.observation = f"Observation/{self.id}"
-
-    def bundle(self, rate: str) -> bytes:
-        """The patient by identifier and the Observation by id, `rate` as its decimal, verbatim."""
-        identifier = [{"system": "urn:test:mrn", "value": self.number}]
-        patient = {
-            "fullUrl": "urn:uuid:11111111-1111-4111-8111-111111111111",
-            "resource": {"resourceType": "Patient", "identifier": identifier},
-            "request": {"method": "PUT", "url": f"Patient?identifier=urn:test:mrn|{self.number}"},
-        }
-        observation = {
-            "fullUrl": f"urn:uuid:{self.id}",
-            "resource": {
-                "resourceType": "Observation",
-                "id": self.id,
-                "status": "final",
-                "code": {"text": "rate"},
-                "subject": {"reference": patient["fullUrl"]},
-                "valueQuantity": {"value": "RATE"},
-            },
-            "request": {"method": "PUT", "url": self.observation},
-        }
-        document = {"resourceType": "Bundle", "type": "transaction", "entry": [patient, observation]}
-        return json.dumps(document).replace('"RATE"', rate).encode()
-
-    def versions(self) -> list[str]:
-        status, history = self.server.request("GET", f"{self.observation}/_history")
-        assert status == 200
-        return [entry["resource"]["meta"]["versionId"] for entry in history["entry"]]
-
-
 @pytest.fixture
 def case(hapi_server: HapiServer) -> Case:
     return Case(hapi_server)
-
-
-def queue(store: SqliteStore, payload: bytes, patient: str) -> None:
-    raw = uuid.uuid4().bytes
-    result = Result("translated", deliveries=[NewDelivery("fhir", (patient,), payload)])
-    digest = hashlib.sha256(raw).digest()
-    store.accept(Inbound(raw, digest, "l", "h", "s", raw.hex(), "RAS^O17", b"AA", result))
-
-
-def with_client(url: str, work: Callable[[FhirClient], Any]) -> Any:
-    async def scenario() -> Any:
-        client = FhirClient(url)
-        try:
-            return await work(client)
-        finally:
-            await client.aclose()
-
-    return asyncio.run(scenario())
-
-
-def drain(store: SqliteStore, url: str) -> None:
-    async def work(client: FhirClient) -> None:
-        worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", poll_seconds=0.05)
-        task = asyncio.create_task(worker.run())
-        try:
-            await worker.drain(30)
-        finally:
-            worker.stop()
-            await task
-
-    with_client(url, work)
 
 
 def test_a_transaction_is_written_and_a_repeat_changes_no_version(store: SqliteStore, case: Case) -> None:
