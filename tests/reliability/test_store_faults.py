@@ -182,7 +182,7 @@ def jumps(folder: Path, messages: int, distance: float) -> None:
             tasks = [asyncio.create_task(one.run()) for one in workers]
             moving = asyncio.create_task(move())
             try:
-                await workers[0].drain(60)
+                await workers[0].drain(60 + messages / 10)  # on a busy machine too
             finally:
                 moving.cancel()
                 for one in workers:
