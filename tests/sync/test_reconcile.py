@@ -69,6 +69,8 @@ class Case:
         versions: dict[str, str] = {}
         if not create or "Patient/1" not in self.server.held:
             self._put("Patient/1", who)
+        if not create:
+            versions["Patient/1"] = f'W/"{self.server.held["Patient/1"][0]}"'
         for reference in references:
             own = {"resourceType": reference.partition("/")[0], "note": text, "subject": {"reference": "urn:uuid:p"}}
             entries.append(
@@ -148,6 +150,14 @@ def test_what_is_addressed_by_an_identifier_is_found_too(case: Case) -> None:
     assert case.told()[0] == ("several", "Patient", 1)
     del case.server.held["Patient/1"], case.server.held["Patient/2"]
     assert case.told()[0] == ("missing", "Patient", 1)
+
+
+def test_what_is_addressed_by_an_identifier_may_be_older_too(case: Case) -> None:
+    case.write("p", "Observation/a", text="1")
+    before = case.server.held["Patient/1"]
+    second = case.write("p", "Observation/b", text="2")
+    case.server.held["Patient/1"] = before
+    assert case.told() == [("older", "Patient", second)]
 
 
 def test_what_was_only_created_belongs_to_others_too(case: Case) -> None:

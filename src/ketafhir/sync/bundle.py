@@ -145,9 +145,15 @@ def _entry_failure(result: EntryResult, response: dict[str, Any], target: str | 
 
 
 def learned(outgoing: Outgoing, results: list[EntryResult]) -> dict[str, str]:
-    """The new ETag of each resource that was written under its own id."""
-    pairs = zip(outgoing.targets, results, strict=True)
-    return {target: result.etag for target, result in pairs if target is not None and result.etag}
+    """The new ETag of each resource that was put: under its own id, or under the one that the server says it has."""
+    pairs = zip(outgoing.entries, results, strict=True)
+    places = ((written(entry["request"], result), result.etag) for entry, result in pairs)
+    return {place: etag for place, etag in places if place and etag}
+
+
+def written(request: Mapping[str, Any], result: EntryResult) -> str:
+    """`Type/id` of what was put; "" of what was only created where it was missing, which others may write too."""
+    return (_target(dict(request)) or result.reference) if request.get("method") == "PUT" else ""
 
 
 def _etag(text: str) -> str:

@@ -118,6 +118,7 @@ class Reconciler:
             if len(matches) > 1:
                 return Difference("several", where, row.message_id, row.delivery_id)
             server = matches[0] if matches else None
+            known = await self._known(f"{server['resourceType']}/{server['id']}") if server else ""
         else:
             known = await self._known(key)
             async with self._room:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
 from ketafhir.errors import Ambiguous, Permanent, TransferError, Transient
-from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch
+from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch, written
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.parts import Parts, batch
@@ -80,8 +80,9 @@ class Writer:
                 target = parts.target(number)
                 results[number] = result
                 parts.written(number, target or result.reference)
-                if target is not None and result.etag:
-                    learned[target] = result.etag
+                place = written(outgoing.entries[number]["request"], result)
+                if place and result.etag:
+                    learned[place] = result.etag
             if outcome.disposition is Disposition.TOO_LARGE and len(numbers) > 1:
                 most = (len(numbers) + 1) // 2
                 continue
