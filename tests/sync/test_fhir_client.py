@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -156,6 +157,7 @@ def test_locations_may_be_absolute_or_missing() -> None:
         (httpx.ConnectError("refused"), Disposition.UNSENT),
         (httpx.ReadTimeout("slow"), Disposition.AMBIGUOUS),
         (httpx.RemoteProtocolError("cut off"), Disposition.AMBIGUOUS),
+        (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]"), Disposition.AMBIGUOUS),
     ],
 )
 def test_faults_become_outcomes(reply: httpx.Response | Exception, disposition: Disposition) -> None:

@@ -44,8 +44,10 @@ _BY_EXCEPTION: dict[type[Exception], tuple[Disposition, str]] = {
     httpx.HTTPError: (Disposition.AMBIGUOUS, "the request failed"),
     httpx.StreamError: (Disposition.AMBIGUOUS, "the answer cannot be read"),
     httpx.CookieConflict: (Disposition.AMBIGUOUS, "the answer cannot be read"),
+    # TLS 1.3 refuses our certificate only after the handshake: httpx lets this one through as it comes.
+    OSError: (Disposition.AMBIGUOUS, "the connection broke"),
 }
-_HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
+_HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, OSError)
 
 
 @dataclass(slots=True, frozen=True)
