@@ -38,8 +38,7 @@ run: setup java ## serve on the example configuration, with the FHIR server
 	@scripts/run.sh $(BIN)
 
 test: setup java node postgresql ## every test that fits in 15 minutes, the real server included
-	@$(BIN)/python -m pytest -m "not all and not reliability and not slow and not hapi"
-	@$(BIN)/python -m pytest -m "not all and not reliability and (slow or hapi)"
+	@scripts/test.sh $(BIN)
 
 test-all: setup java node postgresql ## all of them but those of make reliability
 	@$(BIN)/python -m pytest -m "not reliability"
