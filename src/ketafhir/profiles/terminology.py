@@ -34,13 +34,18 @@ def value_sets() -> Iterator[Json]:
     """The ValueSets of `mappings/valuesets.csv`."""
     for row in sheet.ours("valuesets.csv", "valueset title codes comment"):
         systems: dict[str, list[Json]] = {}
-        for name in row["codes"].split():
-            one = codes.code(name)
+        for one in _members(row["codes"]):
             systems.setdefault(one.system, []).append({"code": one.code, "display": one.display})
         if not systems:
             raise TableError(f"mappings/valuesets.csv: {row['valueset']} has no codes")
         include = [{"system": system, "concept": concepts} for system, concepts in systems.items()]
         yield {**_head("ValueSet", row["valueset"], row["title"]), "compose": {"include": include}}
+
+
+def _members(cell: str) -> Iterator[codes.Code]:
+    """The codes named in a cell: each by its name, or all of a kind (`route.*`)."""
+    for name in cell.split():
+        yield from codes.codes(name[:-1]) if name.endswith(".*") else (codes.code(name),)
 
 
 def questionnaires() -> Iterator[Json]:

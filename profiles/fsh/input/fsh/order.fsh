@@ -9,7 +9,10 @@ Description: "An order for an infusion, as ordered (RXO, intent original-order) 
 * insert OrderNumbers
 * identifier 1..*
 * status.extension contains OrderControl named order-control 0..1 and OrderStatus named order-status 0..1
+* insert KnownDrugs
 * intent from InfusionOrderIntent (required)
+* reasonCode from https://ketafhir.org/fhir/ValueSet/infusion-indication (preferred)
+* dosageInstruction.route from https://ketafhir.org/fhir/ValueSet/infusion-route (preferred)
 * subject only Reference(Patient)
 * encounter only Reference(Encounter)
 * dosageInstruction ..1
@@ -38,6 +41,7 @@ Description: "What is in the bag or vial: the drug, the base and additives of a 
 * insert Preserved
 * extension contains Concentration named concentration 0..1
 * code 1..1
+* code from https://ketafhir.org/fhir/ValueSet/infusion-drug (preferred)
 * ingredient.item[x] 1..1
 * ingredient.isActive ^short = "RXC-1: an additive is active, a base is not"
 
@@ -48,5 +52,6 @@ Title: "Dispense"
 Description: "What the pharmacy dispensed for an order (RXD): a bag or vial with its lot. Dispensed is not given: no sum has it."
 * insert Published
 * insert Preserved
+* insert KnownDrugs
 * subject 1..1
 * subject only Reference(Patient)

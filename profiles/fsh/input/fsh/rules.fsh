@@ -57,6 +57,8 @@ RuleSet: Administered
 * insert IdentifiersByType
 * insert OrderNumbers
 * insert InfusionNumber
+* insert KnownDrugs
+* dosage.route from https://ketafhir.org/fhir/ValueSet/infusion-route (preferred)
 * subject only Reference(Patient)
 * context only Reference(Encounter)
 * request 0..1
@@ -69,3 +71,7 @@ RuleSet: UcumUnits
 * value 1..1
 * system = "http://unitsofmeasure.org"
 * code 1..1
+
+// A hospital has codes of its own beside these: they are preferred and not asked for.
+RuleSet: KnownDrugs
+* medication[x] from https://ketafhir.org/fhir/ValueSet/infusion-drug (preferred)
