@@ -25,7 +25,7 @@ def hapi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HapiServer
     from ketafhir.hapi.settings import Settings
 
     work = tmp_path_factory.mktemp("fhir-server")
-    started = server.start(Settings(port=0), work_dir=work)
+    started = server.start(Settings(port=0, heap="3g"), work_dir=work)  # what the tests write stays in memory
     install(started.url)
     yield HapiServer(started.url)
     server.stop(started.port, work_dir=work)

@@ -25,6 +25,7 @@ from validator_warnings import complaints
 
 SEED = 1
 PATIENCE = 600.0  # seconds for an answer: a large transaction on a busy machine
+HEAP = "8g"  # everything is in memory, and a thousand patients fill several GiB
 SHARED = ("Practitioner", "Location", "Device", "DeviceMetric")
 Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "cohort.md"
@@ -215,7 +216,7 @@ def main() -> int:
         from ketafhir.profiles.install import install
 
         with tempfile.TemporaryDirectory() as folder:
-            started = server.start(Settings(port=0), work_dir=Path(folder))
+            started = server.start(Settings(port=0, heap=HEAP, long_running=True), work_dir=Path(folder))
             try:
                 install(started.url)
                 told = run(HapiServer(started.url, PATIENCE), patients)
