@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def text(backend: Backend) -> bytes:
     """All of them, in the text format. Raises StoreError."""
-    registry = CollectorRegistry()
-    registry.register(_Numbers(backend))
-    found: bytes = generate_latest(registry)
+    collectors = CollectorRegistry()
+    collectors.register(_Numbers(backend))
+    found: bytes = generate_latest(collectors)
     return found
 
 
