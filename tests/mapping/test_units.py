@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ketafhir.mapping import codes, units
-from ketafhir.mapping.codecs.numbers import CompoundRate, Concentration, read_unit
+from ketafhir.mapping.codecs.amounts import Concentration
+from ketafhir.mapping.codecs.numbers import read_unit
+from ketafhir.mapping.codecs.rates import CompoundRate
 from ketafhir.mapping.context import Context, Unreadable
 
 

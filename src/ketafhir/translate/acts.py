@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ketafhir.mapping import codes
+from ketafhir.mapping.codecs.amounts import UNKNOWN_AMOUNT
 from ketafhir.mapping.codecs.base import escape
-from ketafhir.mapping.codecs.numbers import UNKNOWN_AMOUNT, number_text, write_unit
+from ketafhir.mapping.codecs.numbers import number_text, write_unit
 from ketafhir.mapping.codecs.people import write_xcn
 from ketafhir.mapping.engine import NULL, put_back
 from ketafhir.plain import replace

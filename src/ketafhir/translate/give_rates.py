@@ -12,16 +12,9 @@ from fractions import Fraction
 from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping import units
-from ketafhir.mapping.codecs.numbers import (
-    finite,
-    number_text,
-    read_amount,
-    read_interval,
-    read_number,
-    read_unit,
-    whole_rate,
-    write_unit,
-)
+from ketafhir.mapping.codecs.intervals import read_interval
+from ketafhir.mapping.codecs.numbers import finite, number_text, read_amount, read_number, read_unit, write_unit
+from ketafhir.mapping.codecs.rates import whole_rate
 from ketafhir.mapping.context import Unreadable
 from ketafhir.therapy.values import Quantity, Rate
 from ketafhir.translate.reading import Reading

@@ -16,7 +16,9 @@ from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping import codes, units
 from ketafhir.mapping.codecs.coded import of_name, write_cwe
-from ketafhir.mapping.codecs.numbers import number_text, read_amount, read_interval, read_unit, whole_rate, write_unit
+from ketafhir.mapping.codecs.intervals import read_interval
+from ketafhir.mapping.codecs.numbers import number_text, read_amount, read_unit, write_unit
+from ketafhir.mapping.codecs.rates import whole_rate
 from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.plain import replace

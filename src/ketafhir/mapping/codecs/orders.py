@@ -9,12 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from ketafhir.mapping import codemaps, units
+from ketafhir.mapping.codecs.amounts import Amount, Concentration
 from ketafhir.mapping.codecs.base import Codec, unescape
 from ketafhir.mapping.codecs.coded import SoftCode
 from ketafhir.mapping.codecs.identifiers import EntityIdentifier
 from ketafhir.mapping.codecs.numbers import (
-    Amount,
-    Concentration,
     number_text,
     quantity_json,
     read_amount,

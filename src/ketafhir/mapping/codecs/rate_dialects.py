@@ -7,7 +7,8 @@ import re
 
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.base import escape, unescape
-from ketafhir.mapping.codecs.numbers import PerTime, number_text, read_amount, split_rate, whole_rate
+from ketafhir.mapping.codecs.numbers import number_text, read_amount
+from ketafhir.mapping.codecs.rates import PerTime, split_rate, whole_rate
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.therapy.values import Quantity, Rate
 
