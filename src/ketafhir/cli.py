@@ -117,7 +117,7 @@ def _with_store(args: argparse.Namespace) -> argparse.Namespace:
 def _explain(args: argparse.Namespace) -> int:
     from ketafhir.explain import command
 
-    return command.run(args, _stored)
+    return command.run(args, _stored, _configured)
 
 
 def _stored(args: argparse.Namespace) -> Iterator[Taken]:

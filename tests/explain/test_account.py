@@ -87,8 +87,6 @@ def test_a_refused_message_is_shown_with_why() -> None:
         told(b"MSH|^")
     with pytest.raises(Refused, match="there is no message 2: there are 1"):
         explained(iter([START]), default(), 2)
-    with pytest.raises(Refused, match=r"FHIR is not explained: .*--report"):
-        told(b' {"resourceType": "Bundle"}')
 
 
 def test_a_number_shows_that_message_behind_those_before_it() -> None:

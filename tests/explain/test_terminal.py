@@ -94,7 +94,9 @@ def test_exit_codes_and_errors(tmp_path: Path) -> None:
     assert code(str(STORIES / "damaged.hl7")) == (1, "")
     assert code("-")[0] == 1
     status, told = code("-", data=b'{"resourceType":"Bundle"}')
-    assert (status, "--report" in told) == (1, True)
+    assert (status, told) == (1, "")  # it is shown as refused
+    status, told = code("-", data=b'{"resourceType":')
+    assert (status, "not JSON" in told) == (1, True)
     assert code(str(tmp_path / "none"))[0] == 2
     assert code(str(START), "--html", str(tmp_path / "no" / "x"))[0] == 2
     assert code(str(START), "--site", "nowhere")[0] == 2

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """One FHIR element that a field went into: `resources` of the Bundle have it, by their short names."""
+    """One FHIR element that a field went into: `resources` of the Bundle have it, by their short names. Of an element of FHIR
+    the field it went into, and the segments that have it (`RAS^O17 RXA[2]`)."""
 
     element: str
     value: str
@@ -37,7 +38,8 @@ class Target(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One populated field: its place (`RXA[2]-6`), name and text, its fate (mapped, preserved, dropped), and why."""
+    """One populated field: its place (`RXA[2]-6`), name and text, its fate (mapped, preserved, dropped), and why. Or one element:
+    `Observation/o1.code`, `code`, its value on one line."""
 
     where: str
     name: str
@@ -48,19 +50,21 @@ class Line(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One segment with its fields."""
+    """One segment with its fields, or one resource with its elements."""
 
     name: str
     lines: tuple[Line, ...]
 
 
 class Told(NamedTuple):
-    """One message: what it is, its segments, and what was found about it. A refused one has findings and no fates."""
+    """One message: what it is, its segments, and what was found about it. A refused one has findings and no fates. `side` is
+    what it is of, HL7v2 or FHIR."""
 
     title: str
     parts: tuple[Part, ...]
     issues: tuple[Issue, ...]
     refused: bool
+    side: str = "HL7v2"
 
     def counts(self) -> dict[str, int]:
         """How many fields were mapped, preserved and dropped."""
@@ -80,12 +84,13 @@ def of_step(message: Message, step: Step, settings: Settings) -> Told:
             loss = found[where]
             into = tuple(targets.of(segment, field, loss.fate))
             lines.append(Line(where, names.get(field, ""), segment.fields[field], loss.fate, loss.why, into))
-        parts.append(Part(place, tuple(_narrowed(lines))))
+        parts.append(Part(place, tuple(narrowed(lines))))
     return Told(title(message), tuple(parts), tuple(step.issues), False)
 
 
-def _narrowed(lines: list[Line]) -> Iterator[Line]:
-    """Of the resources that hold a value, those that hold most values of the segment: many have one status."""
+def narrowed(lines: list[Line]) -> Iterator[Line]:
+    """Of the resources (segments) that hold a value, those that hold most values of the segment (resource): many have one
+    status."""
     held = Counter(name for line in lines for target in line.targets for name in target.resources)
     for line in lines:
         targets = []

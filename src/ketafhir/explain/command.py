@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
     from ketafhir.explain.sums import Sums
     from ketafhir.translate.settings import Settings
 
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _EPILOG = """\
 One message is shown field by field: its text, and the FHIR element, value, row and codec it went by; or that it is preserved,
-or dropped and why. Of several messages the sums are shown: refusals, unknown codes, preserved and dropped fields, rows, each
-with its count and first place; sums hold codes and places, and nothing that is of a patient. --number shows one of them.
+or dropped and why. A Bundle or resource (FHIR JSON) is shown element by element in the same way, with the field of the HL7v2
+message it makes. Of several messages, or lines of NDJSON, the sums are shown: refusals, unknown codes, what is preserved and
+dropped, rows, each with its count and first place; sums hold codes and places, and nothing that is of a patient. --number shows
+one of them.
 Exit code: 0 explained; 1 something is refused, or there is no message; 2 usage.
 """
 
@@ -29,12 +33,16 @@ Exit code: 0 explained; 1 something is refused, or there is no message; 2 usage.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog = _EPILOG
-    parser.add_argument("file", metavar="FILE", nargs="?", help="a file of HL7v2 messages, or - for standard input")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="HL7v2 messages, a Bundle, a resource or NDJSON; - for standard input"
+    )
     parser.add_argument(
         "--store", metavar="FILE|URL", help="in place of a file: the sums of what the service has taken"
     )
     parser.add_argument(
-        "--config", metavar="FILE", help="with --store: the configuration of the service, with its listeners"
+        "--config",
+        metavar="FILE",
+        help="the configuration of the service: its [authorities]; with --store its listeners too",
     )
     parser.add_argument("--since", metavar="AGE", help="with --store: what came in that time, such as 12h, 7d or 4w")
     parser.add_argument(
@@ -45,8 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timezone", metavar="ZONE", help="zone of times without offset, such as America/Chicago")
 
 
-def run(args: argparse.Namespace, stored: Callable[[argparse.Namespace], Iterator[Taken]] | None = None) -> int:
-    """Explain a file, or with `stored` what the store of the service has; gives the exit code."""
+def run(
+    args: argparse.Namespace,
+    stored: Callable[[argparse.Namespace], Iterator[Taken]] | None = None,
+    configured: Callable[[argparse.Namespace], Settings] | None = None,
+) -> int:
+    """Explain a file, or with `stored` what the store of the service has; gives the exit code. `configured` makes the settings
+    where a configuration is named."""
     if args.store:
         return _of_store(args, stored)
     from ketafhir.translate.settings import default
@@ -55,7 +68,7 @@ def run(args: argparse.Namespace, stored: Callable[[argparse.Namespace], Iterato
         print("ketafhir explain: name a FILE of messages, or --store", file=sys.stderr)
         return 2
     try:
-        settings = default(args.timezone, args.site)
+        settings = configured(args) if args.config and configured else default(args.timezone, args.site)
         file = sys.stdin.buffer if args.file == "-" else open(args.file, "rb")  # noqa: SIM115  # closed at the end of the process
         page = open(args.html, "wb") if args.html else None  # noqa: SIM115  # closed below
     except (ConfigError, TableError, OSError) as error:
@@ -105,6 +118,87 @@ def explained(source: Iterator[bytes], settings: Settings, number: int | None = 
 
     Raises Refused where there is no such message, or the only one cannot be read at all.
     """
+    begin = b""
+    for chunk in source:
+        begin += chunk
+        if begin.lstrip(_BLANK):
+            break
+    source = itertools.chain([begin], source)
+    if begin.lstrip(_BLANK)[:1] in (b"{", b"["):
+        return _of_fhir(source, settings, number)
+    return _of_hl7v2(source, settings, number)
+
+
+def _of_fhir(source: Iterator[bytes], settings: Settings, number: int | None) -> tuple[Told | None, Sums]:
+    from ketafhir.explain import bundles
+    from ketafhir.explain.sums import FhirSums
+    from ketafhir.fhir import json
+
+    sums, told, count = FhirSums(), None, 0
+    for count, data in enumerate(_documents(source), 1):
+        wanted = count == (number or 1)
+        if number is not None and not wanted:
+            continue  # each line stands by itself
+        try:
+            value = json.loads(data)
+            found = bundles.of_value(value, settings)
+        except Refused as refusal:
+            sums.refuse(count, None, refusal.issues)
+            if wanted and number is not None:
+                raise
+            unread = refusal
+            continue
+        sums.explained(count, bundles.kind_of(value), found.told, found.kinds)
+        if wanted:
+            told = found.told
+        if count == number:
+            break
+    if number is None and count > 1:
+        return None, sums
+    if told is None:
+        raise unread if number is None else _no_such(number, count, "line")
+    return told, sums
+
+
+def _documents(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of NDJSON, which its first line tells by being a document; else the whole, which is one."""
+    lines = _lines(source)
+    first = next((line for line in lines if line.strip(_BLANK)), b"")
+    if _is_whole(first):
+        yield first
+        yield from (line for line in lines if line.strip(_BLANK))
+    else:
+        yield b"\n".join([first, *lines])
+
+
+def _lines(source: Iterator[bytes]) -> Iterator[bytes]:
+    rest: list[bytes] = []
+    for chunk in source:
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        for one in others:
+            yield b"".join(rest)
+            rest = [one]
+    yield b"".join(rest)
+
+
+def _is_whole(line: bytes) -> bool:
+    from ketafhir.fhir import json
+
+    try:
+        json.loads(line)
+    except Refused as refusal:
+        return refusal.issues[0].code != "json-syntax"
+    return True
+
+
+def _no_such(number: int | None, count: int, unit: str) -> Refused:
+    none = "there is no HL7v2 message in the input"
+    text = f"there is no {unit} {number}: there are {count}" if count else none
+    return Refused(Issue("error", "input-unknown", text, hl7="100"))
+
+
+def _of_hl7v2(source: Iterator[bytes], settings: Settings, number: int | None) -> tuple[Told | None, Sums]:
     from ketafhir.explain import account
     from ketafhir.explain.sums import Sums
     from ketafhir.hl7v2.stream import split_messages
@@ -115,7 +209,7 @@ def explained(source: Iterator[bytes], settings: Settings, number: int | None = 
     told: Told | None = None
     unread: Refused | None = None
     count = 0
-    for count, data in enumerate(split_messages(_hl7v2(source)), 1):
+    for count, data in enumerate(split_messages(source), 1):
         wanted = count == (number or 1)
         message = None
         try:
@@ -138,20 +232,8 @@ def explained(source: Iterator[bytes], settings: Settings, number: int | None = 
     if unread is not None:
         raise unread
     if told is None:
-        text = f"there is no message {number}: there are {count}" if count else "there is no HL7v2 message in the input"
-        raise Refused(Issue("error", "input-unknown", text, hl7="100"))
+        raise _no_such(number, count, "message")
     return told, sums
-
-
-def _hl7v2(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The input, if it is not FHIR. Raises Refused."""
-    begun = False
-    for chunk in source:
-        if not begun and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-            text = "FHIR is not explained: `ketafhir translate --to hl7v2 --report FILE` accounts for each element"
-            raise Refused(Issue("error", "input-unknown", text, hl7="100"))
-        begun = True
-        yield chunk
 
 
 def _print(told: Told | None, sums: Sums) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ketafhir.explain.shown import visible
 from ketafhir.explain.style import SCRIPT, STYLE
-from ketafhir.explain.wording import HEADINGS, MEANINGS
+from ketafhir.explain.wording import HEADINGS, MEANINGS, NOUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +28,7 @@ _COLUMNS = {
     "notes": ("finding", "why", "row", "remedy"),
     "preserved": ("field",),
     "dropped": ("field", "why"),
+    "written": ("message",),
     "rows": ("row", "field"),
 }
 _BY_CODE = "By code"
@@ -67,17 +68,18 @@ def _message(told: Told) -> Iterator[str]:
         yield '<p class="soft">Point at a field or an element, or use Tab and the arrow keys, to see what belongs together.</p>'
     yield "</header>\n<main>"
     lines = [line for part in told.parts for line in part.lines]
-    ids = {line.where: f"f{number}" for number, line in enumerate(lines)}
-    yield '<section class="pane v2" aria-label="HL7v2"><h2>HL7v2</h2>'
+    ids = {id(line): f"f{number}" for number, line in enumerate(lines)}
+    yield f'<section class="pane v2" aria-label="{told.side}"><h2>{told.side}</h2>'
+    made = _elements if told.side == "FHIR" else _fields
     for part in told.parts:
-        yield f'<div class="segment"><b>{_text(part.name)}</b>{"".join(_fields(part.lines, ids))}</div>'
+        yield f'<div class="segment"><b>{_text(part.name)}</b>{"".join(made(part.lines, ids))}</div>'
     yield "</section>\n<div>"
     yield from _issues(told.issues)
     yield from _targets(lines, ids)
     yield "</div>\n</main>"
 
 
-def _fields(lines: Iterable[Line], ids: dict[str, str]) -> Iterator[str]:
+def _fields(lines: Iterable[Line], ids: dict[int, str]) -> Iterator[str]:
     """The fields of a segment with a bar for each separator, so that it looks as it came."""
     at = 0
     for line in lines:
@@ -87,8 +89,18 @@ def _fields(lines: Iterable[Line], ids: dict[str, str]) -> Iterator[str]:
         at = number
         about = " ".join(filter(None, (line.where, line.name, line.fate)))
         yield (
-            f'<span class="bar">{bars}</span><span class="field {line.fate or "bad"}" tabindex="0" data-f="{ids[line.where]}" '
+            f'<span class="bar">{bars}</span><span class="field {line.fate or "bad"}" tabindex="0" data-f="{ids[id(line)]}" '
             f'data-where="{_text(line.where)}" title="{_text(about)}">{_text(line.text)}</span>'
+        )
+
+
+def _elements(lines: Iterable[Line], ids: dict[int, str]) -> Iterator[str]:
+    """The elements of a resource, one below the other."""
+    for line in lines:
+        about = " ".join(filter(None, (line.where, line.fate)))
+        yield (
+            f'<div><span class="soft">{_text(line.name)}</span> <span class="field {line.fate or "bad"}" tabindex="0" '
+            f'data-f="{ids[id(line)]}" data-where="{_text(line.where)}" title="{_text(about)}">{_text(line.text)}</span></div>'
         )
 
 
@@ -98,7 +110,7 @@ def _issues(issues: Iterable[Issue]) -> Iterator[str]:
         yield f'<section class="pane" aria-label="Findings"><h2>Findings</h2><ul>{"".join(found)}</ul></section>'
 
 
-def _targets(lines: list[Line], ids: dict[str, str]) -> Iterator[str]:
+def _targets(lines: list[Line], ids: dict[int, str]) -> Iterator[str]:
     """The elements under the resource that holds them, each once with all the fields it was made of."""
     groups: dict[str, dict[tuple[str, ...], list[Line]]] = {}
     for line in lines:
@@ -126,22 +138,25 @@ def _group(target: Target) -> str:
     return f"{target.element.partition('.')[0]}: read, and written elsewhere" if target.element else _BY_CODE
 
 
-def _row(key: tuple[str, ...], members: list[Line], ids: dict[str, str]) -> str:
+def _row(key: tuple[str, ...], members: list[Line], ids: dict[int, str]) -> str:
     element, value, row, codec, why = key
     places = ", ".join(line.where for line in members)
     by = ", ".join(filter(None, (places, row, codec and f"codec {codec}")))
     head = f'<code>{_text(element)}</code> <span class="value">{_text(value)}</span>' if element or value else ""
     reason = f'<div class="soft">{_text(why)}</div>' if why else ""
-    linked = " ".join(ids[line.where] for line in members)
+    linked = " ".join(ids[id(line)] for line in members)
     return f'<div class="row" tabindex="0" data-f="{linked}">{head}<div class="soft">{_text(by)}</div>{reason}</div>'
 
 
 def _sums(sums: Sums) -> Iterator[str]:
     taken = sums.messages - sums.refused
-    yield f"<header><h1>{sums.messages} messages: {taken} translated, {sums.refused} refused</h1>"
+    yield f"<header><h1>{sums.messages} {sums.unit}s: {taken} translated, {sums.refused} refused</h1>"
     kinds = ", ".join(f"{count} {kind}" for kind, count in sums.types.most_common())
     yield f"<p>{_text(kinds)}</p>"
-    badges = [f'<span class="{fate}">{sums.fates[fate]} fields {_text(told)}</span>' for fate, told in MEANINGS.items()]
+    noun = NOUNS[sums.side]
+    badges = [
+        f'<span class="{fate}">{sums.fates[fate]} {noun}s {_text(told)}</span>' for fate, told in MEANINGS.items()
+    ]
     yield f'<p class="key">{"".join(badges)}</p></header>\n<main class="sums">'
     for kind, heading in HEADINGS.items():
         found = sums.of(kind)

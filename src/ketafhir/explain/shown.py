@@ -64,7 +64,8 @@ class Bundle:
             return str(value.get("display", value["reference"]))
         name = resource.get("name")
         label = self.value(name[0] if isinstance(name, list) else name) if name else ""
-        number = next((one.get("value", "") for one in resource.get("identifier", ())), "")
+        told = resource.get("identifier", ())
+        number = next((one.get("value", "") for one in (told if isinstance(told, list | tuple) else (told,))), "")
         return " ".join(filter(None, (resource["resourceType"], number, label)))
 
 

@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from ketafhir.plain import replace
 from ketafhir.translate import losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ketafhir.errors import Issue
+    from ketafhir.explain.account import Told
     from ketafhir.hl7v2.er7 import Message
     from ketafhir.translate.reading import Reading
     from ketafhir.translate.session import Step
@@ -38,6 +40,8 @@ class Sum(NamedTuple):
 
 class Sums:
     """The sums of a file, message by message. What they hold grows with what differs, not with the length of the file."""
+
+    side, unit = "HL7v2", "message"
 
     def __init__(self) -> None:
         self.types: Counter[str] = Counter()
@@ -75,7 +79,7 @@ class Sums:
 
     def _issues(self, number: int, issues: Iterable[Issue]) -> None:
         for issue in issues:
-            place = f"message {number}, {issue.where}".rstrip(", ")
+            place = f"{self.unit} {number}, {issue.where}".rstrip(", ")
             kind = {"error": "refusals", "warning": "warnings"}.get(issue.severity, "notes")
             if issue.code in _ABOUT_CODES:
                 said = (issue.code, _field(issue.where), _code(issue.value), issue.row)
@@ -92,6 +96,39 @@ class Sums:
         """The lines of one sum (`refusals`, `codes`, `warnings`, `preserved`, `dropped`, `rows`), the most frequent first."""
         found = [Sum(what, *counted) for what, counted in self._found.get(kind, {}).items()]
         return sorted(found, key=lambda one: -one.times)
+
+
+class FhirSums(Sums):
+    """The same over lines of FHIR (Bundles, resources); places have no ids, which may be of a patient."""
+
+    side, unit = "FHIR", "line"
+
+    def explained(self, number: int, kind: str, told: Told, made: Iterable[str]) -> None:
+        """Add a Bundle or resource, and the types of the messages that it makes."""
+        self.types[kind] += 1
+        self.refused += told.refused
+        ids = [part.name.rpartition(" ")[2] for part in told.parts]
+        self._issues(number, (replace(one, where=_without_id(one.where, ids)) for one in told.issues))
+        for one in made:
+            self._add("written", (one,), f"line {number}")
+        for part in told.parts if not told.refused else ():
+            for line in part.lines:
+                self.fates[line.fate] += 1
+                element = f"{part.name.partition(' ')[0]}.{line.name}"
+                place = f"line {number}, {element}"
+                if line.fate == "preserved":
+                    self._add("preserved", tuple(_field(target.element) for target in line.targets), place)
+                elif line.fate == "dropped":
+                    self._add("dropped", (element, line.why), place)
+                for row in dict.fromkeys(target.row for target in line.targets if target.row and target.resources):
+                    self._add("rows", (row, element), place)
+
+
+def _without_id(where: str, ids: list[str]) -> str:
+    """`Observation.code` of `Observation/o1.code`; of an id that is none of these, the type alone."""
+    kind, slash, rest = where.partition("/")
+    known = max((one for one in ids if slash and (rest == one or rest.startswith(f"{one}."))), key=len, default=None)
+    return kind + rest.removeprefix(known) if known else kind
 
 
 def _field(where: str) -> str:

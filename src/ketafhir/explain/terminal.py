@@ -6,7 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from ketafhir.explain.shown import visible
-from ketafhir.explain.wording import HEADINGS, SIGNS, target_lines
+from ketafhir.explain.wording import HEADINGS, NOUNS, SIGNS, target_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,14 +33,15 @@ class Terminal(NamedTuple):
         """A message side by side with what became of it."""
         yield from self._over(visible(told.title), "heading")
         counts = ", ".join(f"{count} {fate}" for fate, count in told.counts().items())
-        words = ("refused: nothing of it is written", "error") if told.refused else (f"fields: {counts}", "")
+        noun = NOUNS[told.side]
+        words = ("refused: nothing of it is written", "error") if told.refused else (f"{noun}s: {counts}", "")
         yield from self._over(*words)
         yield from self._issues(told.issues)
         for part in told.parts:
             yield ""
-            yield self.painted(part.name, "heading")
+            yield from self._over(visible(part.name), "heading")
             for line in part.lines:
-                yield from self._line(line)
+                yield from self._line(line, told.side == "FHIR")
 
     def _over(self, text: str, colour: str) -> Iterator[str]:
         """A text over the whole width."""
@@ -52,10 +53,12 @@ class Terminal(NamedTuple):
                 head = f"{issue.severity:<9}" if not number else " " * 9
                 yield f"{self.painted(head, issue.severity)} {text}"
 
-    def _line(self, line: Line) -> Iterator[str]:
-        place = line.where.partition("-")[2]
-        left = [f"{place:>3}  ", visible(line.text)]
-        name, right = visible(line.name), [(visible(one), dim) for one, dim in target_lines(line)]
+    def _line(self, line: Line, element: bool) -> Iterator[str]:
+        """A field: its number, its text, its name. Or an element: its name, its value."""
+        place = "" if element else line.where.partition("-")[2]
+        text, name = (line.name, line.text) if element else (line.text, line.name)
+        left, name = [f"{place:>3}  ", visible(text)], visible(name)
+        right = [(visible(one), dim) for one, dim in target_lines(line)]
         sign = SIGNS.get(line.fate, " ")
         if self.width < _NARROW:
             yield from self._stacked(left, name, sign, line.fate, right)
@@ -90,10 +93,11 @@ class Terminal(NamedTuple):
     def sums(self, sums: Sums) -> Iterator[str]:
         """The sums of a file."""
         taken = sums.messages - sums.refused
-        yield from self._over(f"{sums.messages} messages: {taken} translated, {sums.refused} refused", "heading")
+        head = f"{sums.messages} {sums.unit}s: {taken} translated, {sums.refused} refused"
+        yield from self._over(head, "heading")
         yield from self._over(", ".join(f"{count} {visible(kind)}" for kind, count in sums.types.most_common()), "")
         fates = ", ".join(f"{sums.fates[fate]} {fate}" for fate in ("mapped", "preserved", "dropped"))
-        yield from self._over(f"fields: {fates}", "")
+        yield from self._over(f"{NOUNS[sums.side]}s: {fates}", "")
         for kind, heading in HEADINGS.items():
             found = sums.of(kind)
             if not found:

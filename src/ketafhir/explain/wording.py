@@ -13,8 +13,8 @@ SIGNS = {"mapped": "=", "preserved": "~", "dropped": "x"}
 """One sign for each fate, for those who see no colours."""
 
 MEANINGS = {
-    "mapped": "mapped: an element of FHIR that comes back by the same row",
-    "preserved": "preserved: no row maps it; it stands in an extension and comes back",
+    "mapped": "mapped: it goes over, and comes back by the same row",
+    "preserved": "preserved: no row maps it; an extension holds its text",
     "dropped": "dropped: it does not come back, for the reason given",
 }
 HEADINGS = {
@@ -22,10 +22,13 @@ HEADINGS = {
     "codes": "Codes that no map has, and units and types that are not understood",
     "warnings": "Other warnings",
     "notes": "Notes",
-    "preserved": "Preserved fields: no row maps them",
-    "dropped": "Dropped fields, and why",
+    "preserved": "Preserved: no row maps them",
+    "dropped": "Dropped, and why",
+    "written": "HL7v2 messages that are made",
     "rows": "Rows that read",
 }
+NOUNS = {"HL7v2": "field", "FHIR": "element"}
+"""What a line is about, by the side it is of."""
 
 
 def target_lines(line: Line) -> Iterator[tuple[str, bool]]:

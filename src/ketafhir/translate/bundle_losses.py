@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ketafhir.mapping.engine import PRESERVED
 from ketafhir.mapping.paths import EXTENSION, Json, Slice, extension_url
-from ketafhir.mapping.tables import Tables
+from ketafhir.mapping.tables import Row, Table, Tables
 from ketafhir.translate.losses import Loss
 from ketafhir.translate.taking import Taking
 
@@ -83,32 +84,57 @@ class _Step(NamedTuple):
         return number == 0 or not self.first
 
 
-_Path = tuple[_Step, ...]
+class _Path(NamedTuple):
+    """The way to an element that is read: by a row of a table, or (None) by code."""
+
+    steps: tuple[_Step, ...]
+    read: tuple[Table, Row] | None = None
+
+    def further(self) -> _Path:
+        """The way behind its first step."""
+        return self._replace(steps=self.steps[1:])
+
+
+class Element(NamedTuple):
+    """What became of one element: `where` it stands (`Observation/o1.code`), its value, its fate (mapped, preserved, dropped) and
+    why, and the rows that read it, of `holder` (a resource, or what it contains)."""
+
+    where: str
+    value: Any
+    fate: str
+    why: str
+    holder: Json
+    rows: tuple[tuple[Table, Row], ...] = ()
 
 
 def of_bundle(taking: Taking, tables: Tables) -> list[Loss]:
     """The account of all resources of a Bundle, and of the MSH, which is new."""
     found = [Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time")]
     for resource in taking.index.resources():
-        _of_resource(taking, tables, resource, taking.name(resource), found)
+        for one in of_resource(taking, tables, resource, taking.name(resource)):
+            found.append(Loss(one.where, one.rows[0][1].place if len(one.rows) == 1 else "", one.fate, one.why))
     return found
 
 
-def _of_resource(taking: Taking, tables: Tables, resource: Json, name: str, found: list[Loss]) -> None:
+def of_resource(taking: Taking, tables: Tables, resource: Json, name: str) -> list[Element]:
+    """The account of one resource of a Bundle, of what it contains first."""
     kind = str(resource["resourceType"])
     why = taking.left_out.get(id(resource), "" if kind in _BY_CODE else f"no {kind} is read")
     if why:
-        found += [Loss(f"{name}.{key}", "", "dropped", why) for key in resource if key != "resourceType"]
-        return
+        left = ((key, value) for key, value in resource.items() if key != "resourceType")
+        return [Element(f"{name}.{key}", value, "dropped", why, resource) for key, value in left]
     paths = _paths(tables, kind)
     if kind == "MedicationAdministration" and id(resource) in taking.infusions:
-        paths = tuple(_steps(text, {}) for text in (*_WHOLE, *_META))
+        paths = tuple(_Path(_steps(text, {})) for text in (*_WHOLE, *_META))
     elif _stands_for_a_number(taking, resource, kind):
-        paths = (*paths, (_Step("identifier", first=True),))
+        paths = (*paths, _Path((_Step("identifier", first=True),)))
+    found: list[Element] = []
     for number, inner in enumerate(resource.get("contained", ())):
-        _of_resource(taking, tables, inner, f"{name}.contained[{number}]", found)
+        found += of_resource(taking, tables, inner, f"{name}.contained[{number}]")
     shown = {key: value for key, value in resource.items() if key != "contained"}
-    _walk(shown, paths, name, kind, found)
+    walk = _Walk(kind, resource, found)
+    walk.into(shown, paths, name)
+    return found
 
 
 def _objects(value: Any) -> list[Json]:
@@ -130,17 +156,19 @@ def _stands_for_a_number(taking: Taking, resource: Json, kind: str) -> bool:
 @lru_cache(maxsize=64)
 def _paths(tables: Tables, kind: str) -> tuple[_Path, ...]:
     """Every path of a resource type that is read, by a table or by code."""
-    found = [_steps(text, tables.slices) for text in (*_BY_CODE[kind], *_META)]
+    found = [_Path(_steps(text, tables.slices)) for text in (*_BY_CODE[kind], *_META)]
     for name in tables.names():
         table = tables.table(name)
         owner, _, within = table.resource.partition(".")
         if owner == kind:
             before = (_Step(within),) if within else ()
-            found += [before + _steps(row.fhir, tables.slices) for row in table.rows if row.path is not None]
+            for row in table.rows:
+                if row.path is not None:
+                    found.append(_Path(before + _steps(row.fhir, tables.slices), (table, row)))
     return tuple(found)
 
 
-def _steps(text: str, slices: dict[tuple[str, str], Slice]) -> _Path:
+def _steps(text: str, slices: dict[tuple[str, str], Slice]) -> tuple[_Step, ...]:
     choice = text.endswith("[x]")
     parts = _split(text.removesuffix("[x]"))
     found = []
@@ -164,59 +192,71 @@ def _split(text: str) -> list[str]:
     return found
 
 
-def _walk(element: Json, paths: Iterable[_Path], name: str, kind: str, found: list[Loss]) -> None:
-    paths = tuple(paths)
-    for key, value in element.items():
-        where = f"{name}.{key}"
-        if key in _EVERYWHERE and key not in {path[0].key for path in paths}:
-            if _EVERYWHERE[key]:
-                found.append(Loss(where, "", "dropped", _EVERYWHERE[key]))
-            continue
-        if key == "extension" or key.startswith("_"):
-            found += _extensions(value, where, {path[0].url for path in paths if path[0].url})
-            continue
-        ahead = [path for path in paths if _is(path[0], key)]
-        if not isinstance(value, list):
-            _go_on(value, [path[1:] for path in ahead], where, kind, found)
-            continue
-        for number, item in enumerate(value):
-            taken = [path for path in ahead if path[0].takes(number, item)]
-            place = where if len(value) == 1 else f"{where}[{number}]"
-            if ahead and not taken:
-                found.append(Loss(place, "", "dropped", "HL7v2 has no place for this one beside the others"))
-                continue
-            further = [path[1:] for path in taken]
-            further += [(_Step(path[0].slice.at[0].removesuffix("[]")),) for path in taken if path[0].slice]
-            _go_on(item, further, place, kind, found)
-
-
 def _is(step: _Step, key: str) -> bool:
     if step.choice:
         return key.startswith(step.key) and key[len(step.key) : len(step.key) + 1].isupper()
     return key == step.key
 
 
-def _go_on(value: Any, further: list[_Path], where: str, kind: str, found: list[Loss]) -> None:
-    """The rest of the way: nothing goes here, something ends here, or it goes on below."""
-    if not further:
-        parts = where.split(".")
-        why = _WHY.get((kind, parts[1].partition("[")[0]), _NO_ROW) if len(parts) > 1 else _NO_ROW
-        found.append(Loss(where, "", "dropped", _SERVER if ".meta." in where else why))
-    elif not isinstance(value, dict) or any(not path for path in further):
-        found.append(Loss(where, "", "mapped", ""))
-    else:
-        _walk(value, further, where, kind, found)
+class _Walk(NamedTuple):
+    """The way through one resource (`holder`); what became of its elements goes to `found`."""
 
+    kind: str
+    holder: Json
+    found: list[Element]
 
-def _extensions(value: Any, where: str, read: set[str]) -> list[Loss]:
-    """Extensions of ours are read where they stand, of others those that a site has a row for (`read`)."""
-    listed: list[Any] = []
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            listed += _objects(one.get("extension")) if "url" not in one else [one]
-    return [
-        Loss(where, "", "mapped", "")
-        if str(one.get("url", "")).startswith(EXTENSION) or one.get("url") in read
-        else Loss(where, "", "dropped", f"the extension {one.get('url')} is not read")
-        for one in listed
-    ]
+    def into(self, element: Json, paths: Iterable[_Path], name: str) -> None:
+        """Go through what stands below an element."""
+        paths = tuple(paths)
+        for key, value in element.items():
+            where = f"{name}.{key}"
+            if key in _EVERYWHERE and key not in {path.steps[0].key for path in paths}:
+                if _EVERYWHERE[key]:
+                    self._tell(where, value, "dropped", _EVERYWHERE[key])
+                continue
+            if key == "extension" or key.startswith("_"):
+                self._extensions(value, where, [path for path in paths if path.steps[0].url])
+                continue
+            ahead = [path for path in paths if _is(path.steps[0], key)]
+            if not isinstance(value, list):
+                self._go_on(value, [path.further() for path in ahead], where)
+                continue
+            for number, item in enumerate(value):
+                taken = [path for path in ahead if path.steps[0].takes(number, item)]
+                place = where if len(value) == 1 else f"{where}[{number}]"
+                if ahead and not taken:
+                    self._tell(place, item, "dropped", "HL7v2 has no place for this one beside the others")
+                    continue
+                further = [path.further() for path in taken]
+                sliced = [path.steps[0].slice for path in taken]
+                further += [_Path((_Step(one.at[0].removesuffix("[]")),)) for one in sliced if one]
+                self._go_on(item, further, place)
+
+    def _go_on(self, value: Any, further: list[_Path], where: str) -> None:
+        """The rest of the way: nothing goes here, something ends here, or it goes on below."""
+        if not further:
+            parts = where.split(".")
+            why = _WHY.get((self.kind, parts[1].partition("[")[0]), _NO_ROW) if len(parts) > 1 else _NO_ROW
+            self._tell(where, value, "dropped", _SERVER if ".meta." in where else why)
+        elif not isinstance(value, dict) or any(not path.steps for path in further):
+            rows = dict.fromkeys(path.read for path in further if path.read and not path.steps)
+            self._tell(where, value, "mapped", "", tuple(rows))
+        else:
+            self.into(value, further, where)
+
+    def _extensions(self, value: Any, where: str, paths: list[_Path]) -> None:
+        """Extensions of ours are read where they stand, of others those that a site has a row for (one of `paths`)."""
+        listed: list[Any] = []
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                listed += _objects(one.get("extension")) if "url" not in one else [one]
+        for one in listed:
+            url = str(one.get("url", ""))
+            rows = tuple(dict.fromkeys(path.read for path in paths if path.read and path.steps[0].url == url))
+            if rows or url.startswith(EXTENSION):
+                self._tell(where, one, "preserved" if url == PRESERVED else "mapped", "", rows)
+            else:
+                self._tell(where, one, "dropped", f"the extension {one.get('url')} is not read")
+
+    def _tell(self, where: str, value: Any, fate: str, why: str, rows: tuple[tuple[Table, Row], ...] = ()) -> None:
+        self.found.append(Element(where, value, fate, why, self.holder, rows))
