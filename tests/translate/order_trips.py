@@ -14,7 +14,7 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Order, Source
 from ketafhir.therapy.values import Time
-from ketafhir.translate import orders, patients, results, visits
+from ketafhir.translate import order_groups, order_segments, orders, patients, results, visits
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.taking import Taking
@@ -46,7 +46,7 @@ def read(text: str) -> Reading:
     context.local = SENDER
     reading = Reading(parsed, walked, TABLES, context, Source(sent=Time("2026-03-09T08:04:20-05:00")), "d")
     patients.read(reading, walked.patients[0], owned=False)
-    orders.read(reading, walked.patients[0])
+    order_segments.read(reading, walked.patients[0])
     return reading
 
 
@@ -81,7 +81,7 @@ def take(bundle: dict[str, Any]) -> Taking:
 def compose(taking: Taking, kind: str = "RDE^O11") -> list[str]:
     """The segments below the PV1."""
     composing = Composing(taking.records, TABLES, taking.c)
-    orders.compose(composing, taking.records.orders.values(), kind)
+    order_groups.compose(composing, taking.records.orders.values(), kind)
     return composing.lines
 
 

@@ -26,7 +26,7 @@ from ketafhir.therapy.values import (
     Range,
     Time,
 )
-from ketafhir.translate import orders
+from ketafhir.translate import order_groups, orders
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.writing import Writing
 
@@ -242,7 +242,7 @@ def records_of(order: Order) -> Records:
 def test_records_survive_hl7v2(order: Order) -> None:
     composing = Composing(records_of(order), TABLES, Context())
     kind = "RDE^O11" if order.intent == "filler" else "OMP^O09"
-    orders.compose(composing, [order], kind)
+    order_groups.compose(composing, [order], kind)
     reading = read(message(*composing.lines, kind=f"{kind}^{kind.replace('^', '_')}"))
     (found,) = reading.records.orders.values()
     assert replace(found, told=order.told, visit="") == order

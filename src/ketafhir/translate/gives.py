@@ -22,20 +22,16 @@ from ketafhir.translate.composing import Composing
 from ketafhir.translate.give_rates import PROFILE, with_rate_of_dose, with_whole_duration
 from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.old_timing import account, with_tq1_of_gives
+from ketafhir.translate.order_groups import compose_beside, compose_routes, compose_timing, parents_first, shown
 from ketafhir.translate.order_segments import (
     GIVE,
     ORC,
     add,
-    compose_beside,
-    compose_routes,
-    compose_timing,
-    parents_first,
     read_beside,
     read_detail,
     read_orc,
     refused,
     related,
-    shown,
     tables_of,
 )
 from ketafhir.translate.reading import Reading, note_texts

@@ -16,7 +16,7 @@ from ketafhir.therapy.infusion import Course, course
 from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Observation, Patient, Records, Report, Visit
 from ketafhir.therapy.values import Time
-from ketafhir.translate import acts, adt, headers, observations, orders, patients, provenance, visits
+from ketafhir.translate import acts, adt, headers, observations, order_groups, patients, provenance, visits
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.results import by_heading
 from ketafhir.translate.settings import Settings
@@ -189,7 +189,7 @@ def _message(person: _Person, patient: Patient, visit: Visit | None, kind: str, 
     told: list[Any]
     if kind in ("RDE^O11", "OMP^O09"):
         told = [_of(records.orders, patient, visit), composing.used]
-        orders.compose(composing, told[0], kind)
+        order_groups.compose(composing, told[0], kind)
     elif kind == "RGV^O15":
         from ketafhir.translate import gives, pump_orders
 

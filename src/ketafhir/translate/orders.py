@@ -2,8 +2,8 @@
 
 Requests of ours are `PUT` by an id derived from the order number and the intent. A drug with form,
 concentration or components is a Medication of its own, else it stands in the request (FHIR R4
-MedicationRequest.medication[x]). The HL7v2 side is `translate.order_segments`; its public functions are
-offered here too.
+MedicationRequest.medication[x]). The HL7v2 side is `translate.order_segments`
+and `translate.order_groups`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,7 @@ from ketafhir.therapy.lifecycle import order_identity, order_of
 from ketafhir.therapy.records import Ingredient, Order, Records
 from ketafhir.therapy.values import Coded, Identifier
 from ketafhir.translate import results
-from ketafhir.translate.order_segments import (
-    FILLER,
-    GIVE,
-    OBX,
-    ORC,
-    ORIGINAL,
-    RXC,
-    RXR,
-    TQ1,
-    compose,
-    compose_detail,
-    order_key,
-    read,
-    tables_of,
-)
+from ketafhir.translate.order_segments import FILLER, GIVE, OBX, ORC, ORIGINAL, RXC, RXR, TQ1, order_key, tables_of
 from ketafhir.translate.strengths import arranged
 from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
@@ -46,21 +32,6 @@ _MOST = ("maxDosePerAdministration", "maxDosePerLifetime")
 _OFTEN = {
     "countMax", "durationMax", "frequencyMax", "period", "periodMax", "dayOfWeek", "timeOfDay", "when", "offset",
 }  # fmt: skip
-
-__all__ = [
-    "compose",
-    "compose_detail",
-    "drug_within",
-    "expect",
-    "find_order",
-    "order_key",
-    "read",
-    "render",
-    "request_reference",
-    "take",
-    "take_ingredient",
-    "understood",
-]
 
 
 def find_order(records: Records, placer: Identifier | None, filler: Identifier | None) -> Order | None:
