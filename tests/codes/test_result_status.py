@@ -6,7 +6,7 @@ import pytest
 
 from ketafhir import data
 from ketafhir.mapping.tables import Tables
-from ketafhir.translate import adverse
+from ketafhir.translate import adverse_segments
 
 # HL7 2.8.1, chapter 2C, table 0085; 2.5.1 has all of them but B and V.
 TABLE_0085 = {
@@ -58,7 +58,7 @@ def test_every_value_of_table_0085_has_the_target_that_is_documented(code: str) 
     assert OBSERVATION.domain_to_fhir[domain] == observation
     assert observation in FHIR_STATUS
     assert RESPONSE.domain_to_fhir[domain] == form
-    assert (domain in adverse._WITHDRAWN) is ("withdrawn" in event)
+    assert (domain in adverse_segments.WITHDRAWN_STATUSES) is ("withdrawn" in event)
     assert (TABLES.code_map("waste-deleted").v2_to_domain.get(code) is not None) is (event == "withdrawn")
     # What shares its status with another comes back as it was sent: by the code beside it.
     assert OBSERVATION.domain_to_v2[domain] == code

@@ -24,7 +24,7 @@ from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.settled import act as settled
 from ketafhir.therapy.values import Event, Practitioner, Quantity
-from ketafhir.translate import adverse
+from ketafhir.translate import adverse_segments
 from ketafhir.translate.observations import read_results
 from ketafhir.translate.observed import moment
 from ketafhir.translate.reading import Account, Reading, note_texts
@@ -280,8 +280,8 @@ def _read_results(reading: Reading, results: list[Result], act: Administration, 
         of_segment = [result for result in of_segment if id(result) not in told]
     taken = {id(result) for result in (*wasted, *of_segment)}
     others = [result for result in results if id(result) not in taken]
-    if any(adverse.may_tell(result.obx.get(3)) for result in others):
-        others = adverse.read_beside(reading, others, act)
+    if any(adverse_segments.may_tell(result.obx.get(3)) for result in others):
+        others = adverse_segments.read_beside(reading, others, act)
     if is_event(act):  # which segment it ended may not have been told yet
         read_results(reading, of_segment, part_of=act.infusion, scope_key=act.key, start=act.start)
     else:

@@ -10,7 +10,7 @@ from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import AdverseEvent, Decision, Observation, Records, Report, Response
 from ketafhir.therapy.values import Coded, Period
-from ketafhir.translate import adverse, decisions, reports, results, screening
+from ketafhir.translate import adverse_segments, decisions, reports, results, screening
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.results import compose_results, read_results, references, take_one
@@ -45,8 +45,8 @@ def read(reading: Reading, group: PatientGroup) -> None:
         if decisions.may_tell(told) and decisions.is_decision(reading, order):
             decisions.read(reading, order)
             continue
-        if adverse.may_tell(told) and adverse.tells_events(reading, order):
-            adverse.read(reading, order)
+        if adverse_segments.may_tell(told) and adverse_segments.tells_events(reading, order):
+            adverse_segments.read(reading, order)
             continue
         form = screening.form_of(reading, order)
         if form is not None:
@@ -76,6 +76,8 @@ def render(writing: Writing, new: Records, records: Records) -> None:
             standing = [score for score in below.get(one.key, []) if not _is_outdated(score)]
             screening.render(writing, one, standing)
         elif isinstance(one, AdverseEvent):
+            from ketafhir.translate import adverse
+
             adverse.render(writing, one)
         else:
             decisions.render(writing, one, below.get(one.key, []))
@@ -102,6 +104,8 @@ def _place(one: Headed) -> int:
 
 def take(taking: Taking) -> None:
     """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
+    from ketafhir.translate import adverse
+
     taken: dict[str, Callable[[Taking, Json], Headed | None]] = {
         decisions.TYPE: decisions.take,
         adverse.TYPE: adverse.take,
@@ -187,10 +191,10 @@ def compose(composing: Composing, patient: str, visit: str, below: Below) -> Non
     events = [one for one in headed if isinstance(one, AdverseEvent)]
     for one in headed:
         if isinstance(one, AdverseEvent):
-            together = adverse.under_one_heading(one, events)
+            together = adverse_segments.under_one_heading(one, events)
             if together[0] is one:
                 number += 1
-                adverse.compose(composing, number, together)
+                adverse_segments.compose(composing, number, together)
             continue
         number += 1
         if isinstance(one, Report):
