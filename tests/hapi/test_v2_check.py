@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from golden.sent import messages, unknown
+from golden.sent import answers, messages, unknown
 from ketafhir.errors import Issue
 from ketafhir.hapi.build import project_jar
 from ketafhir.hapi.java import find_java
 from ketafhir.hl7v2 import ack, er7
+from ketafhir.hl7v2.structures import RESPONSES
 from ketafhir.translate.incoming import VERSIONS
 
 pytestmark = pytest.mark.hapi
@@ -68,6 +70,29 @@ def test_acknowledgments(jar: Path, version: str) -> None:
         ack.application_response(received, "AE", [issue], control_id="K4", timestamp="20260301120001"),
     ]
     assert [unknown(some) for some in found(jar, texts)] == [[]] * len(texts)
+
+
+NOT_KNOWN = {
+    r"^RRE\^O02 of 2\.3, .*: structure: HAPI has none": "its tables of 2.3 lack this answer",
+    r"^ORA\^R41 of 2\.[67], .*: structure: HAPI has none": "its tables have this answer in 2.8 alone",
+    r"^ORR\^O02 of .*: required: .*(OBR|RQD|RQ1|ODS|ODT) is missing": "of this choice RXO is there; it wants all",
+}
+"""What HAPI says of answers that it does not know, with the reason; its parser reads these too with the default validation."""
+
+
+def test_every_answer_of_the_service(jar: Path) -> None:
+    """Functional answers (ORP, ORR, RRE, RRG, RRA, RRD, ORA, and those of 2.3) in each version that HAPI has."""
+    cases = [(name, text) for name, text in answers() if name.split()[2].rstrip(",") not in NO_STRUCTURES]
+    findings = found(jar, [text for _, text in cases])
+    wrong, used = [], set()
+    for (name, _), some in zip(cases, findings, strict=True):
+        for one in [f"{name}: {one}" for one in some]:
+            reasons = {pattern for pattern in NOT_KNOWN if re.search(pattern, one)}
+            used |= reasons
+            wrong += [] if reasons else [one]
+    assert wrong == []
+    assert used == set(NOT_KNOWN), "no longer needed"
+    assert {name.split()[0] for name, _ in cases} == {"^".join(told[:2]) for told in RESPONSES.values()}
 
 
 def test_what_is_wrong_is_found(jar: Path) -> None:

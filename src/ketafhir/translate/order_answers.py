@@ -30,8 +30,9 @@ def echo(message: Message, code: str, tables: Tables) -> list[Segment]:
     for at, segment in enumerate(message.segments):
         if segment.name != "ORC":
             continue
-        # Before 2.5 the timing (ORC-7) is required, of an answer too.
-        same = [segment.get(2), segment.get(3), *(["", "", "", segment.get(7)] if segment.get(7) else [])]
+        # Before 2.5 the timing (ORC-7) is required, of an answer too; from 2.7 on it is withdrawn.
+        timing = segment.get(7) if message.version < "2.5" else ""
+        same = [segment.get(2), segment.get(3), *(["", "", "", timing] if timing else [])]
         answer = Segment("ORC", ["ORC", _control(segment.get(1), code, tables), *same], 0, 0)
         detail = _detail(message.segments[at + 1 :])
         if message.code != _DETAILED:
