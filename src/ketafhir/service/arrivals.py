@@ -71,9 +71,11 @@ class Arrived:
 
     msh: Segment = field(init=False, repr=False)
     separators: Separators = field(init=False)
+    sha256: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.msh, self.separators = read_header(self.raw)
+        self.sha256 = sha256(self.raw).digest()
 
     @property
     def modes(self) -> tuple[str, str]:
@@ -87,7 +89,7 @@ class Arrived:
         msh = self.msh
         return Inbound(
             self.raw,
-            sha256(self.raw).digest(),
+            self.sha256,
             self.channel.name,
             self.peer,
             f"{msh.get(3)}|{msh.get(4)}",

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from ketafhir.errors import Issue, refused
+from ketafhir.plain import names, replace
 from ketafhir.store.protocol import Key, RecordChange, Store
 from ketafhir.therapy import merges
 from ketafhir.therapy.asjson import dump_history, load_history
@@ -50,6 +51,7 @@ SEEN = "seen"
 ORDER_NUMBER = "order-number"
 """The kind of key by which the store finds the patient of an order number."""
 
+_PARTS = names(History)
 _HEADED = ("reports", "responses", "decisions", "adverse_events")
 
 
@@ -57,12 +59,14 @@ _HEADED = ("reports", "responses", "decisions", "adverse_events")
 class Known:
     """What is in memory of one patient: the first row, and those of the others that were needed.
 
-    `versions` are the versions of the rows that are in `history`, 0 for one that is not in the store.
+    `versions` are the versions of the rows that are in `history`, 0 for one that is not in the store; `marks` the kinds of
+    key that lead to the patient by its own name, as far as they are known to be in the store.
     """
 
     patient: str
     history: History
     versions: dict[str, int] = field(default_factory=dict)
+    marks: set[str] = field(default_factory=set)
 
     def infusion_row(self, infusion: str) -> str:
         return f"{self.patient} infusion {infusion}"
@@ -90,7 +94,7 @@ class Histories:
     change too. That nothing else has written meanwhile is checked by the store, by version.
     """
 
-    def __init__(self, store: Store, size: int = 256) -> None:
+    def __init__(self, store: Store, size: int = 1024) -> None:
         self._store = store
         self._size = size
         self._kept: OrderedDict[str, Known] = OrderedDict()
@@ -256,6 +260,13 @@ class KnownHistory(History):
         ]
         return [*numbers, *slots, *(Key(HEADING, heading, patient) for heading, patient in self._headed.items())]
 
+    def mark(self, kind: str) -> list[Key]:
+        """A key of this kind for each patient who is not known to have it."""
+        new = [known for known in self._known.values() if kind not in known.marks]
+        for known in new:
+            known.marks.add(kind)
+        return [Key(kind, known.patient, known.patient) for known in new]
+
     def changes(self, told: Records) -> list[RecordChange]:
         """The rows that the message changes. `told` are its records under the keys they got."""
         changed: list[RecordChange] = []
@@ -291,8 +302,8 @@ class KnownHistory(History):
         if len(histories) != 1:
             for history in histories:
                 _join(joined, history)
-        for part in fields(History):
-            setattr(self, part.name, getattr(joined, part.name))
+        for name in _PARTS:
+            setattr(self, name, getattr(joined, name))
 
 
 def _rows(known: Known, told: Records) -> Iterator[tuple[str, History]]:
@@ -375,17 +386,17 @@ def _infusions_of(told: Records) -> list[str]:
 
 def _join(into: History, other: History) -> None:
     """Take in another history: a row, or another patient's. One order may stand in those of two that were merged."""
-    for part in fields(History):
-        held = getattr(into, part.name)
-        if part.name == "others":
+    for name in _PARTS:
+        held = getattr(into, name)
+        if name == "others":
             continue
-        for key, found in getattr(other, part.name).items():
+        for key, found in getattr(other, name).items():
             known = held.get(key)
-            if part.name in ("infusions", "courses", "groups", "days") and known:
+            if name in ("infusions", "courses", "groups", "days") and known:
                 held[key] = tuple(dict.fromkeys((*known, *found)))
-            elif part.name == "counters" and known:
+            elif name == "counters" and known:
                 held[key] = {**known, **found}
-            elif part.name not in VERSIONED or not known:
+            elif name not in VERSIONED or not known:
                 held[key] = found
             elif known != found:
                 held[key] = tuple(sorted((*known, *(one for one in found if one not in known)), key=_told))
@@ -404,8 +415,12 @@ def _of(told: Records, patient: str) -> Records:
     """The records of one patient, and those that are nobody's (the source)."""
     out = Records()
     for kind in KINDS:
-        for key, record in getattr(told, kind).items():
+        records = getattr(told, kind)
+        if not records:
+            continue
+        own = getattr(out, kind)
+        for key, record in records.items():
             owner = key if kind == "patients" else getattr(record, "patient", patient)
             if owner == patient or (kind == "merges" and key == patient):
-                getattr(out, kind)[key] = record
+                own[key] = record
     return out

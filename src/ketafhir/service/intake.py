@@ -290,6 +290,8 @@ class Intake:
         self.counts[outcome] += 1
         self.measures.found(verdict.issues)
         level = logging.DEBUG if outcome == states.TRANSLATED else logging.WARNING
+        if not _log.isEnabledFor(level):
+            return
         codes = ", ".join(dict.fromkeys(issue.code for issue in verdict.issues)) or "no findings"
         _log.log(level, "message %d is %s: %s", message_id, outcome, codes, extra={"message_id": message_id})
 

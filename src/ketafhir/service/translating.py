@@ -62,13 +62,14 @@ def translated(
     if broken:
         return untranslated("accepted", states.FAILED, [_of_ours(one) for one in broken])
     issues = [*noted, *step.issues]
-    partitions = (*history.patients_known, *_wider(message, order))
+    wider = _wider(message, order)
+    partitions = (*history.patients_known, *wider)
     result = Result(
         states.TRANSLATED,
         issues_json(issues),
         deliveries=(NewDelivery(destination, partitions, json.dumps(step.bundle)),) if step.bundle.get("entry") else (),
         records=history.changes(step.told),
-        keys=(*history.keys(step.told), *_marks(message, partitions)),
+        keys=(*history.keys(step.told), *_marks(message, history, wider)),
     )
     return Verdict("accepted", issues, result, history)
 
@@ -78,13 +79,13 @@ def _of_ours(problem: Problem) -> Issue:
     return Issue("error", "profile-broken", problem.text, where=problem.path, hint=hint)
 
 
-def _marks(message: Message, partitions: Sequence[str]) -> list[Key]:
+def _marks(message: Message, history: KnownHistory, wider: Sequence[str]) -> list[Key]:
     """Whether all that order is kept by, the patients foremost, was told of for training or debugging, or else.
 
     It decides what may leave for a public server (`sync.public`).
     """
     kind = SYNTHETIC if message.processing_id in _NOT_REAL else PRODUCTION
-    return [Key(kind, one, one) for one in partitions]
+    return [*history.mark(kind), *(Key(kind, one, one) for one in wider)]
 
 
 def _wider(message: Message, order: str) -> tuple[str, ...]:
