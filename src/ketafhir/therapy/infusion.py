@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from ketafhir.plain import Plain, field, replace
 from ketafhir.therapy import measures
+from ketafhir.therapy.act_kinds import HOLDING, is_check, is_closer, is_event, steers
 from ketafhir.therapy.records import Administration, Order
+from ketafhir.therapy.totals import add_up, is_short
 from ketafhir.therapy.values import Coded, Quantity, Time
 
 GIVEN = frozenset({"completed", "stopped", "superseded", "running", "unknown"})
 """The states of an act in which drug was given."""
 _NOTGIVEN = {"refused", "not-given"}
-HOLDING = {"HD", "OH", "HR"}
-"""Table 0119: hold, held, on hold as requested."""
-OPENING = frozenset({"new-bag", "rate-change", "restarted"})
-"""What an eMAR calls the events that open a segment."""
-_ENDING = frozenset({"paused", "stopped"})
 
 
 class Act(Plain):
@@ -71,27 +67,6 @@ class Course(Plain):
     told_twice: bool = False
 
 
-def is_closer(act: Administration) -> bool:
-    """Whether an act only ends what runs: rate 0 under counters of its own, or an event that is called so and has no end."""
-    if act.rate is not None and not act.rate.amount.value:
-        return True
-    return act.event is not None and act.event.action in _ENDING and act.end is None
-
-
-def is_event(act: Administration) -> bool:
-    """Whether an act is no child: it only ends what runs, or somebody only looked at the rate."""
-    return is_closer(act) or _is_check(act)
-
-
-def _is_check(act: Administration) -> bool:
-    return act.event is not None and act.event.action == "rate-verify"
-
-
-def _steers(act: Administration) -> bool:
-    """Whether an act opens or ends a segment."""
-    return (act.rate is not None or is_closer(act) or act.delivery != "") and not _is_check(act) and act.parent is None
-
-
 def course(
     key: str,
     told: Iterable[Administration],
@@ -128,7 +103,7 @@ def course(
             found.acts.append(_act(act, ends.get(act.key), act.key in followed, found))
     _parent(found, last, order, weight, match_seconds)
     for act in found.closers:
-        if _is_check(act) and act.rate is not None and act.start is not None:
+        if is_check(act) and act.rate is not None and act.start is not None:
             _check_rate(found, act, act.start)
     return found
 
@@ -210,7 +185,7 @@ def _alive(acts: Iterable[Administration]) -> list[Administration]:
 
 def _ends(acts: list[Administration]) -> tuple[dict[str, Administration], set[str]]:
     """What ends each open segment: the next event; and the segments that were over when one came."""
-    events = [act for act in _alive(acts) if _steers(act) and act.start is not None]
+    events = [act for act in _alive(acts) if steers(act) and act.start is not None]
     found: dict[str, Administration] = {}
     followed = set()
     for act, later in _next_events(events):
@@ -241,8 +216,8 @@ def _at(time: Time | None) -> Decimal:
 
 def last_event(acts: list[Administration]) -> Administration | None:
     """The event that says how the infusion stands: of the segments and closers the last, else the last of the boluses."""
-    alive = [act for act in _alive(acts) if not _is_check(act)]
-    segments = [act for act in alive if _steers(act)]
+    alive = [act for act in _alive(acts) if not is_check(act)]
+    segments = [act for act in alive if steers(act)]
     return max(segments or alive, key=_place, default=None)
 
 
@@ -312,10 +287,10 @@ def _parent(
     elif not given or last is None:
         found.status = "refused" if any(act.state == "refused" for act in alive) else "not-given"
     else:
-        _sums(found, given)
+        add_up(found, given)
         if found.events and _told_twice(found, given, seconds):
             found.told_twice, found.total, found.volume = True, None, None
-        found.status = _status(found, last, given, _short(found, order, weight))
+        found.status = _status(found, last, given, is_short(found, order, weight))
         if all(act.told.parent is not None for act in given):
             found.status = "unknown"  # a bolus from an infusion of which nothing else is known
     if found.status in ("completed", "stopped"):
@@ -355,54 +330,10 @@ def _status(found: Course, last: Administration, given: list[Act], short: bool) 
     return "held"
 
 
-def _short(found: Course, order: Order | None, weight: Quantity | None) -> bool:
-    """Whether less was given than ordered, where both are known (to the 0.001 that totals are written to)."""
-    dose = order.dose if order else None
-    if found.total is None or not isinstance(dose, Quantity):
-        return False
-    ordered = measures.milligrams(dose, weight)
-    return ordered is not None and found.total < measures.rounded(ordered)
-
-
 def _concentration(acts: list[Administration], order: Order | None) -> Quantity | None:
     """The first that an act tells, else the order's."""
     told = next((act.concentration for act in _alive(acts) if act.concentration), None)
     return told or (order.concentration if order else None)
-
-
-def _sums(found: Course, given: list[Act]) -> None:
-    """Total drug, volume and running time; a sum with one unknown part is unknown."""
-    drug: Fraction | None = Fraction(0)
-    volume: Fraction | None = Fraction(0)
-    seconds = Fraction(0)
-    for act in given:
-        if act.told.rate is not None and act.end is not None and act.told.start is not None:
-            seconds += Fraction(act.end.at - act.told.start.at)
-        amount = delivered(act)
-        milligrams, millilitres = measures.drug_and_volume(
-            amount,
-            measures.concentration(act.told.concentration or found.concentration),
-            measures.kilograms(found.weight),
-        )
-        drug = None if drug is None or milligrams is None else drug + milligrams
-        volume = None if volume is None or millilitres is None else volume + millilitres
-    found.total = None if drug is None else measures.rounded(drug)
-    found.volume = None if volume is None else measures.rounded(volume)
-    found.minutes = measures.rounded(seconds / 60)
-
-
-def delivered(act: Act) -> tuple[Fraction, str] | None:
-    """What one act gave, exactly, in the unit of its amount: rate times time, or the amount of a bolus. None: not known."""
-    told = act.told
-    if told.rate is None:
-        return (Fraction(told.amount.value), told.amount.unit) if told.amount else None
-    if told.rate.per is None or told.start is None or act.end is None or told.rate.per.unit not in measures.SECONDS:
-        return None
-    if not (told.start.has_clock and act.end.has_clock):
-        return None
-    interval = Fraction(told.rate.per.value) * measures.SECONDS[told.rate.per.unit]
-    elapsed = Fraction(act.end.at - told.start.at)
-    return Fraction(told.rate.amount.value) * elapsed / interval, told.rate.amount.unit
 
 
 def view(act: Act) -> Administration:

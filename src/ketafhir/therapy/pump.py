@@ -13,7 +13,7 @@ from typing import Any
 
 from ketafhir.plain import Plain, field, names, replace
 from ketafhir.therapy import measures
-from ketafhir.therapy.infusion import is_event
+from ketafhir.therapy.act_kinds import is_event
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Quantity, Rate, Time
 

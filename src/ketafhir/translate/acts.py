@@ -9,7 +9,8 @@ from ketafhir.mapping.codecs.numbers import number_text, write_unit
 from ketafhir.mapping.codecs.people import write_xcn
 from ketafhir.mapping.engine import NULL, put_back
 from ketafhir.plain import replace
-from ketafhir.therapy.infusion import Act, Course, is_closer, is_event, last_event
+from ketafhir.therapy.act_kinds import is_closer, is_event
+from ketafhir.therapy.infusion import Act, Course, last_event
 from ketafhir.therapy.records import Administration, Observation, Waste
 from ketafhir.therapy.values import Event, Quantity
 from ketafhir.translate.administrations import MEDICATION, ORC, RXA, RXR

@@ -18,8 +18,8 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.people import read_xcn
 from ketafhir.mapping.codecs.values import soft_quantity
 from ketafhir.mapping.engine import NULL
+from ketafhir.therapy.act_kinds import is_event
 from ketafhir.therapy.boluses import is_bolus
-from ketafhir.therapy.infusion import is_event
 from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Administration, Waste
 from ketafhir.therapy.settled import act as settled

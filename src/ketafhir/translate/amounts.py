@@ -13,8 +13,9 @@ from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.mapping.codecs.numbers import number_text, read_quantity
 from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.infusion import Act, Course, delivered
+from ketafhir.therapy.infusion import Act, Course
 from ketafhir.therapy.records import Administration, Observation
+from ketafhir.therapy.totals import delivered
 from ketafhir.therapy.values import Coded, Quantity, Value
 from ketafhir.translate.observed import key_of
 from ketafhir.translate.taking import Taking

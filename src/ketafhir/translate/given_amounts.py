@@ -12,8 +12,9 @@ from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.coded import of_name
 from ketafhir.mapping.codecs.numbers import finite, number_text, write_unit
-from ketafhir.therapy.infusion import Act, delivered
+from ketafhir.therapy.infusion import Act
 from ketafhir.therapy.records import Administration, Observation
+from ketafhir.therapy.totals import delivered
 from ketafhir.therapy.values import Coded, Quantity
 from ketafhir.translate.observed import key_of
 from ketafhir.translate.reading import Reading

@@ -15,7 +15,7 @@ from ketafhir.mapping.codecs.base import join, unescape
 from ketafhir.mapping.codecs.mar import MarAction
 from ketafhir.mapping.context import Unreadable
 from ketafhir.mapping.tables import Row, Tables
-from ketafhir.therapy.infusion import HOLDING, OPENING, is_closer
+from ketafhir.therapy.act_kinds import HOLDING, OPENING, is_closer
 from ketafhir.therapy.records import Administration
 from ketafhir.therapy.values import Event
 from ketafhir.translate.composing import Composing

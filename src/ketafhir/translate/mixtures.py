@@ -14,7 +14,7 @@ from ketafhir.mapping.codecs.coded import write_cwe
 from ketafhir.mapping.codecs.numbers import number_text, write_unit
 from ketafhir.mapping.engine import put_back, put_preserved
 from ketafhir.mapping.paths import Json
-from ketafhir.therapy.infusion import is_event
+from ketafhir.therapy.act_kinds import is_event
 from ketafhir.therapy.records import Administration, Ingredient
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
