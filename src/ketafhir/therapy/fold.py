@@ -136,6 +136,11 @@ class History(Plain):
         told = [one for part in self.ordered[order_of(key)] for one in self.orders[part]]
         return settled(self.orders[key], told, completed)
 
+    def requests(self, identity: str) -> list[Order]:
+        """The orders known under an identity: as encoded, then as placed."""
+        keys = (f"{identity}|{intent}" for intent in ("filler", "original"))
+        return [self.order(key) for key in keys if key in self.orders]
+
     def survivors(self, new: Records | None = None) -> dict[str, str]:
         """The patients that were given up in merges, those of `new` among them, and who stays for each."""
         told = new.merges if new is not None else {}
