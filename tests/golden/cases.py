@@ -1,9 +1,9 @@
 """Golden cases: one folder each, in.hl7 or in.json with what must come of it.
 
 `therapy.json` (the settled records), `bundle.json` (one Bundle, or NDJSON of several), `out.hl7` (the last state written
-back) and `issues.json` (the OperationOutcome). A file `site` names the example site that sent it; a folder that holds
-`settings.csv`, `segments/` or `codesystems/` is its own site. `GOLDEN_UPDATE=1 make test` writes what comes out now: read
-the difference before you commit it.
+back) and `issues.json` (the OperationOutcome); where there is a file `answers.hl7`, the answer to each message. A file `site` names
+the example site that sent it; a folder that holds `settings.csv`, `segments/` or `codesystems/` is its own site.
+`GOLDEN_UPDATE=1 make test` writes what comes out now: read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir import json
 from ketafhir.fhir.outcome import operation_outcome
+from ketafhir.hl7v2 import ack, er7
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.therapy.asjson import dump
 from ketafhir.therapy.settled import settle
 from ketafhir.translate import losses, outgoing
 from ketafhir.translate.incoming import parse
+from ketafhir.translate.order_answers import echo
 from ketafhir.translate.provenance import event_of
 from ketafhir.translate.pump_orders import PumpOrders
 from ketafhir.translate.session import Session
@@ -75,17 +77,23 @@ class Outcome:
         settings = case_settings(self.folder)
         session = Session(settings)
         issues: list[Issue] = []
+        answers: list[str] = []
         for one in split_messages(data):
+            message = None
             try:
                 message = parse(one)
                 step = session.take(message)
             except Refused as refusal:
                 issues += refusal.issues
                 self.refused += 1
+                answers += [answer(message, "AE", refusal.issues, settings)] if message else []
                 continue
             issues += step.issues
+            answers.append(answer(message, "AA", step.issues, settings))
             self.bundles.append(step.bundle)
             self.accounts.append(losses.of_message(message, step.reading))
+        if (self.folder / "answers.hl7").is_file():
+            self.files["answers.hl7"] = "".join(answers).replace("\r", "\n").encode()
         self.files["issues.json"] = json.dumps(operation_outcome(issues), indent=True) + b"\n"
         if not self.bundles:
             return
@@ -112,6 +120,21 @@ class Outcome:
         self.files["issues.json"] = json.dumps(operation_outcome(taking.c.issues), indent=True) + b"\n"
         self.files["therapy.json"] = json.dumps(dump(taking.records), indent=True) + b"\n"
         self.files["out.hl7"] = text.replace("\r", "\n").encode()
+
+
+def answer(message: er7.Message, code: ack.Code, issues: list[Issue], settings: Settings) -> str:
+    """The answer of the service in original mode, of one time and number."""
+    below = echo(message, code, settings.tables)
+    told = sorted((one for one in issues if one.severity != "information"), key=lambda one: one.severity)
+    return ack.application_response(
+        message,
+        code,
+        told,
+        control_id=f"A-{message.control_id}",
+        timestamp="20260414120000-0500",
+        below=below,
+        enhanced=False,
+    )
 
 
 def _back(bundle: dict[str, Any], overlay: str | None, settings: Settings) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from golden.cases import ROOT, Outcome, folders
 
-FILES = ("therapy.json", "bundle.json", "out.hl7", "issues.json")
+FILES = ("therapy.json", "bundle.json", "out.hl7", "issues.json", "answers.hl7")
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(ROOT)))
