@@ -6,6 +6,8 @@ sums up takes parents, or integrates children, never both: children are tagged `
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ketafhir.errors import Issue, Refused
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import coding_json, of_name
@@ -23,6 +25,9 @@ from ketafhir.translate.events import OBX
 from ketafhir.translate.orders import request_reference
 from ketafhir.translate.writing import Writing
 
+if TYPE_CHECKING:
+    from ketafhir.translate.told_courses import Changes
+
 DERIVED_END = EXTENSION + "derived-end"
 SEGMENT, BOLUS = f"{EXTENSION}infusion-segment", f"{EXTENSION}infusion-bolus"
 TYPE = "MedicationAdministration"
@@ -37,7 +42,19 @@ def tag(name: str) -> Json:
     return coding_json(of_name(name))
 
 
-def render_parent(writing: Writing, course: Course) -> Json:
+def render(writing: Writing, changes: Changes) -> None:
+    """The MedicationAdministrations that a message changes."""
+    for found in changes.parents:
+        writing.put(_render_parent(writing, found))
+    for found, act in changes.acts:
+        writing.put(_render_act(writing, found, act))
+    for found, act in changes.gone:
+        writing.put(_render_withdrawn(writing, found, act))
+    for found in changes.joined:
+        writing.put(_render_joined(writing, found))
+
+
+def _render_parent(writing: Writing, course: Course) -> Json:
     """The MedicationAdministration of the whole infusion."""
     first = course.first
     newest = max((*(act.told for act in course.acts), *course.closers), key=lambda one: one.told)
@@ -70,7 +87,7 @@ def codes_of(writing: Writing) -> dict[str, str]:
     return writing.tables.code_map("administration-state").domain_to_fhir
 
 
-def render_act(writing: Writing, course: Course, act: Act) -> Json:
+def _render_act(writing: Writing, course: Course, act: Act) -> Json:
     """The MedicationAdministration of one act, part of the infusion."""
     told = act.told
     kind, profile = ("keta.infusion-segment", SEGMENT) if told.rate is not None else ("keta.bolus", BOLUS)
@@ -119,17 +136,17 @@ def render_act(writing: Writing, course: Course, act: Act) -> Json:
     return resource
 
 
-def render_joined(writing: Writing, course: Course) -> Json:
+def _render_joined(writing: Writing, course: Course) -> Json:
     """What was an infusion by itself and is part of another now: a pump's, of which the eMAR charts the give (RXA-1)."""
-    resource = render_parent(writing, replace(course, status="deleted", total=None))
+    resource = _render_parent(writing, replace(course, status="deleted", total=None))
     resource["meta"]["tag"].append(tag("keta.withdrawn"))
     resource["meta"]["profile"] = [EXTENSION + "infusion-withdrawn"]
     return resource
 
 
-def render_withdrawn(writing: Writing, course: Course, act: Act) -> Json:
+def _render_withdrawn(writing: Writing, course: Course, act: Act) -> Json:
     """What was a child and is part of another now: an eMAR's that a pump tells as well. It is no part of the infusion any more."""
-    resource = render_act(writing, course, act)
+    resource = _render_act(writing, course, act)
     resource["meta"]["tag"].append(tag("keta.withdrawn"))
     resource["meta"]["profile"] = [EXTENSION + "infusion-withdrawn"]
     del resource["partOf"]

@@ -22,7 +22,6 @@ from ketafhir.translate.kinds import weights_of
 from ketafhir.translate.neighbourhood import neighbourhood
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
-from ketafhir.translate.told_courses import courses_of, is_changed, kept_under, summary, withdrawn
 from ketafhir.translate.weighing import Weighing, nothing_depends
 from ketafhir.translate.writing import Writing, sender_urn
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ketafhir.translate.checking import Checking
     from ketafhir.translate.spill import Spill
     from ketafhir.translate.ties import Moved
+    from ketafhir.translate.told_courses import Changes
 
 _IN_MEMORY = 1000  # messages: most files are shorter, and never see a database
 
@@ -119,7 +119,7 @@ class Session:
         told = merges.with_records_of(self.history, new, moved) if moved else new
         checking = _checking(self.history, told, self.settings)
         affected = checking.infusions if checking else []
-        before = courses_of(self.history, affected, self.settings.tables)
+        before = self._courses(affected)
         identities = {act.order for found in before.values() for act in (found.first,)}
         identities |= {one for one in map(order_of, new.orders) if dispense_group(one) in self.history.groups}
         known = {identity: bool(self.history.requests(identity)) for identity in identities}
@@ -132,15 +132,20 @@ class Session:
         self.history.senders.update(dict.fromkeys({one.told[1] for one in timed}, sender))
         if moved:
             orders_told = list(dict.fromkeys([*orders_told, *order_changes.standings(self.history, told)]))
-        after = courses_of(self.history, affected, self.settings.tables)
+        after = self._courses(affected)
         gone = [found for key, found in before.items() if key not in after]
         shifted = checking.note(after, gone) if checking else []
         relinked = {identity for identity, had in known.items() if had is not bool(self.history.requests(identity))}
         records = neighbourhood(self.history, told, after, orders_told, stays)
         writing = Writing(records, self.settings.tables, c, sender, stays)
         writing.chart = cache(lambda patient: self.history.chart(patient, stays))
-        writing.moved = kept_under(after)
-        self._render(writing, told, before, after, relinked, orders_told, moved)
+        changes = None
+        if before or after:
+            from ketafhir.translate.told_courses import changes_of
+
+            changes = changes_of(before, after, told, relinked)
+            writing.moved = changes.kept
+        self._render(writing, told, changes, relinked, orders_told, moved)
         if moved:
             from ketafhir.translate import ties
 
@@ -195,32 +200,24 @@ class Session:
             adverse.render(writing, event)
         writing.source = sender
 
+    def _courses(self, infusions: list[str]) -> dict[str, Course]:
+        if not infusions:
+            return {}
+        from ketafhir.translate.told_courses import courses_of
+
+        return courses_of(self.history, infusions, self.settings.tables)
+
     def _render(
         self,
         writing: Writing,
         new: Records,
-        before: dict[str, Course],
-        after: dict[str, Course],
+        changes: Changes | None,
         relinked: set[str],
         orders_told: list[str],
         moved: set[str],
     ) -> None:
         records = writing.records
-        acts = [
-            (found, act)
-            for key, found in after.items()
-            for act in found.acts
-            if act.told.key in new.administrations or found.first.order in relinked or is_changed(act, before.get(key))
-        ]
-        parents = [
-            found
-            for key, found in after.items()
-            if found.first.order in relinked or key not in before or summary(found) != summary(before[key])
-            or any(one is found for one, _ in acts)
-        ]  # fmt: skip
-        standing = {act.told.key for found in after.values() for act in found.acts}
-        gone = [(found, act) for found in parents for act in withdrawn(before.get(found.key), standing)]
-        for key in (*(found.key for found in parents), *(act.told.key for _, act in (*acts, *gone))):
+        for key in changes.keys() if changes else ():
             writing.expect("MedicationAdministration", key)
         patients.render_all(writing, new, moved)
         for key in new.visits:
@@ -237,17 +234,11 @@ class Session:
         known = self.history.others.wastes
         late = [key for order in sorted(relinked) for key in self.history.groups.get(waste_group(order), ())]
         wastes = dict.fromkeys([*new.wastes, *late])
-        if parents or acts or wastes:
+        if wastes or (changes and (changes.parents or changes.acts)):
             from ketafhir.translate import courses
 
-            for found in parents:
-                writing.put(courses.render_parent(writing, found))
-            for found, act in acts:
-                writing.put(courses.render_act(writing, found, act))
-            for found, act in gone:
-                writing.put(courses.render_withdrawn(writing, found, act))
-            for key in before.keys() - after.keys():
-                writing.put(courses.render_joined(writing, before[key]))
+            if changes:
+                courses.render(writing, changes)
             for key in wastes:
                 courses.render_waste(writing, known[key])
         late = [key for order in sorted(relinked) for key in self.history.groups.get(dispense_group(order), ())]
@@ -260,9 +251,10 @@ class Session:
             from ketafhir.translate import observations
 
             observations.render(writing, new, records)
-        beside = self._beside(new, before, after)
-        if beside:
-            self._again(writing, beside)
+        if changes:
+            beside = self._beside(new, changes)
+            if beside:
+                self._again(writing, beside)
 
     def _again(self, writing: Writing, told: list[Observation]) -> None:
         """Write observations that earlier messages told, with the part of the device they come from."""
@@ -275,12 +267,10 @@ class Session:
             devices.link(writing, reports, told)
         results.render(writing, told)
 
-    def _beside(self, new: Records, before: dict[str, Course], after: dict[str, Course]) -> list[Observation]:
+    def _beside(self, new: Records, changes: Changes) -> list[Observation]:
         """Observations told earlier of an act or event that is found under another key now."""
         known = self.history.others.observations
-        was = kept_under(before)
-        moved = [key for key, name in kept_under(after).items() if was.get(key, key) != name]
-        keys = dict.fromkeys(key for group in moved for key in self.history.groups.get(group, ()))
+        keys = dict.fromkeys(key for group in changes.moved for key in self.history.groups.get(group, ()))
         return [known[key] for key in keys if key in known and key not in new.observations]
 
 
