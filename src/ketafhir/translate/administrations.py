@@ -8,7 +8,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Administration as AdministrationGroup
 from ketafhir.hl7v2.groups import Order as OrderGroup
@@ -56,7 +55,9 @@ def _read_order(reading: Reading, order: OrderGroup) -> None:
     reading.accounts[-1] = reading.accounts[-1]._replace(segment=order.orc)
     identity = order_identity(orc.get("placer"), orc.get("filler"))
     if not identity:
-        raise _missing(reading, "order-number-missing", "an administration whose order has no number", order.orc, 2)
+        raise reading.refused(
+            order.orc, 2, "order-number-missing", "an administration whose order has no number", hl7="101"
+        )
     kept = orc.pop("preserved", ())
     account = reading.accounts[-1]
     parent = orc.pop("parent", None)
@@ -171,7 +172,7 @@ def _read_act(
     reading.c.nulls.clear()
     for name, field in (("start", 3), ("drug", 5), ("action", 21)):
         if name not in values and not (name == "action" and not rxa.get(21)):
-            raise _missing(reading, f"{name}-missing", "a required field is empty", rxa, field)
+            raise reading.refused(rxa, field, f"{name}-missing", "a required field is empty", hl7="101")
     act = Administration(**shared, **values, event=event)
     act.action = act.action or "add"
     if act.end is not None and act.start is not None and act.end.at == act.start.at:
@@ -198,13 +199,10 @@ def _read_act(
 
         mar_actions.settle(reading, act, rxa)
     elif act.amount is not None and not act.amount.value and act.rate is None and act.state in ("completed", "stopped"):
-        raise Refused(
-            *reading.c.issues,
-            Issue(
-                "error", "dose-zero", "an amount of 0 without a rate: whether it ends what runs or was not given is not told",
-                where=reading.message.where(rxa, 6), value=rxa.get(6),
-                hint="send RXA-20 NA for what was not given; rate 0 (RXA-12) or an action (mar_action) for what ended",
-            ),
+        raise reading.refused(
+            rxa, 6, "dose-zero", "an amount of 0 without a rate: whether it ends what runs or was not given is not told",
+            "send RXA-20 NA for what was not given; rate 0 (RXA-12) or an action (mar_action) for what ended",
+            value=rxa.get(6),
         )  # fmt: skip
     if components:
         from ketafhir.translate import mixtures
@@ -224,35 +222,23 @@ def _told(reading: Reading, act: Administration) -> tuple[Decimal, str]:
 
 def _check_times(reading: Reading, act: Administration, rxa: Segment) -> None:
     if act.end is not None and act.start is not None and act.end.at < act.start.at:
-        raise Refused(
-            *reading.c.issues,
-            Issue(
-                "error", "end-before-start", f"the administration ends before it starts ({act.start.iso})",
-                where=reading.message.where(rxa, 4), value=rxa.get(4), hint="check RXA-3, RXA-4 and their offsets", hl7="102",
-            ),
+        raise reading.refused(
+            rxa, 4, "end-before-start", f"the administration ends before it starts ({act.start.iso})",
+            "check RXA-3, RXA-4 and their offsets", "102", value=rxa.get(4),
         )  # fmt: skip
 
 
 def _merged(reading: Reading, act: Administration, other: Administration, rxa: Segment) -> Administration:
     """One message may tell one act twice (opened, closed); two starts under one number are two acts, and refused."""
     if act.action == other.action == "add" and other.start and act.start and other.start.at != act.start.at:
-        raise Refused(
-            *reading.c.issues,
-            Issue(
-                "error", "identity-collision", "two administrations with different starts have one number",
-                where=reading.message.where(rxa, 2), value="/".join(act.counters), hl7="205",
-                hint="number each administration of an order (RXA-1, RXA-2)",
-            ),
+        raise reading.refused(
+            rxa, 2, "identity-collision", "two administrations with different starts have one number",
+            "number each administration of an order (RXA-1, RXA-2)", "205", value="/".join(act.counters),
         )  # fmt: skip
     merged = settled((other, act))
     if act.action == "update" and other.start == act.start:
         merged.action = other.action
     return merged
-
-
-def _missing(reading: Reading, code: str, text: str, segment: Segment, field: int) -> Refused:
-    where = reading.message.where(segment, field)
-    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hl7="101"))
 
 
 def _is(result: Result, names: tuple[str, ...]) -> str:
@@ -352,7 +338,5 @@ def _waste_quantity(reading: Reading, obx: Segment) -> Quantity:
         if value.unit not in ("mg", "mL", "g", "ug"):
             raise Unreadable("unit-unknown", "waste is told in mg and mL", value.unit or value.display, hl7="103")
     except Unreadable as error:
-        where = reading.message.where(obx, 5)
-        issue = Issue("error", error.code, error.why, where=where, value=error.value, hint=error.hint, hl7=error.hl7)
-        raise Refused(*reading.c.issues, issue) from None
+        raise reading.refused(obx, 5, error.code, error.why, error.hint, error.hl7, value=error.value) from None
     return value

@@ -93,8 +93,7 @@ def _rest(reading: Reading, group: OrderGroup) -> tuple[tuple[str, str], ...]:
 
 
 def _missing(reading: Reading, code: str, text: str, segment: Segment, field: int, hl7: str = "101") -> Refused:
-    where = reading.message.where(segment, field)
-    return Refused(*reading.c.issues, Issue("error", code, text, where=where, value=segment.get(field), hl7=hl7))
+    return reading.refused(segment, field, code, text, hl7=hl7, value=segment.get(field))
 
 
 def render(writing: Writing, one: Dispense) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.intervals import read_interval
@@ -70,9 +69,9 @@ def with_rate_of_dose(reading: Reading, rxg: Segment, timings: list[Segment]) ->
     try:
         whole = whole_rate(Rate(dose, lasts))
     except Unreadable:
-        raise _refused(
-            reading, rxg, "rate-unreadable", "a dose over TQ1-13 whose rate is no finite number: a rate is not rounded",
-            "send the rate in RXG-15 and -16",
+        raise reading.refused(
+            rxg, _UNIT, "rate-unreadable", "a dose over TQ1-13 whose rate is no finite number: a rate is not rounded",
+            "send the rate in RXG-15 and -16", "102", value=rxg.get(_UNIT),
         ) from None  # fmt: skip
     fields = list(rxg.fields)
     fields[_AMOUNT], fields[_UNIT] = number_text(whole.value), write_unit(whole)
@@ -102,13 +101,8 @@ def _check_one_reading(reading: Reading, rxg: Segment, dose: Quantity, lasts: Qu
         text = (
             f"{dose.value} {dose.unit} go over {per.value} {per.unit} (RXG-14) or {lasts.value} {lasts.unit} (TQ1-13)"
         )
-        raise _refused(
-            reading, rxg, "rate-ambiguous", text,
-            "send the rate in RXG-15 and -16; a site whose RXG-14 always counts sets rxg_amount = per-time",
+        raise reading.refused(
+            rxg, _UNIT, "rate-ambiguous", text,
+            "send the rate in RXG-15 and -16; a site whose RXG-14 always counts sets rxg_amount = per-time", "102",
+            value=rxg.get(_UNIT),
         )  # fmt: skip
-
-
-def _refused(reading: Reading, rxg: Segment, code: str, text: str, hint: str) -> Refused:
-    where = reading.message.where(rxg, _UNIT)
-    issue = Issue("error", code, text, where=where, value=rxg.get(_UNIT), hint=hint, hl7="102")
-    return Refused(*reading.c.issues, issue)

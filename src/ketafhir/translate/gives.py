@@ -30,7 +30,6 @@ from ketafhir.translate.order_segments import (
     read_beside,
     read_detail,
     read_orc,
-    refused,
     related,
     tables_of,
 )
@@ -55,8 +54,7 @@ def _read_order(reading: Reading, group: OrderGroup) -> None:
     identity = order_identity(orc.get("placer"), orc.get("filler"))
     for at, give in enumerate(group.gives):
         if give.rxg.get(4) in ("", NULL):
-            raise refused(
-                reading,
+            raise reading.refused(
                 give.rxg,
                 4,
                 "drug-unknown",

@@ -44,13 +44,17 @@ def _observations(reading: Reading, group: PatientGroup) -> None:
     observations.read(reading, group)
 
 
-def _administrations(reading: Reading, group: PatientGroup) -> None:
-    from ketafhir.translate import administrations
-
+def _order_details(reading: Reading, group: PatientGroup) -> None:
     if any(order.rxo or order.rxe for order in group.orders):
         from ketafhir.translate import order_segments
 
         order_segments.read(reading, group)
+
+
+def _administrations(reading: Reading, group: PatientGroup) -> None:
+    from ketafhir.translate import administrations
+
+    _order_details(reading, group)
     administrations.read(reading, group)
 
 
@@ -69,10 +73,7 @@ def _alarms(reading: Reading, group: PatientGroup) -> None:
 def _dispenses(reading: Reading, group: PatientGroup) -> None:
     from ketafhir.translate import dispenses
 
-    if any(order.rxo or order.rxe for order in group.orders):
-        from ketafhir.translate import order_segments
-
-        order_segments.read(reading, group)
+    _order_details(reading, group)
     dispenses.read(reading, group)
 
 

@@ -6,7 +6,7 @@ dose beside what runs, Given a dose at once, Held is not given. An action that t
 
 from __future__ import annotations
 
-from ketafhir.errors import Issue, Refused
+from ketafhir.errors import Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Administration as AdministrationGroup
 from ketafhir.hl7v2.groups import Result
@@ -176,9 +176,7 @@ def _contradicted(reading: Reading, act: Administration, rxa: Segment, field: in
 def _refused(
     reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str, value: str = ""
 ) -> Refused:
-    where = reading.message.where(segment, field)
-    row = _row(reading.tables).place
-    return Refused(*reading.c.issues, Issue("error", code, text, where, row, value, hint, hl7))
+    return reading.refused(segment, field, code, text, hint, hl7, value=value, row=_row(reading.tables).place)
 
 
 def put_cell(composing: Composing, event: Event | None, cells: dict[int, str]) -> None:

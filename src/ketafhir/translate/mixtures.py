@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping.codecs.coded import write_cwe
 from ketafhir.mapping.codecs.numbers import number_text, write_unit
@@ -61,13 +60,9 @@ def _amount(reading: Reading, act: Administration, values: dict[str, Any], rxa: 
     if rate is None and act.rate is None:
         return values.get("amount")
     if rate is None or act.rate is None or rate.per != act.rate.per:
-        raise Refused(
-            *reading.c.issues,
-            Issue(
-                "error", "mixture-rate-differs", "a component of a mixture that goes over another time than the drug",
-                where=reading.message.where(rxa, 12), value=rxa.get(12),
-                hint="send the same RXA-12, or set rxa_repeat = administrations",
-            ),
+        raise reading.refused(
+            rxa, 12, "mixture-rate-differs", "a component of a mixture that goes over another time than the drug",
+            "send the same RXA-12, or set rxa_repeat = administrations", value=rxa.get(12),
         )  # fmt: skip
     return rate.amount
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Give, Result
 from ketafhir.hl7v2.groups import Order as OrderGroup
@@ -133,9 +132,9 @@ def read_orc(reading: Reading, group: OrderGroup, *, owned: bool) -> dict[str, A
     values.setdefault("preserved", ())
     values["nulls"] = reading.nulls()
     if "placer" not in values and "filler" not in values:
-        raise refused(reading, orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101")
+        raise reading.refused(orc, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101")
     if owned and "state" not in values:
-        raise refused(reading, orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101")
+        raise reading.refused(orc, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101")
     return values
 
 
@@ -156,8 +155,8 @@ def _details(reading: Reading, group: OrderGroup, owned: bool) -> dict[str, dict
         if segment.get(field) not in ("", '""'):
             found[intent] = read_detail(reading, intent, segment, *below)
         elif owned:
-            raise refused(
-                reading, segment, field, "drug-unknown", "an order without drug",
+            raise reading.refused(
+                segment, field, "drug-unknown", "an order without drug",
                 "send code^text^coding system", "101",
             )  # fmt: skip
         else:
@@ -200,9 +199,7 @@ def read_component(reading: Reading, rxc: Segment) -> Ingredient:
     """One component of a mixture. Raises Refused where it is not said of what."""
     found = Ingredient(**reading.read(rxc, RXC))
     if found.drug is None:
-        why, hint = "a component of a mixture without its drug", "send RXC-2"
-        where = reading.message.where(rxc, 2)
-        raise Refused(*reading.c.issues, Issue("error", "drug-missing", why, where=where, hint=hint, hl7="101"))
+        raise reading.refused(rxc, 2, "drug-missing", "a component of a mixture without its drug", "send RXC-2", "101")
     return found
 
 
@@ -285,12 +282,7 @@ def add(reading: Reading, order: Order, group: OrderGroup) -> None:
     """The order into the records. Raises Refused where the message has another under its number."""
     known = reading.records.orders.setdefault(order.key, order)
     if known is not order and order.owned:
-        raise refused(
-            reading, group.head, 2, "identity-collision", "two orders of one message have one number",
+        raise reading.refused(
+            group.head, 2, "identity-collision", "two orders of one message have one number",
             "give each order its own number", "205",
         )  # fmt: skip
-
-
-def refused(reading: Reading, segment: Segment, field: int, code: str, text: str, hint: str, hl7: str) -> Refused:
-    where = reading.message.where(segment, field)
-    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))

@@ -6,7 +6,6 @@ the resource is rendered whole from what was told of it before.
 
 from __future__ import annotations
 
-from ketafhir.errors import Issue, Refused
 from ketafhir.hl7v2.groups import Order as OrderGroup
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.tree import segments_of
@@ -49,13 +48,17 @@ def _read(reading: Reading, group: OrderGroup) -> None:
     _drop_beside(reading, group)
     state = values.get("state")
     if "placer" not in values and "filler" not in values:
-        raise _refused(reading, group, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3")
+        raise reading.refused(
+            group.head, 2, "order-number-missing", "an order without number", "send ORC-2 or ORC-3", "101"
+        )
     if state is None:
-        raise _refused(reading, group, 1, "order-control-unknown", "an order without order control", "send ORC-1")
+        raise reading.refused(
+            group.head, 1, "order-control-unknown", "an order without order control", "send ORC-1", "101"
+        )
     answer = reading.message.code in RESPONSES
     if state.effect in _WITH_DETAIL and not answer:
         text = f"an order that is {state.control} needs its RXO or RXE"
-        raise _refused(reading, group, 1, "segment-missing", text, "send what is ordered", "100")
+        raise reading.refused(group.head, 1, "segment-missing", text, "send what is ordered", "100")
     if answer and not _accepted(reading) and state.effect not in (*REFUSES, "not-accepted"):
         text = f"the message was not accepted (MSA-1), so {state.control} tells nothing"
         reading.warn("answer-without-effect", text, orc, 1, state.control)
@@ -68,8 +71,8 @@ def _read(reading: Reading, group: OrderGroup) -> None:
         preserved=values.get("preserved", ()), **taken,
     )  # fmt: skip
     if reading.records.orders.setdefault(key, order) is not order:
-        raise _refused(
-            reading, group, 2, "identity-collision", "two orders of one message have one number",
+        raise reading.refused(
+            group.head, 2, "identity-collision", "two orders of one message have one number",
             "give each order its own number", "205",
         )  # fmt: skip
 
@@ -86,10 +89,3 @@ def _drop_beside(reading: Reading, group: OrderGroup) -> None:
     for result in group.results:
         for segment in (*result.notes, *result.others):
             reading.drop(segment, _WHY)
-
-
-def _refused(
-    reading: Reading, group: OrderGroup, field: int, code: str, text: str, hint: str, hl7: str = "101"
-) -> Refused:
-    where = reading.message.where(group.head, field)
-    return Refused(*reading.c.issues, Issue("error", code, text, where=where, hint=hint, hl7=hl7))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketafhir.hl7v2.er7 import Message, Segment
 from ketafhir.hl7v2.groups import Walked
@@ -12,6 +12,9 @@ from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import Mapping, Preserved
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Records, Source
+
+if TYPE_CHECKING:
+    from ketafhir.errors import Refused
 
 
 class Account(NamedTuple):
@@ -108,6 +111,16 @@ class Reading:
     def drop(self, segment: Segment, why: str) -> None:
         """Leave a segment out, for a reason that the loss report gives."""
         self.accounts.append(Account(segment, None, why))
+
+    def refused(
+        self, segment: Segment, field: int, code: str, text: str, hint: str = "", hl7: str = "207", *,
+        value: str = "", row: str = "",
+    ) -> Refused:  # fmt: skip
+        """The refusal of the message for one of its places, behind what was found before: to be raised."""
+        from ketafhir.errors import Issue, Refused
+
+        where = self.message.where(segment, field)
+        return Refused(*self.c.issues, Issue("error", code, text, where, row, value, hint, hl7))
 
     def warn(self, code: str, text: str, segment: Segment, field: int = 0, value: str = "", hint: str = "") -> None:
         """A warning about a place of the message."""
