@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ def _session(messages: tuple[str, ...]) -> dict[str, Any]:
     return _state([session.take(parse(one)).bundle for one in messages])
 
 
+def _service(file: Path, feed: Sequence[str], restarts: bool) -> dict[str, Any]:
+    """The last state after a feed has gone through the service, which `restarts` before each message."""
+    store = SqliteStore(file)
+    channel = Channel("ehr", settings.default(), Policy(), Answers())
+    intake = Intake(store, {"ehr": channel})
+    for one in feed:
+        intake = Intake(store, {"ehr": channel}) if restarts else intake
+        (ack,) = intake.take(channel, one.encode(), "peer").answers
+        assert b"MSA|AA" in ack, ack
+    rows = [row for one in range(1, len(feed) + 1) for row in store.show(one).deliveries]
+    store.close()
+    return _state([json.loads(row.payload) for row in rows])
+
+
 def _state(bundles: list[dict[str, Any]]) -> dict[str, Any]:
     held = {}
     for entry in last_state(bundles)["entry"]:
@@ -116,16 +131,7 @@ def test_the_service_gives_what_the_library_gives(tmp_path: Path, restarts: bool
     numbered = [_oru("003", OLD, "17"), _merge("010", NEW, OLD), _oru("020", NEW, "17", "84", "C")]
     chain = [*FEED[:4], _merge("030", "SYN-100402", NEW), _ras("040", "SYN-100402", "P1", 3, "40"), FEED[4]]
     for number, feed in enumerate([*orders, numbered, chain]):
-        store = SqliteStore(tmp_path / str(number))
-        channel = Channel("ehr", settings.default(), Policy(), Answers())
-        intake = Intake(store, {"ehr": channel})
-        for one in feed:
-            intake = Intake(store, {"ehr": channel}) if restarts else intake
-            (ack,) = intake.take(channel, one.encode(), "peer").answers
-            assert b"MSA|AA" in ack, ack
-        rows = [row for one in range(1, len(feed) + 1) for row in store.show(one).deliveries]
-        assert _state([json.loads(row.payload) for row in rows]) == _session(tuple(feed))
-        store.close()
+        assert _service(tmp_path / str(number), feed, restarts) == _session(tuple(feed))
 
 
 pairs = st.lists(st.tuples(st.sampled_from("ABCDE"), st.sampled_from("ABCDE")).filter(lambda one: one[0] != one[1]))
@@ -204,13 +210,4 @@ def test_the_weight_measured_under_the_other_number_is_the_last_one() -> None:
 def test_the_service_ties_across_the_numbers_as_the_library_does(tmp_path: Path, restarts: bool) -> None:
     told = [RUNS, SEEN_LATER, EVENT, _merge("010", NEW, OLD)]
     for number, feed in enumerate([told, told[::-1], [told[0], told[3], *told[1:3]], [*told[1:3], told[3], told[0]]]):
-        store = SqliteStore(tmp_path / str(number))
-        channel = Channel("ehr", settings.default(), Policy(), Answers())
-        intake = Intake(store, {"ehr": channel})
-        for one in feed:
-            intake = Intake(store, {"ehr": channel}) if restarts else intake
-            (ack,) = intake.take(channel, one.encode(), "peer").answers
-            assert b"MSA|AA" in ack, ack
-        rows = [row for one in range(1, len(feed) + 1) for row in store.show(one).deliveries]
-        assert _ties(_state([json.loads(row.payload) for row in rows])) == [1, 1]
-        store.close()
+        assert _ties(_service(tmp_path / str(number), feed, restarts)) == [1, 1]

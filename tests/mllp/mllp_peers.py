@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from ketafhir.mllp.framing import Framer
+from ketafhir.mllp.framing import Framer, wrap
 from ketafhir.mllp.handler import Event, Peer
 from ketafhir.mllp.listener import Listener
 
@@ -165,3 +165,19 @@ async def receiver(serve: Callable[[Client], Awaitable[None]]) -> AsyncIterator[
 async def until(true: Callable[[], bool]) -> None:
     while not true():
         await asyncio.sleep(0.005)
+
+
+async def check_one_at_a_time(listener: Listener, events: list[Event]) -> None:
+    """A second connection is closed at once and told, the first goes on, and one after it is taken again."""
+    async with client(listener.port) as first:
+        await first.send(wrap(message("M1")))
+        assert await first.frame() == ack("AA", "M1")
+        async with client(listener.port) as second:
+            assert await second.ended()
+        await first.send(wrap(message("M2")))
+        assert await first.frame() == ack("AA", "M2")
+    await until(lambda: not listener.connections)
+    async with client(listener.port) as third:
+        await third.send(wrap(message("M3")))
+        assert await third.frame() == ack("AA", "M3")
+    assert [event.kind for event in events].count("crowded") == 1

@@ -131,15 +131,20 @@ def test_a_half_closed_peer_still_gets_its_answers():
     run(scenario())
 
 
-def test_a_message_whose_sender_is_gone_is_handled_and_the_lost_answer_told():
-    class Held(Recorder):
-        async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
-            await gate.wait()
-            return await super().message(payload, peer)
+class Held(Recorder):
+    """Answers nothing before its gate is set."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
+        await self.gate.wait()
+        return await super().message(payload, peer)
+
+
+def test_a_message_whose_sender_is_gone_is_handled_and_the_lost_answer_told():
     async def scenario() -> None:
-        nonlocal gate
-        gate = asyncio.Event()
         handler = Held()
         async with listening(handler) as (listener, events):
             async with client(listener.port) as peer:
@@ -149,36 +154,27 @@ def test_a_message_whose_sender_is_gone_is_handled_and_the_lost_answer_told():
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset on close
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.05)
-            gate.set()
+            handler.gate.set()
             await until(lambda: not listener.connections)
             kinds = [event.kind for event in events]
         assert handler.seen == [message("M1"), message("M2")]
         assert "answer-lost" in kinds
         assert kinds[-1] == "closed"
 
-    gate: asyncio.Event
     run(scenario())
 
 
 def test_a_slow_handler_stops_the_reading():
-    class Stuck(Recorder):
-        async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
-            await gate.wait()
-            return await super().message(payload, peer)
-
     async def scenario() -> None:
-        nonlocal gate
-        gate = asyncio.Event()
-        handler = Stuck()
+        handler = Held()
         async with listening(handler) as (listener, _), client(listener.port) as peer:
             flood = wrap(message("M1") + b"A" * 100_000) * 500  # 50 MB: far more than socket buffers hold
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(peer.send(flood), 0.4)
             assert handler.seen == []
-            gate.set()
+            handler.gate.set()
             assert await peer.frame() == ack("AA", "M1")
 
-    gate: asyncio.Event
     run(scenario())
 
 

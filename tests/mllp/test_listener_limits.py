@@ -7,7 +7,7 @@ import logging
 import socket
 
 import pytest
-from mllp_peers import Recorder, ack, client, listening, message, run, until
+from mllp_peers import Recorder, ack, check_one_at_a_time, client, listening, message, run, until
 
 from ketafhir.errors import ConfigError
 from ketafhir.mllp.framing import VT, wrap
@@ -86,18 +86,7 @@ def test_a_peer_that_never_reads_is_dropped():
 def test_one_connection_too_many_is_closed_at_once():
     async def scenario() -> None:
         async with listening(Recorder(), max_connections=1) as (listener, events):
-            async with client(listener.port) as first:
-                await first.send(wrap(message("M1")))
-                assert await first.frame() == ack("AA", "M1")
-                async with client(listener.port) as second:
-                    assert await second.ended()
-                await first.send(wrap(message("M2")))
-                assert await first.frame() == ack("AA", "M2")
-            await until(lambda: not listener.connections)
-            async with client(listener.port) as third:
-                await third.send(wrap(message("M3")))
-                assert await third.frame() == ack("AA", "M3")
-            assert [event.kind for event in events].count("crowded") == 1
+            await check_one_at_a_time(listener, events)
 
     run(scenario())
 

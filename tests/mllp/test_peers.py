@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mllp_peers import Recorder, ack, client, listening, message, run, until
+from mllp_peers import Recorder, ack, check_one_at_a_time, client, listening, message, run
 
 from ketafhir.errors import ConfigError, Transient
 from ketafhir.mllp import tls
@@ -91,18 +91,7 @@ def test_a_peer_has_no_more_connections_than_it_may_and_gets_them_back() -> None
         handler = Recorder()
         peers = Peers([PeerRule("pump", LOOPBACK, max_connections=1)])
         async with listening(handler, peers=peers) as (listener, events):
-            async with client(listener.port) as first:
-                await first.send(wrap(message("M1")))
-                assert await first.frame() == ack("AA", "M1")
-                async with client(listener.port) as second:
-                    assert await second.ended()
-                await first.send(wrap(message("M2")))
-                assert await first.frame() == ack("AA", "M2")
-            await until(lambda: listener.connections == 0)
-            async with client(listener.port) as third:
-                await third.send(wrap(message("M3")))
-                assert await third.frame() == ack("AA", "M3")
-            assert [event.kind for event in events].count("crowded") == 1
+            await check_one_at_a_time(listener, events)
         assert {peer.name for peer in handler.peers} == {"pump"}
 
     run(scenario())
