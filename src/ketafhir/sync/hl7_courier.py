@@ -23,7 +23,6 @@ from ketafhir.sync.outcome import Disposition, Outcome
 _PATIENCE = 2.0  # seconds for an answer that may rightly never come (ER, SU)
 
 _BY_POLICY = {"retry": Disposition.TRANSIENT, "hold": Disposition.HELD, "dead": Disposition.FINAL}
-POLICIES = tuple(_BY_POLICY)
 
 
 @dataclass(slots=True, frozen=True)

@@ -25,7 +25,7 @@ _OF_WHOLE = ("keta.delivered-total", "keta.delivered-volume")
 _OVER = ("completed", "stopped")
 
 
-def beside_rate(taking: Taking, resource: Json, act: Administration) -> None:
+def beside_rate(taking: Taking, act: Administration) -> None:
     """A dose beside a rate: an observation of what the segment gave, but where it is no more than rate times time."""
     amount = act.amount
     if act.rate is None or amount is None:

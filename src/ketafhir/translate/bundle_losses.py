@@ -126,7 +126,7 @@ def of_resource(taking: Taking, tables: Tables, resource: Json, name: str) -> li
     paths = _paths(tables, kind)
     if kind == "MedicationAdministration" and id(resource) in taking.infusions:
         paths = tuple(_Path(_steps(text, {})) for text in (*_WHOLE, *_META))
-    elif _stands_for_a_number(taking, resource, kind):
+    elif _stands_for_a_number(resource, kind):
         paths = (*paths, _Path((_Step("identifier", first=True),)))
     found: list[Element] = []
     for number, inner in enumerate(resource.get("contained", ())):
@@ -142,7 +142,7 @@ def _objects(value: Any) -> list[Json]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _stands_for_a_number(taking: Taking, resource: Json, kind: str) -> bool:
+def _stands_for_a_number(resource: Json, kind: str) -> bool:
     """Whether the first identifier is read because none is typed as the number that is looked for."""
     types = [one.get("type") for one in _objects(resource.get("identifier"))]
     typed = {str(coding.get("code")) for one in _objects(types) for coding in _objects(one.get("coding"))}

@@ -271,7 +271,7 @@ def _add(taking: Taking, one: Numbered) -> None:
     taking.acts[id(resource)] = act.key
     if one.whole is not None:
         taking.infusions.setdefault(id(one.whole), act.infusion)
-    amounts.beside_rate(taking, resource, act)
+    amounts.beside_rate(taking, act)
     if not _ours(resource):
         amounts.notes(taking, act, _notes(resource), act.key, act.key)
 

@@ -269,7 +269,7 @@ def take(taking: Taking, resource: Json) -> Response:
     response.key = headings.unused(headings.key_of(scope, response.code, response.start), taking.records.responses)
     scored = _take_scores(taking, resource, response, scope)
     for json in asked:
-        item = _take_item(taking, json, form, status, authored)
+        item = _take_item(taking, json, status, authored)
         if is_derived(json) or (form and form.single and form.is_result(item.code)):
             if not scored:
                 _score_again(taking, response, item, scope)
@@ -305,7 +305,7 @@ def _named(link: str) -> list[Coding]:
     return []
 
 
-def _take_item(taking: Taking, json: Json, form: Instrument | None, status: str, authored: Time | None) -> Item:
+def _take_item(taking: Taking, json: Json, status: str, authored: Time | None) -> Item:
     values: dict[str, Any] = taking.tables.mapping(ITEM).from_fhir(json, taking.c, ITEM)
     link = str(json.get("linkId", ""))
     if _link(values.get("code")) != link:

@@ -201,7 +201,7 @@ class Compiler:
             made.invariants += self._of_type(types[0]["code"], made.invariants)
             fill(made)
         else:
-            check = self._type(types, path, node, url)
+            check = self._type(types, path)
         if types[0]["code"] == "Reference":
             check = self._reference(check, [one for every in types for one in every.get("targets", ())])
         elif types[0]["code"] == "Coding":
@@ -251,7 +251,7 @@ class Compiler:
 
         return check
 
-    def _type(self, types: list[Json], path: str, node: Node, url: str) -> Check:
+    def _type(self, types: list[Json], path: str) -> Check:
         kind = types[0]
         code = kind["code"]
         if code in PRIMITIVES:

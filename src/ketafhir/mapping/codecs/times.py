@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -300,8 +299,3 @@ def instant_of(value: Time, c: Context) -> str:
     padded = value.iso + "-01" * ((10 - len(value.iso)) // 3)
     local = dt.datetime.fromisoformat(padded).replace(tzinfo=c.zone or dt.UTC)
     return local.isoformat()
-
-
-def seconds_between(start: Time, end: Time) -> Decimal:
-    """How long from start to end, in seconds."""
-    return end.at - start.at
