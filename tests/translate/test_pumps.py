@@ -359,6 +359,14 @@ def test_the_counter_of_a_pump_goes_on_under_the_next_give() -> None:
     assert [code for code, _ in codes(of_gives()) if code in program] == []
 
 
+def test_a_counter_that_is_off_under_the_next_give_is_told() -> None:
+    """C6 over all gives that the channel has delivered: what rate and time give of both against the one counter."""
+    feed = [one.replace(b"|49.8|", b"|39.8|") for one in of_gives()]
+    assert feed != of_gives()
+    (text,) = [text for code, text in codes(feed) if code == "volume-unreconciled"]
+    assert text.endswith("the pump tells 39.8 mL, rate and time give 49.833 mL"), text
+
+
 def test_a_give_that_was_charted_in_error_leaves_the_pump_its_own() -> None:
     pump = Pump()
     charted = emar("1", "09:00", "", "20", "1")

@@ -33,12 +33,10 @@ def check(
         course = next((one for one in courses.values() if event.key in one.kept), None)
         if course is None or not event.delivery:
             continue
-        goes_on = _goes_on(event, course, courses)
-        told: list[Mismatch | None] = [
-            None if goes_on else _counter(event, course, limits),
-            _segment(event, course, limits),
-        ]
-        told.append(volumes.rollback(_readings(event, course), _resets(event, course)))
+        gives = _gives(event, course, courses)
+        goes_on = _goes_on(event, course, gives)
+        told: list[Mismatch | None] = [_counter(event, gives, limits), _segment(event, course, limits)]
+        told.append(volumes.rollback(_readings(event, gives), _resets(event, gives)))
         if event.delivery == START and event.source == PRIMARY and event.rate is not None:
             number = event.placer or event.filler
             known = next(iter(orders(number.key if number else "")), None)
@@ -47,47 +45,61 @@ def check(
     return found
 
 
-def _goes_on(event: Administration, course: Course, courses: dict[str, Course]) -> bool:
-    """Whether the channel has delivered for this order before, under another give sub-ID: its counter counts that too."""
-    starts = [one.start.at for one in _same(event, course) if one.start]
-    return any(
-        act.channel == event.channel and act.start is not None and act.start.at < min(starts)
-        for other in courses.values()
-        if other is not course and other.first.order == course.first.order
-        for act in other.events
-    )
+def _gives(event: Administration, course: Course, courses: dict[str, Course]) -> list[Course]:
+    """The infusions of the order that the channel has delivered: its counter counts all of them, whatever their give sub-ID."""
+    others = [
+        one
+        for one in courses.values()
+        if one is not course
+        and one.first.order == course.first.order
+        and any(act.channel == event.channel for act in one.events)
+    ]
+    return [course, *others]
 
 
-def _same(event: Administration, course: Course) -> list[Administration]:
+def _goes_on(event: Administration, course: Course, gives: list[Course]) -> bool:
+    """Whether the channel has delivered for this order before, under another give sub-ID."""
+    begun = min((one.start.at for one in _same(event, [course]) if one.start), default=None)
+    return begun is not None and any(one.start is not None and one.start.at < begun for one in _same(event, gives[1:]))
+
+
+def _same(event: Administration, gives: list[Course]) -> list[Administration]:
     """The events of the channel, up to this one."""
     at = event.start.at if event.start else Decimal(0)
-    return [one for one in course.events if one.channel == event.channel and one.start and one.start.at <= at]
+    told = (one for course in gives for one in course.events)
+    return [one for one in told if one.channel == event.channel and one.start and one.start.at <= at]
 
 
-def _readings(event: Administration, course: Course) -> list[Reading]:
+def _readings(event: Administration, gives: list[Course]) -> list[Reading]:
     return [
-        Reading(one.start.at, Fraction(one.counter.value)) for one in _same(event, course) if one.counter and one.start
+        Reading(one.start.at, Fraction(one.counter.value)) for one in _same(event, gives) if one.counter and one.start
     ]
 
 
-def _resets(event: Administration, course: Course) -> list[Decimal]:
+def _resets(event: Administration, gives: list[Course]) -> list[Decimal]:
     """When the counter began again: it was cleared, or the program was taken off."""
-    return [one.start.at for one in _same(event, course) if one.start and one.delivery not in (START, STOP, "complete")]
+    return [one.start.at for one in _same(event, gives) if one.start and one.delivery not in (START, STOP, "complete")]
 
 
-def _counter(event: Administration, course: Course, limits: Limits) -> Mismatch | None:
-    """C6 over the infusion, since the counter was cleared last."""
-    segments = segments_of(course)
-    if event.counter is None or event.start is None or segments is None or event.delivery == RESET:
+def _counter(event: Administration, gives: list[Course], limits: Limits) -> Mismatch | None:
+    """C6 over the infusions of a channel, since its counter was cleared last."""
+    if event.counter is None or event.start is None or event.delivery == RESET:
         return None
-    since = max((at for at in _resets(event, course) if at < event.start.at), default=None)
+    segments: list[Segment] = []
+    for course in gives:
+        told = segments_of(course)
+        if told is None:
+            return None
+        segments += told
+    since = max((at for at in _resets(event, gives) if at < event.start.at), default=None)
     begun = [replace(one, start=max(one.start, since)) for one in segments] if since is not None else segments
-    boluses = _boluses(course, since, event.start.at)
-    if boluses is None:
+    given = [_boluses(course, since, event.start.at) for course in gives]
+    boluses = [one for one in given if one is not None]
+    if len(boluses) < len(gives):
         return None
-    readings = _readings(event, course)
+    readings = _readings(event, gives)
     earlier = [one for one in readings if since is None or one.at > since]
-    reading = Reading(event.start.at, Fraction(event.counter.value) - boluses)
+    reading = Reading(event.start.at, Fraction(event.counter.value) - sum(boluses, Fraction(0)))
     return volumes.volume(begun, reading, limits, earlier=earlier)
 
 
