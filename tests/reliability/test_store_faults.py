@@ -56,7 +56,7 @@ class Feed:
 def judge(service: Running, sink: Sink, feed: Feed) -> None:
     """All is acknowledged, stored once, and had its effect."""
     assert not feed.waiting
-    service.drain(240)  # a claim whose answer was lost with the database is free when its lease ends, after 180 s
+    service.drain(60)
     rows, after = [], (0, 0)
     while page := service.app.store.page(after=after, limit=500):
         rows += page

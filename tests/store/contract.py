@@ -461,6 +461,19 @@ class StoreContract:
         assert [claim(store).attempts for _ in range(2)] == [0, 1]
         assert nothing(store)
 
+    def test_a_claim_whose_answer_was_lost_is_taken_back_and_no_other(self, store: Store) -> None:
+        for name in ("p1", "p2", "p3"):
+            store.accept(message(f"C{name}", name))
+        known, sent = claim(store), send(store)
+        lost = claim(store)
+        assert store.reclaim("w1", but={known.id, sent.id}) == 1
+        again = claim(store, "other")
+        assert (again.id, again.attempts) == (lost.id, 0)
+        store.give_back(known)
+        store.settle(sent, done())
+        with pytest.raises(LeaseLost):
+            store.give_back(lost)
+
     def test_a_name_belongs_to_one_process_until_it_is_gone(self, store: Store, beside: Callable[[], Store]) -> None:
         other = beside()
         assert store.occupy("host/1")

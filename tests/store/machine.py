@@ -281,6 +281,16 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.give_up(row)
         assert self.store.reclaim(worker) == len(held)
 
+    @rule(worker=st.sampled_from(WORKERS), data=st.data())
+    def answer_lost(self, worker: str, data: st.DataObject) -> None:
+        held = [row for row in self.model.rows if row.state in ("claimed", "inflight") and row.worker == worker]
+        known = [row for row in held if data.draw(st.booleans())]
+        for row in held:
+            if row not in known:
+                self.model.give_up(row)
+        ids = {self.model.rows.index(row) + 1 for row in known}
+        assert self.store.reclaim(worker, but=ids) == len(held) - len(known)
+
     @rule()
     def crash_of_the_process(self) -> None:
         self.store = type(self).reopened(self.store, self.clock)

@@ -229,7 +229,7 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.CLOSE_PARTITIONS, (1,)),
         (sql.OVERTAKEN_BY, (1,)),
         (sql.PARTITIONS_OF_ALIAS, ("k", "t")),
-        (sql.VERSION, ("d", "r")),
+        (sql.VERSIONS, ("d", *("r" * sql.VERSIONS_AT_ONCE))),
         (sql.LIST, (0, 0, 0, None, None, 1)),
         (sql.LIST_DELIVERIES, ("queued", 0, 0, 0, None, None, 1)),
         (sql.LIST_OUTCOMES, ("refused", 0, None, 1)),

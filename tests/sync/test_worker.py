@@ -443,6 +443,27 @@ def test_a_store_that_fails_for_a_while_is_waited_out(
     assert "the disk is full" in caplog.text
 
 
+def test_a_claim_whose_answer_was_lost_does_not_wait_for_its_lease(
+    store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database writes a claim and dies before it says so, while another delivery is under way."""
+    first, second = queue(store, bundle(A), "p1"), queue(store, bundle(B), "p2")
+    claim, calls = store.claim, []
+
+    def dying(*args: Any) -> Any:
+        found = claim(*args)
+        calls.append(found)
+        if len(calls) == 2:
+            raise StoreError("the server closed the connection")
+        return found
+
+    monkeypatch.setattr(store, "claim", dying)
+    drain(store, sink)
+    assert [one.id for one in calls[:2]] == [first, second]
+    assert [delivery(store, one).state for one in (first, second)] == ["done", "done"]
+    assert [len(delivery(store, one).history) for one in (first, second)] == [1, 1]
+
+
 def test_who_lost_its_lease_writes_nothing(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
     """A request outlives its lease, and an operator's second service has taken the delivery up."""
     sink = FhirSink()

@@ -19,6 +19,9 @@ class Cursor(Protocol):
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Cursor: ...
 
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> Cursor:
+        """The statement with each of these parameters; `rowcount` is that of all of them."""
+
     def fetchone(self) -> Any: ...
 
     def fetchall(self) -> list[Any]: ...

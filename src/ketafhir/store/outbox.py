@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ketafhir.store import statements as sql
 from ketafhir.store import states
@@ -24,9 +24,9 @@ def claim(cursor: Cursor, worker: str, lease_seconds: float, destination: str, n
     return Delivery(delivery_id, message_id, token + 1, *rest)
 
 
-def reclaim(cursor: Cursor, worker: str, now: float) -> int:
-    """What a dead process of this name held."""
-    held = cursor.execute(sql.HELD_BY, (worker,)).fetchall()
+def reclaim(cursor: Cursor, worker: str, now: float, but: Collection[int]) -> int:
+    """What is held under this name and by nobody: all but what its process knows of."""
+    held = [row for row in cursor.execute(sql.HELD_BY, (worker,)).fetchall() if row[0] not in but]
     _free(cursor, held, now)
     return len(held)
 
@@ -44,8 +44,10 @@ def _free(cursor: Cursor, held: list[tuple[int, str, float, str]], now: float) -
 
 def mark_inflight(cursor: Cursor, delivery: Delivery, lease_seconds: float, now: float) -> None:
     """From here on it may have been done."""
-    _held(cursor, delivery, states.INFLIGHT)
-    cursor.execute(sql.MARK_INFLIGHT, (now, now + lease_seconds, delivery.id))
+    cursor.execute(sql.MARK_INFLIGHT, (now, now + lease_seconds, delivery.id, delivery.token))
+    if cursor.rowcount != 1:
+        _held(cursor, delivery, states.INFLIGHT)  # tells why
+        raise LeaseLost(f"delivery {delivery.id} is no longer held by this worker")
 
 
 def give_back(cursor: Cursor, delivery: Delivery) -> None:
@@ -87,18 +89,21 @@ def _held(cursor: Cursor, delivery: Delivery, state: str) -> tuple[str, float | 
 
 def learn_versions(cursor: Cursor, destination: str, versions: Mapping[str, str | None]) -> None:
     """The ETag of each reference; None forgets it."""
-    for reference, etag in sorted(versions.items()):
-        if etag is None:
-            cursor.execute(sql.FORGET_VERSION, (destination, reference))
-        else:
-            cursor.execute(sql.LEARN_VERSION, (destination, reference, etag))
+    known = sorted(versions.items())
+    forgotten = [(destination, reference) for reference, etag in known if etag is None]
+    learned = [(destination, reference, etag) for reference, etag in known if etag is not None]
+    if forgotten:
+        cursor.executemany(sql.FORGET_VERSION, forgotten)
+    if learned:
+        cursor.executemany(sql.LEARN_VERSION, learned)
 
 
 def versions_of(cursor: Cursor, destination: str, references: Iterable[str]) -> dict[str, str]:
     """The ETags known for these references."""
+    wanted = list(dict.fromkeys(references))
     known: dict[str, str] = {}
-    for reference in references:
-        found = cursor.execute(sql.VERSION, (destination, reference)).fetchone()
-        if found is not None:
-            known[reference] = found[0]
+    for start in range(0, len(wanted), sql.VERSIONS_AT_ONCE):
+        some = wanted[start : start + sql.VERSIONS_AT_ONCE]
+        some += some[-1:] * (sql.VERSIONS_AT_ONCE - len(some))
+        known.update(cursor.execute(sql.VERSIONS, (destination, *some)).fetchall())
     return known

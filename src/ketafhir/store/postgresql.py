@@ -7,6 +7,7 @@ same patient (`Cursor.alone`), and an operator who puts something back waits for
 from __future__ import annotations
 
 import contextlib
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,11 @@ class PostgresCursor:
         self._cursor.execute(with_percent_s(statement).encode(), [_storable(one) for one in parameters])
         return self
 
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> PostgresCursor:
+        rows = [[_storable(one) for one in row] for row in parameters]
+        self._cursor.executemany(with_percent_s(statement).encode(), rows)
+        return self
+
     def fetchone(self) -> Any:
         return self._cursor.fetchone()
 
@@ -117,7 +123,7 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Cursor]:
         """One consistent view; of its own transaction within a batch."""
-        with self._in(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY") as cursor:
+        with self._in(writing=False) as cursor:
             yield cursor
 
     @contextlib.contextmanager
@@ -152,17 +158,19 @@ class PostgresDatabase:
             connection.close()
 
     @contextlib.contextmanager
-    def _in(self, begin: bytes = b"") -> Iterator[PostgresCursor]:
+    def _in(self, *, writing: bool = True) -> Iterator[PostgresCursor]:
         outer: PostgresCursor | None = getattr(self._batches, "cursor", None)
         with self._spoken():
             if outer is not None:
                 with outer._cursor.connection.transaction():
                     yield outer
                 return
-            with self._room, self._connection() as connection, connection.transaction(), connection.cursor() as cursor:
-                if begin:
-                    cursor.execute(begin)
-                yield PostgresCursor(cursor)
+            with self._room, self._connection() as connection:
+                # They go with the BEGIN: no round trip of their own.
+                connection.isolation_level = None if writing else psycopg.IsolationLevel.REPEATABLE_READ
+                connection.read_only = None if writing else True
+                with connection.transaction(), connection.cursor() as cursor:
+                    yield PostgresCursor(cursor)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -252,9 +260,12 @@ def _storable(value: Any) -> Any:
 
 
 def _alive(connection: psycopg.Connection[Any]) -> bool:
+    """A server that has ended has closed its side, which can be read; one that is asked costs a round trip each time."""
     if connection.closed:
         return False
     try:
+        if not select.select([connection.fileno()], [], [], 0)[0]:
+            return True
         connection.execute(b"SELECT 1")
     except psycopg.Error:
         return False

@@ -242,8 +242,11 @@ class Store(Protocol):
     def settle(self, delivery: Delivery, settlement: Settlement) -> None:
         """Writes the attempt and the new state. Raises LeaseLost, NotAllowed."""
 
-    def reclaim(self, worker: str) -> int:
-        """Frees what a process of this name held when it died; returns how many."""
+    def reclaim(self, worker: str, but: Collection[int] = ()) -> int:
+        """Frees what is held under this name and by nobody: of a process that has died, or of a claim whose answer was lost.
+
+        `but` are the deliveries that the process of this name knows that it holds. Returns how many were freed.
+        """
 
     def learn_versions(self, destination: str, versions: Mapping[str, str | None]) -> None:
         """Remembers the ETag of each `Type/id` at a destination; None forgets it."""

@@ -54,6 +54,10 @@ class SqliteCursor(sqlite3.Cursor):
         super().execute(without_row_locks(statement), parameters)
         return self
 
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> SqliteCursor:  # type: ignore[override]
+        super().executemany(without_row_locks(statement), parameters)
+        return self
+
     def alone(self, *names: str) -> None:
         pass
 

@@ -70,7 +70,8 @@ WHERE id = ?
 """
 HELD = "SELECT state, sent_at, worker FROM delivery WHERE id = ? AND token = ? FOR UPDATE"
 MARK_INFLIGHT = """
-UPDATE delivery SET state = 'inflight', sent_at = COALESCE(sent_at, ?), lease_until = ? WHERE id = ?
+UPDATE delivery SET state = 'inflight', sent_at = COALESCE(sent_at, ?), lease_until = ?
+WHERE id = ? AND token = ? AND state IN ('claimed', 'inflight')
 """
 FREE = "UPDATE delivery SET state = 'queued', lease_until = NULL WHERE id = ?"
 
@@ -106,7 +107,12 @@ INSERT INTO resource_version (destination, reference, etag) VALUES (?, ?, ?)
 ON CONFLICT (destination, reference) DO UPDATE SET etag = excluded.etag
 """
 FORGET_VERSION = "DELETE FROM resource_version WHERE destination = ? AND reference = ?"
-VERSION = "SELECT etag FROM resource_version WHERE destination = ? AND reference = ?"
+# Fewer references are filled up to so many: one text, which is prepared once.
+VERSIONS_AT_ONCE = 16
+VERSIONS = """
+SELECT reference, etag FROM resource_version
+WHERE destination = ? AND reference IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 # --- the operator ---
 

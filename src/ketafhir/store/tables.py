@@ -82,9 +82,9 @@ class TableStore:
         with self._database.transaction() as cursor:
             outbox.settle(cursor, delivery, settlement, self._clock())
 
-    def reclaim(self, worker: str) -> int:
+    def reclaim(self, worker: str, but: Collection[int] = ()) -> int:
         with self._database.transaction() as cursor:
-            return outbox.reclaim(cursor, worker, self._clock())
+            return outbox.reclaim(cursor, worker, self._clock(), but)
 
     def learn_versions(self, destination: str, versions: Mapping[str, str | None]) -> None:
         with self._database.transaction() as cursor:

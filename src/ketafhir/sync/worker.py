@@ -22,7 +22,7 @@ from ketafhir.sync.courier import Courier
 from ketafhir.sync.outcome import Disposition
 from ketafhir.sync.retry import RetryPolicy, settlement
 
-_DRAIN_POLL = 0.02
+_DRAIN_POLL, _BUSY_POLL = 0.02, 0.2
 
 _log = logging.getLogger("ketafhir.sync")
 _T = TypeVar("_T")
@@ -61,6 +61,8 @@ class Worker:
         self._chance = chance
         self._circuit = Circuit(destination, self._policy, clock, chance)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[int] = set()  # the deliveries of the tasks
+        self._in_doubt = False  # whether a claim was made whose answer did not come
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -100,7 +102,7 @@ class Worker:
         try:
             async with asyncio.timeout(timeout):
                 while not await self._drained():
-                    await asyncio.sleep(_DRAIN_POLL)
+                    await asyncio.sleep(_BUSY_POLL if len(self._held) == self._parallel else _DRAIN_POLL)
         except TimeoutError:
             raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
 
@@ -138,6 +140,8 @@ class Worker:
 
     async def _start_deliveries(self) -> None:
         try:
+            if self._in_doubt:
+                await self._clear_doubt()
             while len(self._tasks) < self._circuit.width(self._parallel):
                 delivery = await asyncio.to_thread(self._store.claim, self._name, self._lease, self._destination)
                 if delivery is None:
@@ -147,16 +151,31 @@ class Worker:
                     return
                 self._start(delivery)
         except StoreError as error:
+            self._in_doubt = True
             _log.error("nothing can be claimed: %s", error)
+
+    async def _clear_doubt(self) -> None:
+        """A store that failed may have written a claim and died before it said so: nobody would know of it before the lease
+        ends. The name is taken anew, since a lock ends with the store that held it; as long as it is not to be had, the leases
+        stand."""
+        if not await asyncio.to_thread(self._store.occupy, self._name):
+            return
+        freed = await asyncio.to_thread(self._store.reclaim, self._name, frozenset(self._held))
+        self._in_doubt = False
+        if freed:
+            _log.warning("%d claims had been written when the store failed: they are free again", freed)
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._deliver(delivery))
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        self._held.add(delivery.id)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._wake.set()
+        def finished(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._held.discard(delivery.id)
+            self._wake.set()
+
+        task.add_done_callback(finished)
 
     # --- one delivery
 
