@@ -8,8 +8,10 @@ http.html#search).
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,11 @@ from ketafhir.fhir import json
 from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, learned
 from ketafhir.sync.outcome import Disposition, Outcome, classify
 from ketafhir.sync.signin import SignInFailed
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore imports it, if it is there, with each lock that it makes: a search through every folder of the path, ten times
+    # for each request. None says at once that it is not.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 _FHIR_JSON = "application/fhir+json"
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
