@@ -46,6 +46,19 @@ class HapiServer:
             with error:
                 return error.code, _parsed(error.read())
 
+    def every(self, search: str) -> list[Any]:
+        """The resources of all pages of a search or a history."""
+        found: list[Any] = []
+        place = search
+        while place:
+            status, page = self.request("GET", place)
+            assert status == 200, page
+            found += [entry["resource"] for entry in page.get("entry", ())]
+            links = {link["relation"]: link["url"] for link in page["link"]}
+            assert links.get("next", self.url).startswith(self.url), "the next page is elsewhere"
+            place = links.get("next", "").removeprefix(self.url).removeprefix("/")
+        return found
+
 
 def _parsed(body: bytes) -> Any:
     return json.loads(body) if body else None

@@ -12,13 +12,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from service_peers import Peer, Reply, Sink, heart_rate
 
 from fhir_peer import HapiServer
+from ketafhir.hapi import server
+from ketafhir.hapi.settings import Settings
 from ketafhir.store.opening import open_store
 
 CONFIG = """
@@ -219,6 +222,25 @@ def serving(folder: Path, store: str, sink: Sink | HapiServer, workers: int = 0)
     finally:
         if service.process is not None and service.process.poll() is None:
             service.kill()
+
+
+@contextmanager
+def killable_hapi(folder: Path) -> Iterator[tuple[HapiServer, Callable[[], None]]]:
+    """A real FHIR server whose H2 file has every commit on disk before it answers, and what kills it and starts it again."""
+    settings, work = Settings(port=0, data_dir=folder / "data"), folder / "work"
+    running = server.start(settings, work_dir=work)
+    settings = replace(settings, port=urlsplit(running.url).port or 0)
+
+    def kill() -> None:
+        nonlocal running
+        assert running.pid is not None
+        os.kill(running.pid, signal.SIGKILL)
+        running = server.start(settings, work_dir=work)
+
+    try:
+        yield HapiServer(running.url), kill
+    finally:
+        server.stop(settings.port, work_dir=work)
 
 
 def _children(pid: int) -> list[int]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from crashing import Service, feed, judge_sink, serving
+from crashing import Service, feed, judge_sink, killable_hapi, serving
 from service_peers import fhir_sink
 
 from fhir_peer import HapiServer
-from ketafhir.hapi import server
-from ketafhir.hapi.settings import Settings
 from postgresql_server import PostgresServer
 
 
@@ -49,23 +43,9 @@ def on_postgresql(folder: Path, server: PostgresServer, kills: int, messages: in
 
 def of_hapi(folder: Path, kills: int, messages: int) -> None:
     """The FHIR server is killed; its H2 file has every commit on disk before it answers."""
-    settings, work = Settings(port=0, data_dir=folder / "data"), folder / "work"
-    running = server.start(settings, work_dir=work)
-    settings = replace(settings, port=urlsplit(running.url).port or 0)
-    hapi = HapiServer(running.url)
-
-    def kill() -> None:
-        nonlocal running
-        assert running.pid is not None
-        os.kill(running.pid, signal.SIGKILL)
-        running = server.start(settings, work_dir=work)
-
-    try:
-        with serving(folder, str(folder / "store.db"), hapi) as service:
-            feed(service, partial(judge_hapi, hapi), kill, kills=kills, messages=messages)
-            service.stop()
-    finally:
-        server.stop(settings.port, work_dir=work)
+    with killable_hapi(folder) as (hapi, kill), serving(folder, str(folder / "store.db"), hapi) as service:
+        feed(service, partial(judge_hapi, hapi), kill, kills=kills, messages=messages)
+        service.stop()
 
 
 def judge_hapi(hapi: HapiServer, acknowledged: list[str], patients: list[str], each: int) -> None:
@@ -73,15 +53,9 @@ def judge_hapi(hapi: HapiServer, acknowledged: list[str], patients: list[str], e
     versions: Counter[str] = Counter()
     told: dict[str, list[tuple[str, int]]] = {patient: [] for patient in patients}
     for patient in patients:
-        status, found = hapi.request(
-            "GET", f"Observation?subject:Patient.identifier=https://willow.example/mrn%7C{patient}&_count=500"
-        )
-        assert status == 200, found
-        for entry in found.get("entry", ()):
-            one = entry["resource"]
-            status, history = hapi.request("GET", f"Observation/{one['id']}/_history?_count=50")
-            assert status == 200, history
-            versions[one["id"]] += len(history["entry"])
+        about = f"subject:Patient.identifier=https://willow.example/mrn%7C{patient}"
+        for one in hapi.every(f"Observation?{about}&_sort=_id&_count=200"):
+            versions[one["id"]] += len(hapi.every(f"Observation/{one['id']}/_history"))
             told[patient].append((one["meta"]["lastUpdated"], int(one["valueQuantity"]["value"])))
     assert len(versions) == len(acknowledged), "lost, or doubled"
     assert set(versions.values()) == {1}, "an effect was doubled"

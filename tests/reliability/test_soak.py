@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from crashing import Service, serving
+from crashing import Service, killable_hapi, serving
 from service_peers import Peer, Sink, fhir_sink, heart_rate
 
+from fhir_peer import HapiServer
 from ketafhir.store.opening import open_store
 
 SENDERS = 4
 MINUTES = float(os.environ.get("KETAFHIR_TEST_SOAK_MINUTES", "60"))
+HAPI_MINUTES = float(os.environ.get("KETAFHIR_TEST_SOAK_MINUTES", "15"))
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Soak:
     written: Counter[str] = field(default_factory=Counter)
     failures: list[BaseException] = field(default_factory=list)
 
-    def run(self, sink: Sink) -> None:
+    def run(self, tally: Callable[[], None]) -> None:
         threads = [threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)]
         for thread in threads:
             thread.start()
@@ -49,7 +52,7 @@ class Soak:
         while any(thread.is_alive() for thread in threads):
             threads[0].join(every)
             self.samples.append(self._sample())
-            self.tally(sink)
+            tally()
         assert not self.failures, self.failures
 
     def _send(self, sender: int) -> None:
@@ -95,21 +98,60 @@ def soak(folder: Path, rate: float, seconds: float) -> Iterator[Soak]:
     with fhir_sink() as sink, serving(folder, str(folder / "store.db"), sink) as service:
         service.start()
         one = Soak(service, rate, seconds)
-        one.run(sink)
-        store = open_store(service.store, create=False)
-        try:
-            until = time.monotonic() + 120
-            while any(store.counts().deliveries[state] for state in ("queued", "claimed", "inflight", "parked")):
-                assert time.monotonic() < until, store.counts()
-                time.sleep(0.1)
-            assert store.counts().deliveries["done"] == len(one.taken)
-        finally:
-            store.close()
+        one.run(lambda: one.tally(sink))
+        all_done(service, len(one.taken))
         one.tally(sink)
         assert len(one.written) == len(one.taken), "lost"
         assert set(one.written.values()) == {1}, "done twice"
         yield one
         service.stop()
+
+
+def all_done(service: Service, messages: int) -> None:
+    """Wait until all is delivered."""
+    store = open_store(service.store, create=False)
+    try:
+        until = time.monotonic() + 120
+        while any(store.counts().deliveries[state] for state in ("queued", "claimed", "inflight", "parked")):
+            assert time.monotonic() < until, store.counts()
+            time.sleep(0.1)
+        assert store.counts().deliveries["done"] == messages
+    finally:
+        store.close()
+
+
+def soak_hapi(folder: Path, rate: float, seconds: float) -> Soak:
+    """Into the real FHIR server, which is killed and started again when half of the time is over."""
+    with killable_hapi(folder) as (hapi, kill), serving(folder, str(folder / "store.db"), hapi) as service:
+        service.start()
+        one = Soak(service, rate, seconds)
+        restart = threading.Timer(seconds / 2, kill)
+        restart.start()
+        one.run(lambda: None)
+        restart.join()
+        all_done(service, len(one.taken))
+        judge_hapi(hapi, one)
+        service.stop()
+    return one
+
+
+def judge_hapi(hapi: HapiServer, soak: Soak) -> None:
+    """Each message has left one version of one Observation, of its patient and with its value."""
+    told: Counter[tuple[str, int]] = Counter()
+    versions: Counter[str] = Counter()
+    patients = {one["id"]: _mrn(one) for one in hapi.every("Patient?_count=200")}
+    for one in hapi.every("Observation/_history?_count=200"):
+        versions[one["id"]] += 1
+        told[patients[one["subject"]["reference"].rpartition("/")[2]], int(one["valueQuantity"]["value"])] += 1
+    assert len(versions) == len(soak.taken), "lost"
+    assert set(versions.values()) == {1}, "done twice"
+    each = range(int(soak.rate * soak.seconds / SENDERS))
+    sent = [(f"SYN-{sender}-{number // 100}", 60 + number % 40) for sender in range(SENDERS) for number in each]
+    assert told == Counter(sent)
+
+
+def _mrn(patient: dict[str, Any]) -> str:
+    return next(str(one["value"]) for one in patient["identifier"] if one["value"].startswith("SYN-"))
 
 
 @pytest.mark.slow
@@ -125,11 +167,27 @@ def test_a_steady_feed_of_some_seconds(tmp_path: Path) -> None:
 def test_a_steady_feed_of_an_hour(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """50 messages a second. Memory, open files and the WAL of the second half are those of the first."""
     for one in soak(tmp_path, rate=50, seconds=MINUTES * 60):
-        half = len(one.samples) // 2
-        early, late = one.samples[2:half], one.samples[half:]
-        record_property("p99 of the commit ACK in ms", round(one.p99 * 1000, 1))
-        record_property("memory in MiB", (early[-1].memory >> 20, late[-1].memory >> 20))
-        assert max(one.files for one in late) <= max(one.files for one in early) + 4
-        assert max(one.memory for one in late) <= 1.1 * max(one.memory for one in early)
-        assert max(one.wal for one in late) <= 1.5 * max(one.wal for one in early) + (4 << 20)
-        assert one.p99 < 0.050, one.p99
+        flat(one, record_property)
+
+
+@pytest.mark.reliability
+@pytest.mark.timeout(9000)
+def test_a_steady_feed_into_the_fhir_server_with_a_restart(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """5 messages a second for a quarter of an hour."""
+    flat(soak_hapi(tmp_path, rate=5, seconds=HAPI_MINUTES * 60), record_property)
+
+
+def flat(one: Soak, record_property: Callable[[str, object], None]) -> None:
+    """Memory, open files and the WAL of the second half are those of the first, and commits are acknowledged at once."""
+    half = len(one.samples) // 2
+    early, late = one.samples[2:half], one.samples[half:]
+    record_property("p99 of the commit ACK in ms", round(one.p99 * 1000, 1))
+    record_property("memory in MiB", (early[-1].memory >> 20, late[-1].memory >> 20))
+    record_property("open files", (max(one.files for one in early), max(one.files for one in late)))
+    record_property("WAL in MiB", (max(one.wal for one in early) >> 20, max(one.wal for one in late) >> 20))
+    assert max(one.files for one in late) <= max(one.files for one in early) + 4
+    assert max(one.memory for one in late) <= 1.1 * max(one.memory for one in early)
+    assert max(one.wal for one in late) <= 1.5 * max(one.wal for one in early) + (4 << 20)
+    assert one.p99 < 0.050, one.p99
