@@ -29,7 +29,10 @@ COMMANDS = {
     "profiles": ("ketafhir.profiles.command", "put the profiles on a FHIR server, or into a package"),
     "serve": ("ketafhir.serve_command", "take HL7v2 over MLLP and carry it to a FHIR server"),
     "send": ("ketafhir.mllp.command", "send HL7v2 messages over MLLP and print the acknowledgments"),
-    "queue": ("ketafhir.store.command", "list, show, retry, hold, replay, purge or export the messages of the service"),
+    "queue": (
+        "ketafhir.store.command",
+        "list, show, retry, hold, replay, purge or export the messages of the service, or stop a destination",
+    ),
     "audit": ("ketafhir.audit_command", "tell who has seen, changed or taken out what of the queue"),
     "backup": ("ketafhir.store.backup", "copy the store while the service runs, or bring it back from a copy"),
     "reconcile": ("ketafhir.reconcile", "compare what was written with what the FHIR server holds, and mend it"),

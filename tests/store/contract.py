@@ -449,6 +449,24 @@ class StoreContract:
         with pytest.raises(NotAllowed, match="only what was not sent"):
             store.give_back(delivery)
 
+    def test_a_paused_destination_gets_nothing_and_others_do(self, store: Store) -> None:
+        store.accept(message("C1", "p1"))
+        store.accept(message("C2", "p2"))
+        under_way = send(store)
+        store.pause(FHIR, "maintenance")
+        assert nothing(store)
+        store.settle(under_way, done())  # what had begun ends
+        store.accept(message("C3", "p3"))  # and messages are taken
+        assert store.claim("w1", 60, "mirth") is None
+        (one,) = store.paused()
+        assert (one.destination, one.reason) == (FHIR, "maintenance")
+        store.pause(FHIR, "still")
+        assert [(again.reason, again.since) for again in store.paused()] == [("still", one.since)]
+        assert store.resume(FHIR)
+        assert not store.resume(FHIR)
+        assert store.paused() == []
+        assert claim(store).id < claim(store).id
+
     def test_a_restarted_worker_takes_back_what_it_held(self, store: Store) -> None:
         store.accept(message("C1", "p1"))
         store.accept(message("C2", "p2"))

@@ -57,6 +57,7 @@ class Model:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.paused = False
         self.seen: dict[tuple[str, bytes], int] = {}
         self.records: dict[str, int] = {}
         self.legs: dict[int, str] = {}
@@ -90,6 +91,8 @@ class Model:
 
     def claim(self, worker: str, now: float) -> Row | None:
         self.free(now)
+        if self.paused:
+            return None
         held: set[str] = set()
         for row in self.rows:
             due = row.state in ("queued", "parked") and row.not_before is not None and row.not_before <= now
@@ -284,12 +287,22 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS), data=st.data())
     def answer_lost(self, worker: str, data: st.DataObject) -> None:
         held = [row for row in self.model.rows if row.state in ("claimed", "inflight") and row.worker == worker]
-        known = [row for row in held if data.draw(st.booleans())]
-        for row in held:
-            if row not in known:
-                self.model.give_up(row)
-        ids = {self.model.rows.index(row) + 1 for row in known}
-        assert self.store.reclaim(worker, but=ids) == len(held) - len(known)
+        numbers = {place: delivery.id for delivery, place in self.held}
+        known = [place for place in numbers if self.model.rows[place] in held and data.draw(st.booleans())]
+        lost = [row for row in held if self.model.rows.index(row) not in known]
+        for row in lost:
+            self.model.give_up(row)
+        assert self.store.reclaim(worker, but={numbers[place] for place in known}) == len(lost)
+
+    @rule()
+    def pause_or_resume(self) -> None:
+        self.model.paused = not self.model.paused
+        if self.model.paused:
+            self.store.pause(FHIR, "maintenance")
+            assert [one.destination for one in self.store.paused()] == [FHIR]
+        else:
+            assert self.store.resume(FHIR)
+            assert not self.store.resume(FHIR)
 
     @rule()
     def crash_of_the_process(self) -> None:

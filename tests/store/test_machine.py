@@ -63,7 +63,7 @@ def on_postgresql(server: PostgresServer) -> type[StoreMachine]:
             store = PostgresStore(url, clock=clock)
             with store._database.transaction() as cursor:
                 cursor.execute(
-                    "TRUNCATE message, delivery, delivery_partition, attempt, record, alias, resource_version"
+                    "TRUNCATE message, delivery, delivery_partition, attempt, record, alias, resource_version, paused"
                     " RESTART IDENTITY"
                 )
             return store

@@ -85,7 +85,7 @@ def test_claims_do_not_wait_for_each_other(store: PostgresStore) -> None:
     store.accept(message("C1", "p1"))
     store.accept(message("C2", "p2"))
     with store._database.transaction() as cursor:
-        assert cursor.execute(sql.NEXT_DUE, ("fhir", 1e9)).fetchone()[1] == 1
+        assert cursor.execute(sql.NEXT_DUE, ("fhir", 1e9, "fhir")).fetchone()[1] == 1
         assert claim(store).message_id == 2
 
 
@@ -103,7 +103,7 @@ def test_an_operator_waits_for_claims_under_way(store: PostgresStore) -> None:
 
     with store._database.transaction() as cursor:
         cursor.claiming()
-        (delivery_id, *_) = cursor.execute(sql.NEXT_DUE, ("fhir", 1e9)).fetchone()
+        (delivery_id, *_) = cursor.execute(sql.NEXT_DUE, ("fhir", 1e9, "fhir")).fetchone()
         operator = threading.Thread(target=retry)
         operator.start()
         assert not retried.wait(0.2)
@@ -187,6 +187,6 @@ def test_a_claim_among_many_settled_is_quick(store: PostgresStore) -> None:
             " SELECT 'p' || mod(n, 500), 'fhir', n, (n >= 15000)::int FROM generate_series(1, 20000) n"
         )
         cursor.execute("ANALYZE")
-        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.NEXT_DUE, ("fhir", 1.0)))
+        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.NEXT_DUE, ("fhir", 1.0, "fhir")))
     assert "Seq Scan" not in plan, plan
     assert "delivery_waiting" in plan

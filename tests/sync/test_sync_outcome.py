@@ -90,7 +90,10 @@ def test_every_disposition_of_an_answer_has_a_row() -> None:
 )
 def test_retry_after_in_seconds_or_as_a_date(value: str | None, after: float | None) -> None:
     headers = {} if value is None else {"retry-after": value}
-    assert classify(429, headers, b"", now=NOW).after == after
+    for status in (429, 503):
+        outcome = classify(status, headers, b"", now=NOW)
+        assert outcome.after == after
+        assert (outcome.disposition is D.THROTTLED) == (status == 429 or after is not None)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from hashlib import sha256
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 
-ACTIONS = ("view", "content", "retry", "park", "release", "replay", "purge", "export")
-"""What is told: that a message was shown, its bytes were, or what was done with it."""
+ACTIONS = ("view", "content", "retry", "park", "release", "pause", "resume", "replay", "purge", "export")
+"""What is told: that a message was shown, its bytes were, or what was done with it or with a destination."""
 
 
 @dataclass(slots=True, frozen=True)

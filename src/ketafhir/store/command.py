@@ -29,7 +29,7 @@ _REASON_WIDTH = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands and their options, on `ketafhir queue`."""
-    names = "list|show|retry|park|release|replay|purge|export"
+    names = "list|show|retry|park|release|pause|resume|replay|purge|export"
     commands = parser.add_subparsers(dest="queue_command", required=True, metavar=names)
     listing = commands.add_parser("list", help="the messages in the queue, oldest first")
     listing.add_argument("--state", choices=[*DELIVERY_STATES, *OUTCOMES], help="only what is in this state")
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
-_CHANGING = ("retry", "park", "release", "replay", "purge", "export")
+_CHANGING = ("retry", "park", "release", "pause", "resume", "replay", "purge", "export")
 
 
 def _note(store: Store, args: argparse.Namespace) -> None:
@@ -98,8 +98,12 @@ def _list(store: Store, args: argparse.Namespace) -> int:
     rows = store.page(state=args.state, destination=args.to, after=after, limit=args.limit)
     more = "{}.{}".format(*rows[-1].cursor) if len(rows) == args.limit else None
     if args.json:
-        return _print_json({"entries": [asdict(row) for row in rows], "after": more})
+        paused = [asdict(one) for one in store.paused()]
+        return _print_json({"entries": [asdict(row) for row in rows], "after": more, "paused": paused})
     now = time.time()
+    for one in store.paused():
+        told = f": {one.reason}" if one.reason else ""
+        sys.stderr.write(f"{one.destination} is paused since {_time(one.since)}{told}\n")
     _print_table(_HEAD, [_line(row, now) for row in rows])
     if more:
         sys.stderr.write(f"more: --after {more}\n")

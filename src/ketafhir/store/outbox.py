@@ -16,7 +16,7 @@ def claim(cursor: Cursor, worker: str, lease_seconds: float, destination: str, n
     """The oldest delivery that may go now, under a new token."""
     cursor.claiming()
     _free(cursor, cursor.execute(sql.EXPIRED, (now,)).fetchall(), now)
-    found = cursor.execute(sql.NEXT_DUE, (destination, now)).fetchone()
+    found = cursor.execute(sql.NEXT_DUE, (destination, now, destination)).fetchone()
     if found is None:
         return None
     delivery_id, message_id, token, *rest = found

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
 from ketafhir.store.audit import AuditRow
-from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary, Written
+from ketafhir.store.rows import Counts, Detail, Kept, Paused, Replay, Summary, Written
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -272,6 +272,15 @@ class Store(Protocol):
 
         Raises Unknown, and NotAllowed where nothing of it waits.
         """
+
+    def pause(self, destination: str, reason: str) -> None:
+        """Nothing of this destination is claimed any more; what is under way ends, and messages are taken as before."""
+
+    def resume(self, destination: str) -> bool:
+        """It goes on where it stood; False where it was not paused."""
+
+    def paused(self) -> list[Paused]:
+        """The destinations that are paused, by name."""
 
     def replay(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 
 from ketafhir.store.protocol import NotAllowed, Store
 from ketafhir.store.rows import Detail, Replay
-from ketafhir.store.states import DEAD, DONE, PARKED
+from ketafhir.store.states import DEAD, DONE, PARKED, QUEUED
 
 RENDERED = ("fhir", "shadow")
 """The destinations of what is rendered from messages; all others get messages as they came."""
@@ -58,8 +58,12 @@ def stuck(store: Store) -> list[int]:
 
 def park(store: Store, message_id: int, reason: str = "") -> int:
     """Holds a message, and so its patients, until `release` or `retry`; returns how many deliveries."""
-    said = "".join(sign if sign.isprintable() else " " for sign in reason).strip()[:_REASON]
+    said = _said(reason)
     return store.park(message_id, f"parked by an operator: {said}" if said else "parked by an operator")
+
+
+def _said(reason: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in reason).strip()[:_REASON]
 
 
 def release(store: Store, message_id: int) -> int:
@@ -70,6 +74,24 @@ def release(store: Store, message_id: int) -> int:
     if not count:
         raise NotAllowed(f"of the patients of message {message_id} nothing is parked")
     return count
+
+
+def pause(store: Store, destination: str, reason: str = "") -> int:
+    """Stops one destination until `resume`; returns how many deliveries wait for it now."""
+    store.pause(destination, _said(reason))
+    return _waiting_for(store, destination)
+
+
+def resume(store: Store, destination: str) -> int:
+    """Lets it go on; returns how many deliveries wait for it. Raises NotAllowed where it is not paused."""
+    if not store.resume(destination):
+        raise NotAllowed(f"{destination} is not paused")
+    return _waiting_for(store, destination)
+
+
+def _waiting_for(store: Store, destination: str) -> int:
+    deliveries = store.counts(destination).deliveries
+    return deliveries[QUEUED] + deliveries[PARKED]
 
 
 def replay(

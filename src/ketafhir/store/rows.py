@@ -126,6 +126,15 @@ class Replay:
 
 
 @dataclass(slots=True, frozen=True)
+class Paused:
+    """A destination that an operator has stopped, with the reason that was given, and since when."""
+
+    destination: str
+    reason: str
+    since: float
+
+
+@dataclass(slots=True, frozen=True)
 class Counts:
     """How many messages of each outcome and deliveries of each state; every state is a key.
 

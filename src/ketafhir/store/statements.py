@@ -56,6 +56,7 @@ SET_ANSWER_STATE = "UPDATE message SET answer_state = ? WHERE id = ?"
 NEXT_DUE = """
 SELECT d.id, d.message_id, d.token, d.destination, d.payload, d.attempts, d.rejections FROM delivery d
 WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= ?
+  AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)
   AND NOT EXISTS (
     SELECT 1 FROM delivery_partition mine
     JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
@@ -115,6 +116,13 @@ WHERE destination = ? AND reference IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 """
 
 # --- the operator ---
+
+PAUSE = """
+INSERT INTO paused (destination, reason, since) VALUES (?, ?, ?)
+ON CONFLICT (destination) DO UPDATE SET reason = excluded.reason
+"""
+RESUME = "DELETE FROM paused WHERE destination = ?"
+PAUSED = "SELECT destination, reason, since FROM paused ORDER BY destination"
 
 DELIVERY_STATES = "SELECT id, state FROM delivery WHERE message_id = ? ORDER BY id FOR UPDATE"
 # A later delivery of one of its partitions that has been written, and one that may be at this moment.

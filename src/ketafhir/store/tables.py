@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from ketafhir.store import audit, ending, inbox, outbox, review, states
+from ketafhir.store import statements as sql
 from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Counts, Detail, Kept, Replay, Summary, Written
+from ketafhir.store.rows import Counts, Detail, Kept, Paused, Replay, Summary, Written
 
 
 class TableStore:
@@ -105,6 +106,19 @@ class TableStore:
     def park(self, message_id: int, reason: str) -> int:
         with self._database.transaction() as cursor:
             return review.hold(cursor, message_id, reason)
+
+    def pause(self, destination: str, reason: str) -> None:
+        with self._database.transaction() as cursor:
+            cursor.execute(sql.PAUSE, (destination, reason, self._clock()))
+
+    def resume(self, destination: str) -> bool:
+        with self._database.transaction() as cursor:
+            cursor.execute(sql.RESUME, (destination,))
+            return cursor.rowcount == 1
+
+    def paused(self) -> list[Paused]:
+        with self._database.reading() as cursor:
+            return [Paused(*row) for row in cursor.execute(sql.PAUSED)]
 
     def replay(
         self,

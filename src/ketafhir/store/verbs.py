@@ -1,4 +1,4 @@
-"""`ketafhir queue retry|park|release|replay|purge|export`: what changes the queue, or takes something out of it.
+"""`ketafhir queue retry|park|release|pause|resume|replay|purge|export`: what changes the queue, or takes something out of it.
 
 A replay tells what it would do and does nothing without --yes; an order to a pump needs --confirm beside it.
 """
@@ -31,6 +31,13 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     parking.add_argument("--reason", default="", help="why, without anything about a patient")
     releasing = commands.add_parser("release", help="let the patient of a parked message go on")
     releasing.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    pausing = commands.add_parser(
+        "pause", help="send nothing to one destination until it is resumed; messages are taken"
+    )
+    pausing.add_argument("to", metavar="DESTINATION", help="fhir, or the name of a [[receiver]]")
+    pausing.add_argument("--reason", default="", help="why, without anything about a patient")
+    resuming = commands.add_parser("resume", help="send again to a destination that was paused")
+    resuming.add_argument("to", metavar="DESTINATION", help="as it was paused")
     replaying = commands.add_parser("replay", help="send again what was done or is dead")
     replaying.add_argument("id", type=int, nargs="+", help="IDs in the list")
     mode = replaying.add_mutually_exclusive_group(required=True)
@@ -58,7 +65,7 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     exporting.add_argument(
         "--directory", required=True, metavar="DIR", help="made where it is not there, for its owner only"
     )
-    return [retrying, parking, releasing, replaying, purging, exporting]
+    return [retrying, parking, releasing, pausing, resuming, replaying, purging, exporting]
 
 
 def _confirm(parser: ArgumentParser) -> None:
@@ -109,6 +116,21 @@ def _park(store: Store, args: Namespace) -> int:
 
 def _release(store: Store, args: Namespace) -> int:
     return _each(args, args.id, "released", lambda message_id: queue.release(store, message_id))
+
+
+def _pause(store: Store, args: Namespace) -> int:
+    return _destination(args, "paused", queue.pause(store, args.to, args.reason))
+
+
+def _resume(store: Store, args: Namespace) -> int:
+    return _destination(args, "resumed", queue.resume(store, args.to))
+
+
+def _destination(args: Namespace, what: str, waiting: int) -> int:
+    if args.json:
+        return _print_json({what: args.to, "waiting": waiting})
+    sys.stdout.write(f"{args.to} is {what}: {waiting} waiting\n")
+    return 0
 
 
 def _replay(store: Store, args: Namespace) -> int:
@@ -213,5 +235,6 @@ def _print_json(value: object) -> int:
 
 
 COMMANDS: dict[str, Callable[[Store, Namespace], int]] = {
-    "retry": _retry, "park": _park, "release": _release, "replay": _replay, "purge": _purge, "export": _export,
+    "retry": _retry, "park": _park, "release": _release, "pause": _pause, "resume": _resume,
+    "replay": _replay, "purge": _purge, "export": _export,
 }  # fmt: skip

@@ -57,15 +57,20 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
         "ketafhir_oldest_open_seconds", "Age of the oldest delivery that is open; 0 without any", labels=["destination"]
     )
     waiting = GaugeMetricFamily("ketafhir_untranslated", "Messages that wait for their translation")
+    stopped = GaugeMetricFamily(
+        "ketafhir_destination_paused", "1 where an operator has paused it", labels=["destination"]
+    )
     now = time.time()
+    paused = {one.destination for one in backend.store.paused()}
     for number, name in enumerate(backend.destinations):
+        stopped.add_metric([name], float(name in paused))
         counts = backend.store.counts(name)
         if not number:
             waiting.add_metric([], counts.outcomes["received"])
         for state, count in counts.deliveries.items():
             depth.add_metric([name, state], count)
         oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
-    yield from (depth, oldest, waiting)
+    yield from (depth, oldest, waiting, stopped)
 
 
 def _latency(found: Histogram) -> Any:

@@ -62,7 +62,8 @@ async def listing(backend: Backend, ask: Ask) -> Answer:
 
     rows = await _in_store(page)
     more = "{}.{}".format(*rows[-1].cursor) if len(rows) == limit else None
-    return as_json({"entries": [asdict(row) for row in rows], "after": more})
+    paused = [asdict(one) for one in await _in_store(backend.store.paused)]
+    return as_json({"entries": [asdict(row) for row in rows], "after": more, "paused": paused})
 
 
 def _cursor(text: str) -> tuple[int, int]:
@@ -137,6 +138,31 @@ async def release(backend: Backend, ask: Ask) -> Answer:
     return as_json({"message": number, "queued": count})
 
 
+async def pause(backend: Backend, ask: Ask) -> Answer:
+    """Nothing goes to one destination until it is resumed; messages are taken as before."""
+    told = ask.json(_PAUSE)
+    to = _destination(backend, told.get("to", ""))
+    await note(backend, ask, "pause", None)
+    count = await _in_store(lambda: queue.pause(backend.store, to, told.get("reason", "")))
+    return as_json({"paused": to, "waiting": count})
+
+
+async def resume(backend: Backend, ask: Ask) -> Answer:
+    """A destination that was paused goes on where it stood."""
+    to = _destination(backend, ask.json(_RESUME).get("to", ""))
+    await note(backend, ask, "resume", None)
+    count = await _in_store(lambda: queue.resume(backend.store, to))
+    backend.wake()
+    return as_json({"resumed": to, "waiting": count})
+
+
+def _destination(backend: Backend, name: str) -> str:
+    if name not in backend.destinations:
+        hint = "one of " + ", ".join(backend.destinations)
+        raise refused(400, "parameter-value", "this is no destination of the configuration", hint, "to")
+    return name
+
+
 async def replay(backend: Backend, ask: Ask) -> Answer:
     """Sent again as it was sent, or rendered anew; without `yes` only told what that would be."""
     told, number = ask.json(_REPLAY), ask.values["id"]
@@ -189,6 +215,8 @@ async def export(backend: Backend, ask: Ask) -> Answer:
 ZIP = "application/zip"
 _FORCE: dict[str, type] = {"force": bool, "confirm": bool}
 _REASON: dict[str, type] = {"reason": str}
+_PAUSE: dict[str, type] = {"to": str, "reason": str}
+_RESUME: dict[str, type] = {"to": str}
 _REPLAY: dict[str, type] = {"how": str, "to": str, "yes": bool, **_FORCE}
 _PURGE: dict[str, type] = {"days": int, "errors_days": int, "yes": bool}
 _FAILS = {404: (FHIR_JSON,), 503: (FHIR_JSON,)}
@@ -224,6 +252,14 @@ OPERATIONS: Sequence[Operation] = (
     Operation(
         "POST", "/v1/queue/{id}/park", "Hold a message, and so its patients, until it is released", May.WORK, park,
         _STEPS, parameters=(_NUMBER,), takes=(JSON,), members=_REASON,
+    ),
+    Operation(
+        "POST", "/v1/queue/pause", "Send nothing to one destination until it is resumed", May.WORK, pause,
+        {200: (JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_PAUSE,
+    ),
+    Operation(
+        "POST", "/v1/queue/resume", "Send again to a destination that was paused", May.WORK, resume,
+        {200: (JSON,), 409: (FHIR_JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_RESUME,
     ),
     Operation(
         "POST", "/v1/queue/{id}/replay", "Send again what was done or is dead, as-sent or re-render; without yes only "
