@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from ketafhir import Refused, to_fhir
+from ketafhir.fhir.json import dumps
 from ketafhir.hl7v2.stream import split_messages
 from ketafhir.mapping.tables import Tables
+from ketafhir.translate import patients, repeats, visits, wording
 from ketafhir.translate.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +54,9 @@ def outcome(message: str | bytes, settings: Settings) -> tuple[Any, ...]:
         made = to_fhir(message, settings=settings)
     except Refused as refusal:
         return (refusal.issues,)
-    return made.json(), made.issues, made.losses, made.records
+    written = made.json()
+    assert written == dumps(made.bundle)
+    return written, made.bundle, made.issues, made.losses, made.records
 
 
 def test_a_feed_gives_what_each_message_gives_alone() -> None:
@@ -60,6 +64,7 @@ def test_a_feed_gives_what_each_message_gives_alone() -> None:
     alone = [outcome(message, Settings(TABLES)) for message in MESSAGES]
     assert [outcome(message, feed) for message in MESSAGES] == alone
     assert [outcome(message, feed) for message in reversed(MESSAGES)] == alone[::-1]
+    assert [outcome(message, feed) for message in MESSAGES] == alone
 
 
 @pytest.mark.parametrize("first", range(len(CHANGES)))
@@ -67,8 +72,41 @@ def test_after_any_variant_any_other_is_as_alone(first: int) -> None:
     texts = [VITALS.format(**{**USUAL, **change}) for change in CHANGES]
     for second in texts:
         feed = Settings(TABLES)
+        expected = outcome(second, Settings(TABLES))
         outcome(texts[first], feed)
-        assert outcome(second, feed) == outcome(second, Settings(TABLES))
+        for _ in range(3):
+            assert outcome(second, feed) == expected
+
+
+def test_what_was_made_before_is_written_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [VITALS.format(**{**USUAL, "number": str(at), "value": f"{at}.50"}) for at in range(4)]
+    expected = to_fhir(texts[3], settings=Settings(TABLES))
+    feed = Settings(TABLES)
+    for text in texts[:3]:
+        to_fhir(text, settings=feed).json()
+
+    def never(*_: Any) -> None:
+        raise AssertionError("this was made before")
+
+    with monkeypatch.context() as patched:
+        for place in (wording, repeats):
+            patched.setattr(place, "again", never)
+        for place in (patients, visits):
+            patched.setattr(place, "render", never)
+        made = to_fhir(texts[3], settings=feed)
+        assert made.json() == expected.json()
+    assert made.bundle == expected.bundle
+
+
+@pytest.mark.parametrize(
+    "display", ["100% %s", 'say "rate" \\\\ \\T\\', "\ufdd00\ufdd1", "\ufdd1\ufdd0", "Größe \U0001f4c8 \u2028"]
+)
+def test_any_words_are_written_again_as_they_were(display: str) -> None:
+    feed = Settings(TABLES)
+    for number in range(3):
+        text = VITALS.replace("Heart rate", display).replace("Wren", display).replace("M-3", display)
+        text = text.format(**{**USUAL, "number": str(number)})
+        assert outcome(text, feed) == outcome(text, Settings(TABLES))
 
 
 def _spoil(json: Any) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketafhir import Refused, to_fhir
+from ketafhir.fhir.json import dumps
 from ketafhir.mapping.tables import Tables
 from ketafhir.translate import result_templates, results
 from ketafhir.translate.settings import Settings
@@ -84,7 +85,9 @@ def outcome(message: str, chosen: Settings) -> tuple[Any, ...]:
         made = to_fhir(message, settings=chosen)
     except Refused as refusal:
         return (refusal.issues,)
-    return made.json(), made.issues, made.losses, made.records
+    written = made.json()
+    assert written == dumps(made.bundle)
+    return written, made.bundle, made.issues, made.losses, made.records
 
 
 @settings(max_examples=120, deadline=None)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ketafhir.errors import Refused, refused
-from ketafhir.fhir.writer import decimal_text, text_of
+from ketafhir.fhir.writer import Written, decimal_text, text_of
 from ketafhir.patterns import pattern
 
 if TYPE_CHECKING:
@@ -92,15 +92,19 @@ def dumps(value: Any, *, indent: bool = False) -> bytes:
         return _encoded(text_of(value))
     import orjson
 
-    return orjson.dumps(value, default=fragments(), option=orjson.OPT_INDENT_2 if indent else None)
+    if indent:
+        return orjson.dumps(copied(value), default=fragments(), option=orjson.OPT_INDENT_2)
+    return orjson.dumps(value, default=fragments())
 
 
 @cache
 def fragments() -> Callable[[Any], orjson.Fragment]:
-    """How orjson writes a decimal: as it was read. TypeError is raised for anything else."""
+    """How orjson writes a decimal (as it was read) and what is `Written`. TypeError is raised for anything else."""
     from orjson import Fragment
 
     def fragment(value: Any) -> orjson.Fragment:
+        if type(value) is Written:
+            return Fragment(value.text)
         if type(value) is Decimal:
             text = str(value)
             return Fragment(text if text.isdigit() else decimal_text(value))
@@ -119,12 +123,12 @@ def _encoded(text: str) -> bytes:
 
 
 def copied(value: Any) -> Any:
-    """A copy of JSON that shares no object or array with it."""
+    """A copy of JSON that shares no object or array with it, and of which no part is only `Written`."""
     if isinstance(value, dict):
         return {key: copied(part) for key, part in value.items()}
     if isinstance(value, list):
         return [copied(part) for part in value]
-    return value
+    return copied(value.make(*value.told)) if isinstance(value, Written) else value
 
 
 def _text_and_bytes(data: bytes | str) -> tuple[str, bytes]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ketafhir.errors import refused
 from ketafhir.fhir.ids import urn, uuid5
+from ketafhir.fhir.writer import Written, text_of
 
 _UNRESERVED = re.compile(rb"[^A-Za-z0-9._~-]")
 _SEARCH_SPECIAL = re.compile(r"([\\,$|])")
@@ -31,7 +32,7 @@ class Entries:
     """The entries of one transaction, in the order of their first writing."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[str, Any]] = {}
+        self._entries: dict[str, dict[str, Any] | Written] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,6 +53,20 @@ class Entries:
         if self._entries.setdefault(full_url, entry) is not entry:
             self._compare(entry)
         return full_url
+
+    def put_written(self, entry: Written, full_url: str) -> None:
+        """An entry as `put_ours` makes it, of which the text is known."""
+        if self._entries.setdefault(full_url, entry) is not entry:
+            self._compare(entry.make(*entry.told))
+
+    def get(self, full_url: str) -> Written:
+        """The entry with this fullUrl as it stands, and its text."""
+        entry = self._entries[full_url]
+        return entry if isinstance(entry, Written) else Written(text_of(entry), _same, (entry,))
+
+    def all(self) -> dict[str, Written]:
+        """All entries, as `get` gives them, by fullUrl."""
+        return {full_url: self.get(full_url) for full_url in self._entries}
 
     def put_conditional(self, resource: dict[str, Any], system: str, value: str) -> str:
         """Create or replace the one resource with this business identifier; gives its fullUrl."""
@@ -88,7 +103,8 @@ class Entries:
     def _compare(self, entry: dict[str, Any]) -> None:
         """An identity may be written again if the same is said of it."""
         full_url, resource, request = entry.values()
-        if self._entries[full_url] != entry:
+        known = self._entries[full_url]
+        if (known.make(*known.told) if isinstance(known, Written) else known) != entry:
             raise refused(
                 "identity-twice",
                 f"one {resource['resourceType']} would be written twice, and differently",
@@ -96,6 +112,10 @@ class Entries:
                 value=full_url,
                 hl7="205",
             )
+
+
+def _same(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ketafhir.hl7v2.er7 import Message
 from ketafhir.mapping.context import no_reference
 from ketafhir.therapy.records import Records
-from ketafhir.translate import clock, incoming, observations, patients, provenance, visits
+from ketafhir.translate import clock, incoming, mentions, observations, provenance
 from ketafhir.translate.session import Session, Step
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import Writing, sender_urn
@@ -25,9 +25,8 @@ def take(message: Message, settings: Settings) -> Step:
     c.segment = None
     writing = Writing(told, settings.tables, c, sender_urn(source.application, source.facility))
     writing.templates = reading.templates
-    patients.render_all(writing, told, ())
-    for visit in told.visits.values():
-        visits.render(writing, visit)
+    writing.as_text = True
+    mentions.render(writing, told, reading.mention)
     observations.render(writing, told, told)
     provenance.render(writing, source, settings)
     c.issues += clock.check(told, source, settings)

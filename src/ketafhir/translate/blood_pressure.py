@@ -11,6 +11,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
+from ketafhir.fhir.writer import Written
 from ketafhir.hl7v2.er7 import Segment
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.engine import NULL, get_preserved, put_preserved
@@ -146,8 +147,8 @@ def _panel_code() -> Coded:
     return Coded((of_name(PANEL),))
 
 
-def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json:
-    """The panel of these parts. What a part says otherwise than the first stands on its component."""
+def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json | Written:
+    """The panel of these parts, or its entry as text. What a part says otherwise than the first stands on its component."""
     parts = sorted(parts, key=lambda one: (one.status in _WITHDRAWN, one.value is None, _rank(one)))
     return repeats.panel(parts, lambda: _panel(writing, parts))
 

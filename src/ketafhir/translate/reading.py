@@ -40,7 +40,8 @@ class Reading:
     `told` orders competing versions of one record: the time of the message and a digest of it, so that the order of arrival
     never decides; `sender` is who tells them. Modules add records to `records` and call `read` once for each segment they own.
     `panels` are the keys of the blood pressures of the message so far: no two of its groups share one; `templates` what the
-    observations are like that were read before in the same words (`result_templates`).
+    observations are like that were read before in the same words (`result_templates`), `mention` what the patient and visit
+    are like (`mentions`), where the message has no other.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Reading:
         self.told: tuple[Decimal, str] = (source.sent.at if source.sent else Decimal(0), digest)
         self.panels: set[str] = set()
         self.templates: dict[str, Any] = {}
+        self.mention: Any = None
         self.patient = ""
         self.visit = ""
         self.sender = ""

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
+from ketafhir.fhir.writer import Written
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
 from ketafhir.therapy.records import Observation, Records
@@ -126,9 +127,9 @@ def _numbered(key: str, known: dict[str, Any]) -> str:
     return f"{key}|#{number}"
 
 
-def expect(writing: Writing, observations: Iterable[Observation]) -> None:
-    """Say which Observations will be in the Bundle, before anything refers to them."""
-    writing.expect("Observation", *[one.panel or one.key for one in observations])
+def expect(writing: Writing, observations: Iterable[Observation]) -> list[str]:
+    """Say which Observations will be in the Bundle, before anything refers to them; gives the id of each."""
+    return writing.expect("Observation", *[one.panel or one.key for one in observations])
 
 
 def references(writing: Writing, keys: Iterable[str]) -> list[Json]:
@@ -153,23 +154,26 @@ def by_heading(records: Records) -> dict[str, list[Observation]]:
 def render(writing: Writing, observations: Iterable[Observation]) -> None:
     """Observations as entries; the parts of a panel (all that the records have of it) as one."""
     listed = list(observations)
-    expect(writing, listed)
-    repeats = Repeats(writing)
+    ids = expect(writing, listed)
+    metrics, may_be_tied = writing.metrics, writing.chart is not no_chart
+    repeats = Repeats(writing, as_text=writing.as_text and not metrics)
     panels: dict[str, list[Observation]] = {}
     for one in writing.records.observations.values():
         if one.panel:
             panels.setdefault(one.panel, []).append(one)
-    metrics, may_be_tied = writing.metrics, writing.chart is not no_chart
-    for one in listed:
+    for one, own in zip(listed, ids, strict=True):
         preserved = one.preserved
         if not one.panel:
-            resource = repeats.resource(one)
-            if one.key in metrics and one.device is None:
-                resource = {**resource, "device": metrics[one.key]}
+            resource = repeats.resource(one, own)
         elif one.panel in panels:
             resource, preserved = blood_pressure.render(writing, repeats, panels.pop(one.panel)), ()
         else:
             continue
+        if isinstance(resource, Written):
+            writing.put_written(resource, own)
+            continue
+        if one.key in metrics and one.device is None and not one.panel:
+            resource = {**resource, "device": metrics[one.key]}
         writing.put(tied(writing, one, resource) if may_be_tied else resource, preserved)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.ids import urn, uuid5
 from ketafhir.fhir.transaction import Entries, conditional_full_url
+from ketafhir.fhir.writer import Written
 from ketafhir.mapping.codecs.identifiers import SENDER, authority_system, identifier_json
 from ketafhir.mapping.codecs.people import name_json
 from ketafhir.mapping.context import Context
@@ -31,6 +32,18 @@ def resource_id(resource_type: str, key: str) -> str:
     return uuid5(f"{resource_type}|{key}")
 
 
+class Known:
+    """A resource, or a part of one, that was made before; what it refers to, and the objects it was made from. `wording` is its
+    text with gaps (`wording.Wording`), None until it is wanted, False where it has none.
+    """
+
+    __slots__ = ("json", "links", "objects", "wording")
+
+    def __init__(self, json: Json, links: list[tuple[str, Any]], objects: Sequence[Any]) -> None:
+        self.json, self.links, self.objects = json, links, objects
+        self.wording: Any = None
+
+
 class Writing:
     """One Bundle being written. `source` is the sender, for meta.source, `survivors` who stays for patients given up;
     `chart` says which infusions a patient had, and when.
@@ -38,7 +51,7 @@ class Writing:
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id). `moved` is under which key
     the act of a pump is found now ("": nowhere), by the key it was told under; `metrics` the DeviceMetric of an observation,
-    `templates` as of `Reading`.
+    `templates` as of `Reading`. `as_text`: the Bundle is wanted for its JSON, so that an entry like a known one comes as text.
     """
 
     def __init__(
@@ -57,10 +70,19 @@ class Writing:
         self.moved: dict[str, str] = {}
         self.metrics: dict[str, Json] = {}
         self.templates: dict[str, Any] = {}
+        self.as_text = False
         c.link = self.link
 
-    def expect(self, resource_type: str, *keys: str) -> None:
-        """Say that these resources will be in the Bundle, so that references to them are urn:uuid from the start."""
+    def begin(self, entries: dict[str, Written], targets: dict[str, None], included: set[str]) -> None:
+        """Take what a Bundle began with before."""
+        for full_url, entry in entries.items():
+            self.entries.put_written(entry, full_url)
+        self.targets.update(targets)
+        self.included |= included
+
+    def expect(self, resource_type: str, *keys: str) -> list[str]:
+        """Say that these resources will be in the Bundle, so that references to them are urn:uuid from the start; gives their
+        ids."""
         known, found = self._ids, []
         for key in keys:
             own = known.get((resource_type, key))
@@ -68,6 +90,7 @@ class Writing:
                 own = known[resource_type, key] = uuid5(f"{resource_type}|{key}")
             found.append(own)
         self.included.update(found)
+        return found
 
     def id_of(self, resource_type: str, key: str) -> str:
         """`resource_id`, told for a key in this Bundle again and again."""
@@ -103,31 +126,30 @@ class Writing:
         mapping = self.tables.mapping(table)
         values = mapping.values(record)
         alike = (table, *map(id, values))
-        return self.repeated(alike, values, lambda: self.fill({}, record, table), _unchanged, None, "")
+        return self.repeated(alike, values, lambda: self.fill({}, record, table), _unchanged, None)
 
     def repeated(
-        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any, key: str
+        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any
     ) -> Json:
         """What `make` makes; where something `alike` was made before in this feed, that, changed by `again`, is shared.
 
-        `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them. `again` takes this, what
-        was made, and `own` and `key`: that which is not alike.
+        `objects` are those whose `id()` is in `alike`: they are kept, so that no others have them. `again` takes what was
+        made, and `own`: that which is not alike.
         """
-        known = self.again(alike, again, own, key)
-        return self.learn(alike, objects, make, again, own, key) if known is None else known
+        known = self.known(alike)
+        return self.learn(alike, objects, make, again, own) if known is None else again(known.json, own)
 
-    def again(self, alike: tuple[Any, ...], again: Again, own: Any, key: str) -> Json | None:
-        """What was learned under `alike`, changed by `again`; else None."""
-        known: tuple[Json, list[tuple[str, Any]], Any] | None = self.c.read.get(alike)
-        if known is None:
-            return None
-        for kind, value in known[1]:
-            if id(value) not in self._linked:
-                self.link(kind, value)
-        return again(self, known[0], own, key)
+    def known(self, alike: tuple[Any, ...]) -> Known | None:
+        """What was learned under `alike`, with the entries that it refers to; else None."""
+        known: Known | None = self.c.read.get(alike)
+        if known is not None:
+            for kind, value in known.links:
+                if id(value) not in self._linked:
+                    self.link(kind, value)
+        return known
 
     def learn(
-        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any, key: str
+        self, alike: tuple[Any, ...], objects: Sequence[Any], make: Callable[[], Json], again: Again, own: Any
     ) -> Json:
         c, links, before = self.c, [], self.c.remarks()
 
@@ -142,11 +164,11 @@ class Writing:
             c.link = self.link
         # Whatever the tables of a site do: only what is repeated truly is kept.
         try:
-            repeated = again(self, json, own, key)
+            repeated = again(json, own)
         except KeyError:
             return json
         if c.remarks() == before and list(repeated.items()) == list(json.items()):
-            c.remember(alike, (repeated, links, objects))
+            c.remember(alike, Known(repeated, links, objects))
         return json
 
     def put(self, resource: Json, preserved: tuple[tuple[str, str], ...] = ()) -> str:
@@ -158,6 +180,13 @@ class Writing:
         self.included.add(own)
         self.targets[full_url] = None
         return full_url
+
+    def put_written(self, entry: Written, own: str) -> None:
+        """`put` of what is text already, the entry of a resource with this id."""
+        full_url = "urn:uuid:" + own
+        self.entries.put_written(entry, full_url)
+        self.included.add(own)
+        self.targets[full_url] = None
 
     def put_owned(self, resource: Json, identifier: Identifier, *, owned: bool) -> None:
         """Add what others may own too: replaced by its owner's message, made where missing by others."""
@@ -212,31 +241,49 @@ class Writing:
 
             return {"reference": devices.put(self, value.identifier.key), "display": value.identifier.value}
         alike = (kind, self.source, id(value))
-        known: tuple[Any, Json | None, Json] | None = self.c.read.get(alike)
+        known: _Linked | None = self.c.read.get(alike)
         if known is None:
-            known = value, *_DESCRIBED[kind](value, self)
+            known = _Linked(value, *_DESCRIBED[kind](value, self))
             self.c.remember(alike, known)
-        _, resource, reference = known
-        if resource is not None:
-            if "id" in resource:
-                self.put(resource)
-            else:
-                self._if_none(resource, reference["reference"])
-        return reference
+        if known.resource is not None:
+            self._put_linked(known, known.resource)
+        return known.reference
 
-    def _if_none(self, resource: Json, full_url: str) -> None:
-        """One entry for one identity: what a message says of the same person twice is written as first said."""
-        if full_url not in self.included:
-            self.included.add(full_url)
+    def _put_linked(self, known: _Linked, resource: Json) -> None:
+        """The entry of what a reference points to, where it has none yet."""
+        own, full_url = resource.get("id"), known.reference["reference"]
+        if own is None and full_url in self.included:
+            return  # one entry for one identity: what a message says of the same person twice is written as first said
+        if self.as_text and known.entry is not None:
+            self.entries.put_written(known.entry, full_url)
+        elif own is None:
             identifier = resource["identifier"][0]
             self.entries.post_if_none_exist(resource, identifier.get("system", ""), identifier["value"])
+        else:
+            self.entries.put_ours(resource, full_url)
+        if own is not None:
+            self.targets[full_url] = None
+        self.included.add(own or full_url)
+        if self.as_text and known.entry is None:
+            known.entry = self.entries.get(full_url)
 
 
-Again = Callable[[Writing, Json, Any, str], Json]
+Again = Callable[[Json, Any], Json]
 
 
-def _unchanged(writing: Writing, json: Json, own: None, key: str) -> Json:
+def _unchanged(json: Json, own: None) -> Json:
     return json
+
+
+class _Linked:
+    """What others may own too, made before: its resource and reference, the object it was made from (kept, so that no other has
+    its `id()`), and its entry as text."""
+
+    __slots__ = ("entry", "reference", "resource", "value")
+
+    def __init__(self, value: Any, resource: Json | None, reference: Json) -> None:
+        self.value, self.resource, self.reference = value, resource, reference
+        self.entry: Written | None = None
 
 
 Described = tuple[Json | None, Json]
