@@ -188,5 +188,5 @@ def test_a_claim_among_many_settled_is_quick(store: PostgresStore) -> None:
         )
         cursor.execute("ANALYZE")
         plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.NEXT_DUE, ("fhir", 1.0, "fhir")))
-    assert "Seq Scan" not in plan, plan
+    assert "Seq Scan" not in plan.replace("Seq Scan on paused", ""), plan  # it has a row for each destination at most
     assert "delivery_waiting" in plan

@@ -28,6 +28,10 @@ class Cursor(Protocol):
 
     def __iter__(self) -> Iterator[Any]: ...
 
+    def blindly(self) -> AbstractContextManager[Any]:
+        """The statements of the block are sent one behind the other, without waiting for the answer to each: none is asked for
+        rows or their count. What fails is told at its end."""
+
     def alone(self, *names: str) -> None:
         """Until this transaction ends no other one is past `alone` with one of these names."""
 

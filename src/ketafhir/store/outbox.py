@@ -63,18 +63,19 @@ def settle(cursor: Cursor, delivery: Delivery, settlement: Settlement, now: floa
     _, sent_at, worker = _held(cursor, delivery, settlement.state)
     started_at = now if sent_at is None else sent_at
     attempt = (delivery.id, worker, started_at, now, settlement.kind, settlement.status, settlement.reason)
-    cursor.execute(sql.INSERT_ATTEMPT, attempt)
     is_open = settlement.state in states.OPEN
-    cursor.execute(
-        sql.SETTLE,
-        (
-            *(settlement.state, settlement.reason, settlement.not_before, int(settlement.counted)),
-            *(int(settlement.rejected), None if is_open else now, delivery.id),
-        ),
-    )
-    if not is_open:
-        cursor.execute(sql.CLOSE_PARTITIONS, (delivery.id,))
-    learn_versions(cursor, delivery.destination, settlement.versions or {})
+    with cursor.blindly():
+        cursor.execute(sql.INSERT_ATTEMPT, attempt)
+        cursor.execute(
+            sql.SETTLE,
+            (
+                *(settlement.state, settlement.reason, settlement.not_before, int(settlement.counted)),
+                *(int(settlement.rejected), None if is_open else now, delivery.id),
+            ),
+        )
+        if not is_open:
+            cursor.execute(sql.CLOSE_PARTITIONS, (delivery.id,))
+        learn_versions(cursor, delivery.destination, settlement.versions or {})
 
 
 def _held(cursor: Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:

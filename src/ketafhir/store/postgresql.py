@@ -79,6 +79,9 @@ class PostgresCursor:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._cursor)
 
+    def blindly(self) -> contextlib.AbstractContextManager[Any]:
+        return self._cursor.connection.pipeline()
+
     def alone(self, *names: str) -> None:
         """In one order for all, so that no two wait for each other."""
         for number in sorted({_number(name) for name in names}):

@@ -13,7 +13,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class SqliteCursor(sqlite3.Cursor):
     def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> SqliteCursor:  # type: ignore[override]
         super().executemany(without_row_locks(statement), parameters)
         return self
+
+    def blindly(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def alone(self, *names: str) -> None:
         pass
