@@ -13,7 +13,8 @@ from contract import Clock, inbound, message, send
 from ketafhir import cli
 from ketafhir.errors import StoreError
 from ketafhir.store import backup, sqlite_file
-from ketafhir.store.protocol import dead, done
+from ketafhir.store import statements as sql
+from ketafhir.store.protocol import RecordChange, dead, done
 from ketafhir.store.retention import Retention, sweep
 from ketafhir.store.sqlite import SqliteStore
 from postgresql_server import PostgresServer
@@ -185,7 +186,11 @@ def find(name: str) -> str:
 # --- older schemas
 
 
-def oldest(folder: Path, migrations: Path) -> Path:
+def oldest(patched: pytest.MonkeyPatch, folder: Path, migrations: Path) -> Path:
+    """The first schema, and the one statement that knows a later table as it was then."""
+    paused = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)"
+    assert paused in sql.NEXT_DUE
+    patched.setattr(sql, "NEXT_DUE", sql.NEXT_DUE.replace(paused, "d.destination = ?"))
     (folder / "old").mkdir()
     shutil.copy(sorted(migrations.glob("[0-9]*.sql"))[0], folder / "old")
     return folder / "old"
@@ -193,14 +198,15 @@ def oldest(folder: Path, migrations: Path) -> Path:
 
 def test_a_store_of_the_oldest_schema_is_brought_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite_file, "_MIGRATIONS", oldest(tmp_path, sqlite_file._MIGRATIONS))
+        patched.setattr(sqlite_file, "_MIGRATIONS", oldest(patched, tmp_path, sqlite_file._MIGRATIONS))
         store = SqliteStore(tmp_path / "s.db")
-        store.accept(message("C1", "p1"))
+        store.accept(message("C1", "p1", records=(RecordChange("p1", 0, b"told"),)))
         store.settle(send(store), done({"Observation/a": 'W/"3"'}))
         before = store.show(1)
         store.close()
     again = SqliteStore(tmp_path / "s.db")
     assert again.show(1) == before
+    assert again.record("p1") == (b"told", 1)
     again.audit("me", "view", 1)
     again.accept(message("C2", "p1"))
     assert send(again).message_id == 2
@@ -214,14 +220,15 @@ def test_a_postgresql_store_of_the_oldest_schema_is_brought_forward(
 
     url = postgresql.url()
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_MIGRATIONS", oldest(tmp_path, module._MIGRATIONS))
+        patched.setattr(module, "_MIGRATIONS", oldest(patched, tmp_path, module._MIGRATIONS))
         store = module.PostgresStore(url)
-        store.accept(message("C1", "p1"))
+        store.accept(message("C1", "p1", records=(RecordChange("p1", 0, b"told"),)))
         store.settle(send(store), done())
         before = store.show(1)
         store.close()
     again = module.PostgresStore(url)
     assert again.show(1) == before
+    assert again.record("p1") == (b"told", 1)
     again.audit("me", "view", 1)
     again.accept(message("C2", "p1"))
     assert send(again).message_id == 2
