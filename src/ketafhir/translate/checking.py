@@ -151,6 +151,10 @@ class Checking:
         found += self._of_gives()
         for course in courses.values():
             found += self._of_infusion(course)
+        if courses and self.history.others.dispenses:
+            from ketafhir.translate import dispensed_lots
+
+            found += dispensed_lots.ledger(self.history, courses.values())
         return found
 
     def _orders(self, identity: str) -> list[Order]:
