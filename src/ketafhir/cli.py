@@ -13,9 +13,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from ketafhir.errors import ConfigError, KetafhirError
+from ketafhir.errors import ConfigError, KetafhirError, reason_of
 
 if TYPE_CHECKING:
     from ketafhir.explain.feed import Taken
@@ -64,18 +64,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return _reader_gone()
+    except OSError as error:  # a file or folder that a command was to write
+        sys.stderr.write(f"ketafhir {words[0]}: {reason_of(error)}\n")
+        return 1
 
 
 def _run(name: str, words: Sequence[str]) -> int:
     module, summary = COMMANDS[name]
     command = import_module(module)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"ketafhir {name}", description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=_Formatter
     )
     command.add_arguments(parser)
     args = parser.parse_args(words)
     run: Callable[[argparse.Namespace], int] = _WIRED.get(name, command.run)
     return run(args)
+
+
+class _Parser(argparse.ArgumentParser):
+    """The usual parser; what is wrong comes with what to do about it."""
+
+    def error(self, message: str) -> NoReturn:
+        command = " ".join(self.prog.split()[:2])
+        hint = f"`{command} --help` tells what it takes"
+        if message.startswith("unrecognized arguments: ") and command in _OF_ONE_FILE and " -" not in message:
+            hint = f"it takes one FILE; several are one after the other: cat FILE ... | {command} -"
+        super().error(f"{message}; {hint}")
+
+
+_OF_ONE_FILE = ("ketafhir translate", "ketafhir explain", "ketafhir validate", "ketafhir send")
 
 
 class _Formatter(argparse.HelpFormatter):

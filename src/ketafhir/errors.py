@@ -67,6 +67,23 @@ class Refused(KetafhirError):
         super().__init__("; ".join(issue.line() for issue in errors or issues))
 
 
+_MENDED_BY: tuple[tuple[type[OSError], str], ...] = (
+    (FileNotFoundError, "check its name and that its folder is there"),
+    (IsADirectoryError, "name a file, not a folder"),
+    (NotADirectoryError, "name a folder where there is a file"),
+    (FileExistsError, "choose another name"),
+    (PermissionError, "give this user the right to it"),
+)
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says on one line: of a file its name, why it cannot be used, and what to do."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    mended = next((f"; {text}" for kind, text in _MENDED_BY if isinstance(error, kind)), "")
+    return f"{error.filename}: {error.strerror}{mended}"
+
+
 def refused(code: str, text: str, **more: str) -> Refused:
     """A `Refused` of one error; `more` are the other fields of `Issue` that are texts."""
     return Refused(Issue("error", code, text, **more))  # type: ignore[arg-type]  # reject is never among them

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-from ketafhir.errors import ConfigError, Issue, Refused, TableError
+from ketafhir.errors import ConfigError, Issue, Refused, TableError, reason_of
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ketafhir.translate.settings import Settings
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
+_HL7V2 = (b"M", b"F", b"B", b"\x0b", b"\xff\xfe", b"\xfe\xff")  # MSH, FHS, BHS, framed for MLLP, UTF-16
+_SEND = "send HL7v2 messages or a FHIR resource"
 _EPILOG = """\
 One message is shown field by field: its text, and the FHIR element, value, row and codec it went by; or that it is preserved,
 or dropped and why. A Bundle or resource (FHIR JSON) is shown element by element in the same way, with the field of the HL7v2
@@ -72,13 +74,13 @@ def run(
         file = sys.stdin.buffer if args.file == "-" else open(args.file, "rb")  # noqa: SIM115  # closed at the end of the process
         page = open(args.html, "wb") if args.html else None  # noqa: SIM115  # closed below
     except (ConfigError, TableError, OSError) as error:
-        print(f"ketafhir explain: {error}", file=sys.stderr)
+        print(f"ketafhir explain: {reason_of(error)}", file=sys.stderr)
         return 2
     try:
         told, sums = explained(iter(lambda: file.read(1 << 16), b""), settings, args.number)
     except Refused as refusal:
         for issue in refusal.issues:
-            print(f"ketafhir explain: {issue.line()}", file=sys.stderr)
+            print(f"ketafhir explain: {args.file}: {issue.line()}", file=sys.stderr)
         return 1
     _tell(page, told, sums)
     return 1 if (told.refused if told else sums.refused) else 0
@@ -97,7 +99,7 @@ def _of_store(args: argparse.Namespace, stored: Callable[[argparse.Namespace], I
     try:
         page = open(args.html, "wb") if args.html else None  # noqa: SIM115  # closed when it is written
     except OSError as error:
-        print(f"ketafhir explain: {error}", file=sys.stderr)
+        print(f"ketafhir explain: {reason_of(error)}", file=sys.stderr)
         return 2
     _tell(page, None, sums)
     return 1 if sums.refused else 0
@@ -126,6 +128,8 @@ def explained(source: Iterator[bytes], settings: Settings, number: int | None = 
     source = itertools.chain([begin], source)
     if begin.lstrip(_BLANK)[:1] in (b"{", b"["):
         return _of_fhir(source, settings, number)
+    if begin.lstrip(_BLANK) and not begin.lstrip(_BLANK).startswith(_HL7V2):
+        raise Refused(Issue("error", "input-unknown", "it is neither HL7v2 (MSH...) nor JSON", hint=_SEND, hl7="100"))
     return _of_hl7v2(source, settings, number)
 
 
@@ -195,7 +199,7 @@ def _is_whole(line: bytes) -> bool:
 def _no_such(number: int | None, count: int, unit: str) -> Refused:
     none = "there is no HL7v2 message in the input"
     text = f"there is no {unit} {number}: there are {count}" if count else none
-    return Refused(Issue("error", "input-unknown", text, hl7="100"))
+    return Refused(Issue("error", "input-unknown", text, hint="" if count else _SEND, hl7="100"))
 
 
 def _of_hl7v2(source: Iterator[bytes], settings: Settings, number: int | None) -> tuple[Told | None, Sums]:

@@ -249,7 +249,7 @@ class Tables:
         shown = f"segments/{name}.csv"
         file = f"{self.folder}/{shown}"
         if not os.path.isfile(file) and name not in self.z_tables:
-            raise TableError(f"there is no table {shown}")
+            raise TableError(f"there is no table {shown}; `ketafhir tables show` lists them")
         rows: dict[str, Row] = {}
         for source, line in sheet.read(file, COLUMNS, shown) if os.path.isfile(file) else ():
             row = Row(source, shown, line, self)

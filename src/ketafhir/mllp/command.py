@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ketafhir.errors import ConfigError, Refused
+from ketafhir.errors import ConfigError, Refused, reason_of
 from ketafhir.mllp.address import Address, parse_address
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ Split = Callable[[bytes], Iterable[bytes]]
 """Cuts a file into its messages."""
 
 _GOOD = ("AA", "CA")
+_SEND = "name a file of messages that begin with MSH"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,16 +53,16 @@ def run(args: argparse.Namespace, split: Split) -> int:
         tls = _tls(args) if address.encrypted else None
         data = _read(args.file)
     except (ConfigError, OSError) as error:
-        return _complain(str(error), 2)
+        return _complain(reason_of(error), 2)
     try:
         messages = [terminated_by_cr(message) for message in split(data)]
     except Refused as error:
         return _complain(str(error), 1)
     if not messages:
-        return _complain(f"{args.file} holds no HL7v2 message", 1)
+        return _complain(f"{args.file} holds no HL7v2 message: {_SEND}", 1)
     for number, message in enumerate(messages, start=1):
         if not message.startswith(b"MSH"):
-            return _complain(f"part {number} of {args.file} is not an HL7v2 message; nothing was sent", 1)
+            return _complain(f"part {number} of {args.file} is not an HL7v2 message; nothing was sent: {_SEND}", 1)
     gives = [number for number, message in enumerate(messages, start=1) if _is_give(message)]
     if gives and not args.confirm:
         numbers = ", ".join(map(str, gives))

@@ -138,6 +138,8 @@ class Sender:
         except TimeoutError as error:
             why = f"no answer within {self._connect_timeout:g} s"
             raise Transient(f"cannot connect to {self._name}: {why}") from error
+        except ConnectionRefusedError as error:
+            raise Transient(f"cannot connect to {self._name}: nothing listens there") from error
         except OSError as error:
             raise Transient(f"cannot connect to {self._name}: {error.strerror or error}") from error
         return link

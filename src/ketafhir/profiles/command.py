@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ketafhir.errors import TransferError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -44,7 +46,10 @@ def _install(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{number} of {total}" + ("\n" if number == total else ""))
 
-    done = install(args.server, os.environ.get("KETAFHIR_FHIR_TOKEN"), progress)
+    try:
+        done = install(args.server, os.environ.get("KETAFHIR_FHIR_TOKEN"), progress)
+    except TransferError as error:
+        raise TransferError(f"{args.server}: {error}; check the address, and that the server runs") from error
     print(f"{done.written} resources written, {done.unchanged} stood there already")
     return 0
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from ketafhir.errors import ConfigError, Issue, Refused
+from ketafhir.errors import ConfigError, Issue, Refused, reason_of
 
 Json = dict[str, Any]
 _DEPTHS = ("shape", "profile", "server")
@@ -57,7 +57,7 @@ def _read(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror}") from error
+        raise ConfigError(reason_of(error)) from error
 
 
 def _resources(data: bytes) -> Iterator[Json]:
@@ -72,8 +72,14 @@ def _resources(data: bytes) -> Iterator[Json]:
             raise
         documents = [json.loads(line) for line in lines]
     for one in documents:
-        if not isinstance(one, dict) or not _TYPE.fullmatch(str(one.get("resourceType"))):
-            raise Refused(Issue("error", "fhir-not-a-resource", "not a FHIR resource: an object with a resourceType"))
+        kind = one.get("resourceType") if isinstance(one, dict) else None
+        if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+            raise Refused(
+                Issue(
+                    "error", "fhir-not-a-resource", "not a FHIR resource: an object with a resourceType",
+                    hint="send a FHIR R4 resource or Bundle",
+                )
+            )  # fmt: skip
         yield one
 
 
@@ -163,7 +169,8 @@ def _of_server(resource: Json, url: str) -> list[Issue]:
     try:
         outcome = asyncio.run(ask())
     except KetafhirError as error:
-        return [Issue("error", "server-unreachable", str(error), hint="see `ketafhir doctor`")]
+        hint = "check the address, and that the server runs: `ketafhir doctor`"
+        return [Issue("error", "server-unreachable", str(error), where=url, hint=hint)]
     return [server_issue(resource, one) for one in outcome.get("issue", ())]
 
 

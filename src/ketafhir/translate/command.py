@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from ketafhir.errors import ConfigError, Issue, TableError
+from ketafhir.errors import ConfigError, Issue, TableError, reason_of
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, configured: Callable[[argparse.Namespace], Set
         report = Report(args.report) if args.report else None
         rejects = Rejects(args.rejects) if args.rejects else None
     except (ConfigError, TableError, OSError) as error:
-        print(f"ketafhir translate: {error}", file=sys.stderr)
+        print(f"ketafhir translate: {reason_of(error)}", file=sys.stderr)
         return 2
     try:
         try:

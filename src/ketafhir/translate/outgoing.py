@@ -138,7 +138,8 @@ def check_wanted(wanted: str | None) -> None:
 def nothing_to_write(wanted: str | None, what: str) -> Refused:
     """The refusal of what makes no message (of the type wanted)."""
     text = f"{what} holds nothing that makes a {wanted}" if wanted else f"{what} holds nothing to write"
-    return Refused(Issue("error", "nothing-to-write", text, where="Bundle", hl7="101"))
+    hint = "ask for another type of message, or for none" if wanted else f"what is read are {', '.join(READ)}"
+    return Refused(Issue("error", "nothing-to-write", text, where="Bundle", hint=hint, hl7="101"))
 
 
 def version_of(settings: Settings, asked: str | None) -> str | None:

@@ -281,7 +281,13 @@ class Compiler:
         if not claimed:
             url = CORE + str(kind)
             if url not in self.definitions:
-                return (("", "structure", f"a resource of a type that is not checked here: {kind}"),)
+                return (
+                    (
+                        "",
+                        "structure",
+                        f"a resource of a type that is not checked here: {kind} (misspelt, or ask a server)",
+                    ),
+                )
             claimed = (url,)
         if kind in _MENTIONED:
             return [one for url in claimed for one in self._whole(url)(value)]
