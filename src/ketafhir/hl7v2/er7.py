@@ -41,7 +41,7 @@ __all__ = [
     "unescape",
 ]
 
-_HEADERS = ("MSH", "FHS", "BHS")
+_HEADERS = frozenset(("MSH", "FHS", "BHS"))
 _is_name = re.compile(r"[A-Z][A-Z0-9]{2}").fullmatch
 
 
@@ -201,9 +201,9 @@ def parse(text: str) -> Message:
     seps = separators_of(text)
     separator = seps.field
     segments: list[Segment] = []
-    kept: list[str] = []
     seen: dict[str, int] = {}
-    for line in _lines(text, separator):
+    lines = _lines(text, separator)
+    for line in lines:
         fields = line.split(separator)
         name = fields[0]
         occurrence = seen.get(name)
@@ -217,8 +217,9 @@ def parse(text: str) -> Message:
         if name in _HEADERS:
             fields.insert(1, separator)
         segments.append(Segment(name, fields, len(segments) + 1, occurrence))
-        kept.append(line)
-    whole = "\r".join([*kept, ""])
+    if len(segments) < len(lines):
+        lines = [line for line in lines if line.strip()]  # blank ones are no segments
+    whole = "\r".join([*lines, ""])
     message = Message(segments, seps, "" if f"{separator}\r" in whole else whole)
     _check_header(message, seen)
     return message

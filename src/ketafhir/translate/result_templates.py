@@ -69,6 +69,7 @@ def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observati
     patient, visit, told = reading.patient, reading.visit, reading.told
     report, order, part_of, start, begin = group
     times: dict[str, tuple[Time | None, str]] = {}
+    rest = (_NOTHING, _NOTHING, _NOTHING, None)
 
     def read(result: Result) -> tuple[Observation, Template] | None:
         segment = result.obx
@@ -79,14 +80,15 @@ def reader(reading: Reading, group: Group) -> Callable[[Result], tuple[Observati
         if found is None:
             return None
         sent = fields[_TIME]
-        if sent not in times:
+        known = times.get(sent)
+        if known is None:
             usual = usual_time(sent)
-            times[sent] = usual, moment(usual)
-        time, at = times[sent]
+            known = times[sent] = usual, moment(usual)
+        time, at = known
         value = _quantity(fields[_VALUE], found.unit, found.display)
         if time is None or value is None:
             return None
-        account(_new(Account, (segment, mapping, "", _NOTHING, _NOTHING, _NOTHING, None)))
+        account(_new(Account, (segment, mapping, "", *rest)))
         one = _copy(
             found.record, f"{begin}{found.identity}{at}", patient, visit, report, order, part_of, "", "", value, time,
             start, segment.occurrence, told,
