@@ -215,7 +215,7 @@ def test_a_short_run_does_not_load_orjson() -> None:
 
 def test_what_is_written_already_is_a_part_like_any_other() -> None:
     part = {"value": Decimal("72.50"), "text": 'a "b"'}
-    whole = {"entry": [writer.Written(writer.text_of(part), dict, (part,)), part]}
+    whole = {"entry": [writer.Written(writer.text_of, dict, part), part]}
     plain = {"entry": [part, part]}
     assert json.dumps(whole) == writer.text_of(whole).encode() == json.dumps(plain)
     assert json.dumps(whole, indent=True) == json.dumps(plain, indent=True)

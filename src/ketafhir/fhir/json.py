@@ -104,7 +104,7 @@ def fragments() -> Callable[[Any], orjson.Fragment]:
 
     def fragment(value: Any) -> orjson.Fragment:
         if type(value) is Written:
-            return Fragment(value.text)
+            return Fragment(value.write(value.told))
         if type(value) is Decimal:
             text = str(value)
             return Fragment(text if text.isdigit() else decimal_text(value))
@@ -128,7 +128,7 @@ def copied(value: Any) -> Any:
         return {key: copied(part) for key, part in value.items()}
     if isinstance(value, list):
         return [copied(part) for part in value]
-    return copied(value.make(*value.told)) if isinstance(value, Written) else value
+    return copied(value.make(value.told)) if isinstance(value, Written) else value
 
 
 def _text_and_bytes(data: bytes | str) -> tuple[str, bytes]:

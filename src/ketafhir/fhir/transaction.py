@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from ketafhir.errors import refused
@@ -26,6 +27,9 @@ def identifier_query(system: str, value: str) -> str:
     (search.html#escaping)."""
     token = "|".join(_SEARCH_SPECIAL.sub(r"\\\1", part) for part in (system, value))
     return "identifier=" + _UNRESERVED.sub(lambda byte: b"%%%02X" % byte[0][0], token.encode()).decode()
+
+
+_text, _entry = itemgetter(0), itemgetter(1)
 
 
 class Entries:
@@ -57,12 +61,12 @@ class Entries:
     def put_written(self, entry: Written, full_url: str) -> None:
         """An entry as `put_ours` makes it, of which the text is known."""
         if self._entries.setdefault(full_url, entry) is not entry:
-            self._compare(entry.make(*entry.told))
+            self._compare(entry.make(entry.told))
 
     def get(self, full_url: str) -> Written:
         """The entry with this fullUrl as it stands, and its text."""
         entry = self._entries[full_url]
-        return entry if isinstance(entry, Written) else Written(text_of(entry), _same, (entry,))
+        return entry if isinstance(entry, Written) else Written(_text, _entry, (text_of(entry), entry))
 
     def all(self) -> dict[str, Written]:
         """All entries, as `get` gives them, by fullUrl."""
@@ -104,7 +108,7 @@ class Entries:
         """An identity may be written again if the same is said of it."""
         full_url, resource, request = entry.values()
         known = self._entries[full_url]
-        if (known.make(*known.told) if isinstance(known, Written) else known) != entry:
+        if (known.make(known.told) if isinstance(known, Written) else known) != entry:
             raise refused(
                 "identity-twice",
                 f"one {resource['resourceType']} would be written twice, and differently",
@@ -112,10 +116,6 @@ class Entries:
                 value=full_url,
                 hl7="205",
             )
-
-
-def _same(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry
 
 
 @lru_cache(maxsize=1024)

@@ -18,12 +18,13 @@ except ImportError:  # a Python built without it
 
 
 class Written:
-    """A part of a document whose JSON text is known. `make(*told)` is that part, for who looks into it."""
+    """A part of a document that can be written without being made: `write(told)` is its JSON text, `make(told)` what it is, for
+    who looks into it."""
 
-    __slots__ = ("make", "text", "told")
+    __slots__ = ("make", "told", "write")
 
-    def __init__(self, text: str, make: Callable[..., Any], told: tuple[Any, ...]) -> None:
-        self.text, self.make, self.told = text, make, told
+    def __init__(self, write: Callable[[Any], str], make: Callable[[Any], Any], told: Any) -> None:
+        self.write, self.make, self.told = write, make, told
 
 
 def text_of(value: Any) -> str:
@@ -43,7 +44,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, Decimal):
         return decimal_text(value)
     if isinstance(value, Written):
-        return value.text
+        return value.write(value.told)
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 

@@ -37,7 +37,6 @@ def read(reading: Reading, group: Group) -> None:
     known: Mention | None = c.read.get(key)
     if known is not None:
         patient, visit = known.patient, known.visit
-        reading.mention = known if len(reading.walked.patients) == 1 else None
         patients.add(reading, _patient_again(patient, reading.told))
         reading.patient, reading.visit = patient.key, ""
         if visit is not None:
@@ -47,6 +46,7 @@ def read(reading: Reading, group: Group) -> None:
             assert segment is not None  # there is a PV1, or its account would not be known
             reading.accounts.append(Account(segment, *one[1:]))
         c.nulls.clear()
+        _mentioned(reading, known)
         return
     before, first, is_first = c.remarks(), len(reading.accounts), not records.patients
     patients.read(reading, group, owned=False)
@@ -54,7 +54,14 @@ def read(reading: Reading, group: Group) -> None:
     said_more = patient.nulls or patient.preserved or (visit is not None and (visit.nulls or visit.preserved))
     # Of a second group about one patient the record may be that of the first.
     if is_first and c.remarks() == before and not said_more:
-        c.remember(key, Mention(patient, visit, tuple(reading.accounts[first:])))
+        known = Mention(patient, visit, tuple(reading.accounts[first:]))
+        c.remember(key, known)
+        _mentioned(reading, known)
+
+
+def _mentioned(reading: Reading, known: Mention) -> None:
+    """Of several groups about one patient the entry is no longer that of the first."""
+    reading.mention = known if len(reading.walked.patients) == 1 else None
 
 
 def render(writing: Writing, told: Records, mention: Mention | None) -> None:

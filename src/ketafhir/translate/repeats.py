@@ -19,7 +19,7 @@ from ketafhir.therapy.values import Quantity
 from ketafhir.translate.instruments import of_result
 from ketafhir.translate.observed import COMPONENT, OBX, resource_of
 from ketafhir.translate.scores import interpret
-from ketafhir.translate.wording import Own, again, entry_of, wording_of
+from ketafhir.translate.wording import Own, again, wording_of
 from ketafhir.translate.writing import Known, Writing
 
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
@@ -112,7 +112,7 @@ class Repeats:
             wording = known.wording = wording_of(known.json, own) or False
         if not wording:
             return again(known.json, own)
-        return Written(wording.fill(own), entry_of, (known.json, own))
+        return Written(wording.fill, wording.entry, own)
 
 
 @lru_cache(maxsize=64)

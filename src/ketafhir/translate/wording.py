@@ -24,11 +24,12 @@ _GAP = pattern(f'{_OPEN}(\\d+){_CLOSE}|"{_CLOSE}(\\d+){_OPEN}"')  # in a text; i
 
 
 class Wording:
-    """The text of an entry with gaps for what is its own."""
+    """The text of the entry of a resource like `json`, with gaps for what is its own."""
 
-    __slots__ = ("_choose", "_parts")
+    __slots__ = ("_choose", "_json", "_parts")
 
-    def __init__(self, between: list[str], gaps: list[int]) -> None:
+    def __init__(self, json: Json, between: list[str], gaps: list[int]) -> None:
+        self._json = json
         self._parts, self._choose = [*chain.from_iterable((one, "") for one in between)][:-1], itemgetter(*gaps)
 
     def fill(self, own: Own) -> str:
@@ -38,6 +39,10 @@ class Wording:
         parts = self._parts.copy()
         parts[1::2] = self._choose(texts)
         return "".join(parts)
+
+    def entry(self, own: Own) -> Json:
+        """What `fill` gives the text of."""
+        return entry_of(self._json, own)
 
 
 def again(json: Json, own: Own) -> Json:
@@ -73,5 +78,7 @@ def wording_of(json: Json, own: Own) -> Wording | None:
     patient, visit = {"reference": f"{_OPEN}2{_CLOSE}"}, {"reference": f"{_OPEN}3{_CLOSE}"}
     marked = f"{_OPEN}0{_CLOSE}", f"{_OPEN}1{_CLOSE}", patient, visit if own[3] else None, numbers
     parts = _GAP.split(text_of(entry_of(json, marked)))
-    wording = Wording(parts[::3], [int(one or other) for one, other in zip(parts[1::3], parts[2::3], strict=True)])
+    wording = Wording(
+        json, parts[::3], [int(one or other) for one, other in zip(parts[1::3], parts[2::3], strict=True)]
+    )
     return wording if wording.fill(own) == text_of(entry_of(json, own)) else None
