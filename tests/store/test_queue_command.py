@@ -219,3 +219,20 @@ def test_export_writes_bytes_and_attempts(path: Path, tmp_path: Path, capsys: py
     assert len(list(folder.iterdir())) == len(capsys.readouterr().out.splitlines())
     assert queue("export", "2", "--directory", str(folder), "--store", str(path)) == 1
     assert "File exists" in capsys.readouterr().err
+
+
+def test_a_paused_destination_is_told_with_its_reason(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--store", str(path))
+    assert queue("pause", "a", "--reason", "the\x1b[2J server is updated", *place) == 0
+    assert capsys.readouterr().out == "a is paused: 1 waiting\n"
+    assert queue("list", *place) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("a is paused since 20")
+    assert told.endswith("Z: the [2J server is updated\n")
+    assert queue("list", "--json", *place) == 0
+    assert [one["destination"] for one in json.loads(capsys.readouterr().out)["paused"]] == ["a"]
+    assert queue("resume", "a", *place) == 0
+    assert queue("resume", "a", *place) == 1
+    assert "a is not paused" in capsys.readouterr().err
+    assert queue("list", *place) == 0
+    assert "paused" not in capsys.readouterr().err
