@@ -34,13 +34,15 @@ _TOLD_BY = {
 
 class Outbound(NamedTuple):
     """Records to be written as HL7v2, with their senders (application, facility) by the resource type they told; "" is whoever
-    told anything. `held` is when the server last changed any of them, `about` whom a source speaks of (keys of patients)."""
+    told anything. `held` is when the server last changed any of them, `about` whom a source speaks of (keys of patients),
+    `tellers` the senders of what is of one patient, by its key."""
 
     records: Records
     c: Context
     senders: dict[str, tuple[str, str]]
     held: Time | None = None
     about: Mapping[str, frozenset[str]] = MappingProxyType({})
+    tellers: Mapping[str, dict[str, tuple[str, str]]] = MappingProxyType({})
 
 
 def of_person(out: Outbound, settings: Settings, wanted: str | None) -> Iterator[str]:

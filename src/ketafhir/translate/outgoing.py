@@ -40,8 +40,15 @@ READ = (
 
 def outbound(taking: Taking) -> Outbound:
     """What was taken from FHIR, ready to be written."""
-    about = provenance.about(taking) if len(taking.records.patients) > 1 else {}
-    return Outbound(taking.records, taking.c, _senders(taking), _last_updated(taking), about)
+    entries = sorted(taking.index.resources(), key=_is_of_pump)
+    senders, held = _senders(entries), _last_updated(taking)
+    if len(taking.records.patients) < 2:
+        return Outbound(taking.records, taking.c, senders, held)
+    of: dict[str, list[Any]] = {}
+    for resource in entries:
+        of.setdefault(provenance.patient_of(taking, resource), []).append(resource)
+    tellers = {key: _senders(some) for key, some in of.items()}
+    return Outbound(taking.records, taking.c, senders, held, provenance.about(taking), tellers)
 
 
 def _last_updated(taking: Taking) -> Time | None:
@@ -116,12 +123,17 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None, versio
 
 
 def _persons(out: Outbound) -> Iterator[Outbound]:
-    """What is known of each person by itself: no message tells of two."""
+    """What is known of each person by itself, with who told it: no message tells of two, and none is in the name of another's
+    sender."""
     if len(out.records.patients) < 2:
         yield out
         return
+    alike = len(set(out.senders.values()).union(*(told.values() for told in out.tellers.values()))) < 2
     for records in persons.apart(out.records, out.about):
-        yield out._replace(records=records)
+        senders: dict[str, tuple[str, str]] = {}
+        for patient in records.patients:
+            senders = {**out.tellers.get(patient, {}), **senders}
+        yield out._replace(records=records, senders=out.senders if alike else senders)
 
 
 def check_wanted(wanted: str | None) -> None:
@@ -186,12 +198,12 @@ def _is_of_pump(resource: Any) -> bool:
     return PUMP_SEGMENTS in told or any(given.tagged(resource, name) for name in ("keta.infusion", "keta.withdrawn"))
 
 
-def _senders(taking: Taking) -> dict[str, tuple[str, str]]:
-    """Application and facility of the sender of each resource type, as meta.source tells them."""
+def _senders(resources: Iterable[Any]) -> dict[str, tuple[str, str]]:
+    """Application and facility of the sender of each resource type, as meta.source tells them: the first of a type."""
     from urllib.parse import unquote
 
     found: dict[str, tuple[str, str]] = {}
-    for _, resource in sorted(taking.index.entries, key=lambda entry: _is_of_pump(entry[1])):
+    for resource in resources:
         source = resource.get("meta", {}).get("source", "")
         if isinstance(source, str) and source.startswith(SENDER):
             told = source.partition("#")[0]  # HAPI adds the number of the request behind a #

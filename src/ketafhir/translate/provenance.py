@@ -72,11 +72,17 @@ def about(taking: Taking) -> dict[str, frozenset[str]]:
 
 def _patient_of(taking: Taking, target: Json, within: Json) -> str:
     told = taking.resolve(target, within)
-    if told is None:
-        return ""
-    if told["resourceType"] != "Patient":
-        subject = told.get("subject") or told.get("patient")
-        told = taking.resolve(subject, told) if subject else None
+    return patient_of(taking, told) if told is not None else ""
+
+
+def patient_of(taking: Taking, resource: Json) -> str:
+    """The key of the patient that a resource is about, or is; "" where it is about none that is named."""
+    told: Json | None = resource
+    if resource["resourceType"] != "Patient":
+        subject = resource.get("subject") or resource.get("patient")
+        told = taking.resolve(subject, resource) if isinstance(subject, dict) else None
+        if told is None and isinstance(subject, dict) and subject.get("identifier"):
+            told = {"resourceType": "Patient", "identifier": [subject["identifier"]]}
     if told is None or told.get("resourceType") != "Patient":
         return ""
     from ketafhir.translate.patients import take_patient
