@@ -253,6 +253,10 @@ class Strength(Concentration):
                 return super().from_v2(c, number, unit)
         except Unreadable as error:
             c.warn(error.code, f"{error.why}: preserved", number)
+        if number and unit and (found is None or found.kind not in units.AMOUNTS | self._kinds):
+            hint = f"send UCUM: {units.alternatives(frozenset((*self._kinds, 'mass')))}"
+            code = "unit-unknown" if found is None else "unit-wrong-kind"
+            c.warn(code, "the unit is that of no strength: preserved", unit, hint)
         keep_cell(c, 0, number)
         keep_cell(c, 1, unit)
         return None
