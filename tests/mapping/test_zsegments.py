@@ -86,3 +86,22 @@ def test_a_table_that_would_harm_is_refused(tmp_path: Path, name: str, row: str,
     (tmp_path / "segments" / f"{name}.csv").write_text(COLUMNS + row + "\n")
     with pytest.raises(TableError, match=told):
         Tables(tmp_path)
+
+
+def test_one_message_by_itself_goes_through_the_table_too(tmp_path: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "segments" / "ZOB_to_DiagnosticReport.csv").write_text(
+        COLUMNS + "add,told,ZOB-1,Text,ST,,,conclusion,string,text,,,ours\n"
+    )
+    message = (
+        "MSH|^~\\&|MONITOR|WILLOW|||20260309084005-0500||ORU^R01^ORU_R01|1|P|2.5.1\r"
+        "PID|1||SYN-1^^^WILLOW^MR||Halloway^Wren\r"
+        "OBR|1||VS-1^MONITOR|85353-1^Vital signs^LN|||20260309084000-0500||||||||||||||||||F\r"
+        "ZOB|steady\r"
+    )
+    site = str(tmp_path)
+    alone = ketafhir.to_fhir(message, site=site)
+    assert [one["resource"].get("conclusion") for one in (alone.bundle or {})["entry"]].count("steady") == 1
+    (folded,) = ketafhir.iter_fhir(message, site=site)
+    assert isinstance(folded, ketafhir.Translation)
+    assert alone.json() == folded.json()

@@ -19,7 +19,7 @@ def take(message: Message, settings: Settings) -> Step:
     """What `Session.take` gives of a first message. Raises Refused."""
     reading = incoming.read(message, settings)
     told = reading.records
-    if not _observes_only(told):
+    if settings.tables.z_tables or not _observes_only(told):
         return Session(settings).fold_in(reading)
     c, source = reading.c, reading.source
     c.segment = None
