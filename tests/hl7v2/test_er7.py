@@ -100,6 +100,7 @@ class TestHeader:
             ("MSH|^~\\&!?|A", ("separators", "102", "MSH-2")),
             (r"MSH|^~\&|A|B|C|D|2026", ("header-short", "101", "MSH-9")),
             (r"MSH|^~\&|A|B|C|D|2026||RAS^O17||P|2.5", ("header-short", "101", "MSH-10")),
+            (r"MSH|^~\&|A|B|C|D|2026||RAS^O17|~~X|P|2.5", ("header-short", "101", "MSH-10")),
             (f"{MSH}\rPI", ("truncated", "100", "MSH")),
             (f"{MSH}\rpid|1", ("truncated", "100", "MSH")),
             (f"{MSH}\r{PID}\r|||", ("truncated", "100", "MSH")),

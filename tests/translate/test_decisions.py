@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from oru_trips import Json, back, below_patient, compose, message, obx, resources, take, to_bundle
 
+from ketafhir.errors import Refused
 from ketafhir.fhir.check import shape
 
 DECISION, RULE = "candidacy-decision^Candidacy decision^99KETA", "candidacy-rule^Candidacy rule^99KETA"
@@ -85,3 +87,17 @@ def test_a_decision_from_elsewhere_is_found_by_its_code() -> None:
         f"OBX|2|CWE|{RULE}||^hypertension||||||F",
         "NTE|1||two readings",
     ]
+
+
+def test_a_decision_that_is_not_said_is_refused() -> None:
+    with pytest.raises(Refused) as refusal:
+        to_bundle(message(HEADING, obx(1, "CWE", DECISION, "")))
+    (issue,) = refusal.value.issues
+    assert (issue.code, issue.where, issue.hl7) == ("decision-missing", "OBX-5", "101")
+
+
+def test_a_decision_under_another_heading_is_still_the_impression_that_says_so() -> None:
+    (impression,) = resources(
+        to_bundle(message(HEADING.replace(DECISION, "INTAKE^Intake^L"), *LINES[2:])), "ClinicalImpression"
+    )
+    assert impression["code"]["coding"][0]["code"] == "candidacy-decision"

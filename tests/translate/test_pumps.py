@@ -397,3 +397,30 @@ def test_the_service_finds_the_give_of_what_a_pump_told(tmp_path: Path, restarts
     store.close()
     found = [one for one in reduced(bundles) if one.status != "entered-in-error"]
     assert [float(one.total or 0) for one in found] == [20, 29.833]
+
+
+@pytest.mark.parametrize("place", ["%s%n", "2.1.0.0", ""])
+def test_a_part_in_no_part_that_was_told_leaves_all_as_they_were_told(place: str) -> None:
+    """A gateway may name a part of another device: no Device is made of what stands nowhere."""
+    text = Pump().start("09:00", "20")
+    lines = [
+        line.replace("|1.1.0.0|", f"|{place}|") if line.startswith("OBX|") and "_VMD^" in line else line
+        for line in text.split("\r")
+    ]
+    bundle = to_fhir("\r".join(lines)).bundle or {}
+    devices = [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "Device"]
+    assert all("identifier" in one or "parent" in one for one in devices)
+
+
+def test_a_message_that_names_fewer_parts_moves_no_metric() -> None:
+    """A cleared program tells the drug without the channel it stands in: the metric of the channel stays where it is."""
+    text = Pump().start("09:00", "20")
+    sparse = "\r".join(line for line in text.split("\r") if "INFUSATE_SOURCE_PRIMARY^" not in line)
+
+    def parents(message: str) -> dict[str, str]:
+        told = [one["resource"] for one in (to_fhir(message).bundle or {})["entry"]]
+        return {one["id"]: one["parent"]["reference"] for one in told if one["resourceType"] == "DeviceMetric"}
+
+    whole, less = parents(text), parents(sparse)
+    assert less.keys() != whole.keys()
+    assert all(whole[one] == less[one] for one in less.keys() & whole.keys())

@@ -307,3 +307,31 @@ def test_every_row_of_the_forms_names_a_code_and_every_form_has_its_parts() -> N
     assert counts == {"phq9": 9, "gad7": 7, "cssrs": 7, "pain-nrs": 0, "pcl5": 20, "auditc": 3}
     assert all(form.result for form in FORMS.values())
     assert all(form.panel or not form.items for form in FORMS.values())
+
+
+def test_answers_in_any_order_are_the_form_in_its_own() -> None:
+    lines = answers("phq9", [3, 3, 2, 3, 2, 3, 2, 1, 2])
+    shuffled = message(heading(cwe("phq9.panel")), *lines[4:], *lines[:4], total("phq9", 10, "21"))
+    (response,) = resources(to_bundle(shuffled), "QuestionnaireResponse")
+    assert response["questionnaire"].endswith("/phq9")
+    assert [one["linkId"] for one in response["item"]] == [code for _, code in FORMS["phq9"].items]
+    assert [one["answer"][0]["valueInteger"] for one in response["item"]] == [3, 3, 2, 3, 2, 3, 2, 1, 2]
+
+
+def test_a_question_answered_twice_is_kept_and_claims_no_form() -> None:
+    lines = answers("phq9", [3, 3, 2, 3, 2, 3, 2, 1, 2])
+    twice = message(heading(cwe("phq9.panel")), *lines[:2], answers("phq9", [3, 0])[1], *lines[2:])
+    (response,) = resources(to_bundle(twice), "QuestionnaireResponse")
+    assert "questionnaire" not in response
+    assert [one["answer"][0]["valueInteger"] for one in response["item"]][:4] == [3, 3, 0, 2]
+    assert scores(twice) == []
+    (issue, _) = read(twice).c.issues
+    assert (issue.code, issue.where) == ("question-answered-twice", "OBX[3]-3")
+
+
+def test_a_risk_that_is_both_said_and_denied_is_never_the_lower_one() -> None:
+    denied = obx(8, "CWE", cwe(list(FORMS["cssrs"].items.values())[1]), cwe("answer.no"))
+    assert scores(cssrs("nynnnn", denied)) == []  # a wish, and then not: no level is made
+    recent = list(FORMS["cssrs"].items.values())[-1]
+    (risk,) = scores(cssrs("nnnnnyy", obx(8, "CWE", cwe(recent), cwe("answer.no"))))
+    assert risk["valueCodeableConcept"]["coding"][0]["display"].lower().startswith("high")

@@ -356,7 +356,8 @@ def _check_header(message: Message, seen: dict[str, int]) -> None:
             hint="send one message at a time",
         )
     for number, name in ((9, "message type"), (10, "message control id")):
-        if unescape(message.msh.get(number), message.separators).strip() in ("", '""'):
+        first = message.msh.get(number).split(message.separators.repetition or "~")[0]
+        if unescape(first, message.separators).strip() in ("", '""'):
             raise refused(
                 "header-short",
                 f"MSH-{number}, the {name}, is empty",

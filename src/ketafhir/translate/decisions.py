@@ -6,6 +6,7 @@ basis. Conditions for evaluating again are Observations in supportingInfo.
 
 from __future__ import annotations
 
+from ketafhir.errors import refused
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
@@ -41,6 +42,11 @@ def is_decision(reading: Reading, group: Group) -> bool:
     return any(_is(reading, result, _CODE) for result in group.results)
 
 
+def _is_of(code: Coded | None) -> bool:
+    one = of_name(_CODE)
+    return code is not None and code.has(one.system, one.code)
+
+
 def _is(reading: Reading, result: Result, name: str) -> bool:
     one, text = of_name(name), result.obx.get(3)
     if one.code not in text:
@@ -56,7 +62,15 @@ def read(reading: Reading, group: Group) -> Decision:
     chosen = next(result for result in group.results if _is(reading, result, _CODE))
     said = reading.read(chosen.obx, OBX)
     reading.nulls()
+    if said.get("decision") is None:
+        raise refused(
+            "decision-missing", "the decision is not said", where=reading.message.where(chosen.obx, 5), hl7="101",
+            hint="send accepted, review or refused as a code of 99KETA, also where OBX-11 takes it back",
+        )  # fmt: skip
     preserved: Preserved = values.pop("preserved") + said.pop("preserved", ())
+    if not _is_of(values.get("code")):  # told under another heading, which comes back
+        preserved += (("OBR-4", group.obr.get(4)),) if group.obr.get(4) else ()
+        values["code"] = Coded((of_name(_CODE),))
     preserved += _unlike(chosen, {2: "CWE", 3: group.obr.get(4)})
     for number, other in enumerate(chosen.others, 1):
         preserved += reading.keep(other, number)

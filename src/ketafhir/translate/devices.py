@@ -39,7 +39,8 @@ def _no_value() -> str:
 
 
 def read(reading: Reading, told: Sequence[Result]) -> tuple[list[Result], tuple[str, ...]]:
-    """The OBX that tell values, and the keys of the containers among the rest. Of a device without identifier all are the first."""
+    """The OBX that tell values, and the keys of the containers among the rest. Of a device without identifier, and where a
+    part stands in none that was told, all are the first."""
     main = next((one for one in told if is_container(one) and one.obx.get(18)), None)
     if main is None:
         return list(told), ()
@@ -47,6 +48,7 @@ def read(reading: Reading, told: Sequence[Result]) -> tuple[list[Result], tuple[
     rest: list[Result] = []
     keys: list[str] = []
     paths: list[str] = []
+    placed = True
     for result in told:
         if not is_container(result):
             rest.append(result)
@@ -63,8 +65,9 @@ def read(reading: Reading, told: Sequence[Result]) -> tuple[list[Result], tuple[
         one.parent = keys[paths.index(above)] if above else ""
         paths.append(one.path)
         keys.append(one.key)
+        placed = placed and bool(one.parent or one.identifier)
         reading.records.containers[one.key] = one
-    if not all(key.startswith(device) and device for key in keys):
+    if not placed or not all(key.startswith(device) and device for key in keys):
         for key in keys:
             reading.records.containers.pop(key, None)
         return list(told), ()
@@ -145,7 +148,9 @@ def _metric(known: Mapping[str, Container], report: Report, one: Observation) ->
     key = by_path[place]
     if known[key].device not in known:
         return "", ""
-    return key, f"{known[key].device}|{one.sub_id}|{code_key(one.code)}|{one.code.label}"
+    # Where its own container was not told it is named by the one it was found in: what another message says moves nothing.
+    found_in = "" if place == above(one.sub_id)[0] else f"|{place}"
+    return key, f"{known[key].device}|{one.sub_id}|{code_key(one.code)}|{one.code.label}{found_in}"
 
 
 def take(taking: Taking, resource: Json) -> tuple[str, ...]:

@@ -85,9 +85,16 @@ class Instrument(Plain):
             return bool(known and known.name in ("answer.yes", "answer.no")) if self.levels else told in self.answers
         return not self.levels and answer.get("valueInteger") in self.numbers
 
+    def place(self, code: Coded | None) -> int:
+        """The place among the form's questions, counted or not, of the one that a code asks; -1 of none."""
+        asked = (*self.items, *self.others)
+        return next(
+            (asked.index(pair) for c in (code.codings if code else ()) if (pair := (c.system, c.code)) in asked), -1
+        )
+
     def asks(self, code: Coded | None) -> bool:
         """Whether a code is one of the form's questions, counted or not."""
-        return bool(self.item(code)) or any((c.system, c.code) in self.others for c in (code.codings if code else ()))
+        return self.place(code) >= 0
 
     def is_result(self, code: Coded | None) -> bool:
         """Whether a code is that of the form's score or level."""

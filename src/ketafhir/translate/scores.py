@@ -43,12 +43,19 @@ def level_of(form: Instrument, response: Response) -> str:
 
     Questions 1 and 2 are always asked, 3 to 5 after a yes to 2, and 6 always. A high risk stands whatever is missing.
     """
-    said = {form.item(item.code): instruments.agrees(item.answer) for item in response.items}
+    said: dict[str, bool | None] = {}
+    settled = True
+    for item in response.items:
+        name, yes = form.item(item.code), instruments.agrees(item.answer)
+        if name:
+            earlier = said.setdefault(name, yes)
+            settled = settled and earlier == yes
+            said[name] = earlier or yes  # one question, two answers: a yes counts
     raised = {form.raises[name] for name, yes in said.items() if yes and name in form.raises}
     if not form.levels:
         return ""
     level = max(raised, key=_ORDER.index, default="none")
-    if level == "high" or _is_complete(form, said):
+    if level == "high" or (settled and _is_complete(form, said)):
         return level
     return ""
 

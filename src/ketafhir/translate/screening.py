@@ -71,12 +71,13 @@ def read(reading: Reading, group: Group, form: Instrument) -> Response:
     scope = headings.scope_of(response.placer, response.filler, response.patient)
     response.place = group.obr.occurrence if group.obr else 0
     response.key = headings.unused(headings.key_of(scope, response.code, response.start), reading.records.responses)
-    told = []
+    told: list[Result] = []
+    answers: list[Result] = []
     for result in group.results:
-        if form.is_result(read_cwe(result.obx.get(3), reading.c)):
-            told.append(result)
-        else:
-            response.items += (_read_item(reading, result, form),)
+        scored = form.is_result(read_cwe(result.obx.get(3), reading.c))
+        (told if scored else answers).append(result)
+    response.items = _in_order(form, tuple(_read_item(reading, result, form) for result in answers))
+    _warn_of_repeats(reading, form, answers)
     keys = results.read_results(
         reading, told, scope_key=scope, heading=response.code, start=response.start, report=response.key
     )
@@ -106,6 +107,25 @@ def _read_item(reading: Reading, result: Result, form: Instrument) -> Item:
         if read is None:
             reading.warn("answer-unknown", f"not an answer of {form.name}: it counts nothing", result.obx, 5)
     return item
+
+
+def _in_order(form: Instrument, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The answers in the order of the form's questions, as R4 wants them; where one asks something else they stay as told."""
+    places = [form.place(item.code) for item in items]
+    return items if -1 in places else tuple(sorted(items, key=lambda item: form.place(item.code)))
+
+
+def _warn_of_repeats(reading: Reading, form: Instrument, told: list[Result]) -> None:
+    """A question that is answered twice: which answer holds is not known."""
+    seen: set[int] = set()
+    for result in told:
+        place = form.place(read_cwe(result.obx.get(3), reading.c))
+        if place in seen:
+            text = f"a question of {form.name} is answered twice: kept as told, as a form without its Questionnaire"
+            hint = "send each answer once; a second form has an OBR of its own"
+            reading.warn("question-answered-twice", text, result.obx, 3, result.obx.get(3), hint)
+        elif place >= 0:
+            seen.add(place)
 
 
 def _check(
@@ -191,7 +211,8 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
         items += [_score_item(one) for one in scored]
     if items:
         resource["item"] = items
-    if form and all(_is_of_form(form, one) for one in items):
+    links = [one["linkId"] for one in items]
+    if form and len(set(links)) == len(links) and all(_is_of_form(form, one) for one in items):
         # R4: who names a Questionnaire answers its questions, by its answers, and shows them as it has them.
         resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     if response.notes:
@@ -275,6 +296,8 @@ def take(taking: Taking, resource: Json) -> Response:
                 _score_again(taking, response, item, scope)
         else:
             response.items += (item,)
+    if form:
+        response.items = _in_order(form, response.items)
     taking.records.responses[response.key] = response
     return response
 

@@ -151,7 +151,7 @@ Extension: Note
 Id: note
 Title: "Note"
 Description: "NTE-3 of a resource that has no note of its own in R4."
-Context: DiagnosticReport, QuestionnaireResponse, QuestionnaireResponse.item, ClinicalImpression, ClinicalImpression.finding, Patient, AdverseEvent
+Context: DiagnosticReport, QuestionnaireResponse, QuestionnaireResponse.item, ClinicalImpression, ClinicalImpression.finding, Patient, Observation.component, AdverseEvent
 * value[x] 1..1
 * value[x] only string
 

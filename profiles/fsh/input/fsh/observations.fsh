@@ -37,7 +37,7 @@ Description: "Systolic and diastolic of one reading, the mean where it was told.
 * component[mean].value[x] only Quantity
 * component[mean].valueQuantity.system = "http://unitsofmeasure.org"
 * component[mean].valueQuantity.code = #mm[Hg]
-* component.extension contains Derived named derived 0..1 and PreservedField named preserved 0..*
+* component.extension contains Derived named derived 0..1 and Note named note 0..* and PreservedField named preserved 0..*
 
 Profile: InfusionHeartRate
 Parent: http://hl7.org/fhir/StructureDefinition/heartrate
