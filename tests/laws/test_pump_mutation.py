@@ -1,7 +1,6 @@
 """The mutation law of what pumps tell and are told: values (PCD-01), events (PCD-10), alarms (PCD-04), give instructions (PCD-03).
 
-One element changed is exactly the cells of its row changed; one cell changed comes back changed in that cell alone; and a row that
-is taken out of its table is missed.
+One element changed is exactly the cells of its row changed, and a row that is taken out of its table is missed.
 """
 
 from __future__ import annotations

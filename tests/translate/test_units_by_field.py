@@ -122,3 +122,15 @@ def test_a_refused_unit_says_which_would_be_taken(name: str, place: Place, wrong
     told = [one for one in issues if one.code.startswith("unit-")]
     assert {one.where for one in told} == {name}
     assert any(ucum in one.hint for one in told for ucum in place.takes), told
+
+
+def test_a_rate_is_no_amount_to_dispense() -> None:
+    """RXE-10 -11 as 250 mL/h is no volume of 250: it is kept, told of, and comes back as it came."""
+    text = "\r".join((HEAD.format("RDE^O11^RDE_O11"), PID, RXE.replace("{}", "120||mg|||||250|mL/h"))) + "\r"
+    made = to_fhir(text)
+    told = [one["resource"] for one in (made.bundle or {})["entry"]]
+    (order,) = (one for one in told if one["resourceType"] == "MedicationRequest")
+    assert "quantity" not in order.get("dispenseRequest", {})
+    assert "unit-is-rate" in [one.code for one in made.issues]
+    (rxe,) = (line for line in to_hl7v2(json.dumps(made.bundle)).text.split("\r") if line.startswith("RXE|"))
+    assert rxe.split("|")[10:12] == ["250", "mL/h"]

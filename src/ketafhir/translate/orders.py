@@ -102,10 +102,9 @@ def _render_relations(writing: Writing, order: Order, resource: Json) -> None:
     """What an order is based on: as placed, as encoded, its parent; and the order it replaces. A number always goes along."""
     identity = order_of(order.key)
     if order.intent == GIVE:
-        give = next(
-            one for one in resource["identifier"] if one["value"] == "-".join(order.counters) and "system" not in one
-        )
-        give["system"] = "urn:ketafhir:order:" + identity
+        for one in resource.get("identifier", ()):
+            if one.get("value") == "-".join(order.counters) and "system" not in one:
+                one["system"] = "urn:ketafhir:order:" + identity
     before = {GIVE: (FILLER, ORIGINAL), FILLER: (ORIGINAL,)}.get(order.intent, ())
     known = [f"{identity}|{intent}" for intent in before if f"{identity}|{intent}" in writing.records.orders]
     based = [writing.to("MedicationRequest", key) for key in known[:1]]

@@ -222,14 +222,20 @@ class Supply(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Quantity | None:
         number, unit = cells
+        found = read_unit(unit)[0] if number and unit else None
         try:
-            return soft_quantity(number, unit, c)
+            if found is None or found.kind != "rate":
+                return soft_quantity(number, unit, c)
+            c.warn(
+                "unit-is-rate", "the unit of what is dispensed is a rate: preserved, and no amount", unit,
+                f"send the amount in {found.amount}; a rate has fields of its own (RXE-23 -24, RXO-21 -22)",
+            )  # fmt: skip
         except Unreadable as error:
             if number:
                 c.warn(error.code, f"{error.why}: preserved", number)
-            keep_cell(c, 0, number)
-            keep_cell(c, 1, unit)
-            return None
+        keep_cell(c, 0, number)
+        keep_cell(c, 1, unit)
+        return None
 
     def to_v2(self, c: Context, value: Quantity) -> tuple[str, ...]:
         return number_text(value.value), write_unit(value)
