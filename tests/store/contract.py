@@ -531,6 +531,25 @@ class StoreContract:
         ]
         assert (delivery.state, delivery.reason, delivery.settled_at) == ("done", "", clock.now)
 
+    def test_the_end_of_one_and_the_claim_of_the_next_are_one(self, store: Store) -> None:
+        for number in (1, 2):
+            store.accept(message(f"C{number}", "p1"))
+        store.accept(message("C3", "p2"))
+        first = claim(store)
+        store.mark_inflight(first, 60)
+        second = store.settle_and_claim(first, done({"Observation/a": 'W/"3"'}, "200"), "w1", 60)
+        assert second is not None
+        assert (second.message_id, second.destination, second.payload) == (2, FHIR, b"payload of C2")
+        assert store.show(first.message_id).deliveries[0].state == "done"
+        assert store.versions_of(FHIR, ["Observation/a"]) == {"Observation/a": 'W/"3"'}
+        with pytest.raises(LeaseLost):
+            store.settle_and_claim(first, done(), "w1", 60)
+        with pytest.raises(NotAllowed, match="claimed, which does not become done"):
+            store.settle_and_claim(second, done(), "w1", 60)
+        assert claim(store).message_id == 3  # neither of them had claimed it
+        store.mark_inflight(second, 60)
+        assert store.settle_and_claim(second, retry(9e9, "busy"), "w1", 60) is None
+
     def test_versions_are_learned_with_the_settlement(self, store: Store) -> None:
         store.accept(message("C1", "p1"))
         store.settle(send(store), done({"Observation/a": 'W/"3"'}))

@@ -218,8 +218,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS))
     def claim(self, worker: str) -> None:
+        self._claimed(worker, lambda: self.store.claim(worker, LEASE, FHIR))
+
+    def _claimed(self, worker: str, claim: Callable[[], Delivery | None]) -> None:
         expected = self.model.claim(worker, self.clock.now)
-        got = self.store.claim(worker, LEASE, FHIR)
+        got = claim()
         assert (got is None) == (expected is None)
         if got is not None and expected is not None:
             assert self._number(got.message_id) == expected.message
@@ -253,15 +256,30 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), ending=st.sampled_from(sorted(ENDINGS)))
     def settle(self, data: st.DataObject, ending: str) -> None:
         delivery, place = data.draw(st.sampled_from(self.held))
-        row, settlement = self.model.rows[place], ENDINGS[ending](self.clock.now)
-        expected: Any = None
-        if row.token != delivery.token or row.state not in ("claimed", "inflight"):
-            expected = LeaseLost
-        elif (row.state, settlement.state) not in states.DELIVERY_STEPS:
-            expected = NotAllowed
-        else:
-            self.model.settle(row, settlement)
+        settlement = ENDINGS[ending](self.clock.now)
+        expected = self._settled(delivery, place, settlement)
         self._agrees(lambda: self.store.settle(delivery, settlement), expected)
+
+    def _settled(self, delivery: Delivery, place: int, settlement: Settlement) -> Any:
+        """The model settles it, or what is raised instead."""
+        row = self.model.rows[place]
+        if row.token != delivery.token or row.state not in ("claimed", "inflight"):
+            return LeaseLost
+        if (row.state, settlement.state) not in states.DELIVERY_STEPS:
+            return NotAllowed
+        self.model.settle(row, settlement)
+        return None
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), ending=st.sampled_from(sorted(ENDINGS)), worker=st.sampled_from(WORKERS))
+    def settle_and_claim(self, data: st.DataObject, ending: str, worker: str) -> None:
+        delivery, place = data.draw(st.sampled_from(self.held))
+        settlement = ENDINGS[ending](self.clock.now)
+        expected: Any = self._settled(delivery, place, settlement)
+        if expected is not None:
+            self._agrees(lambda: self.store.settle_and_claim(delivery, settlement, worker, LEASE), expected)
+            return
+        self._claimed(worker, lambda: self.store.settle_and_claim(delivery, settlement, worker, LEASE))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())

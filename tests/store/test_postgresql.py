@@ -11,7 +11,7 @@ from contract import Clock, StoreContract, claim, message
 
 from ketafhir.errors import StoreError
 from ketafhir.store import statements as sql
-from ketafhir.store.protocol import Store, dead, done
+from ketafhir.store.protocol import Delivery, Store, dead, done
 from postgresql_server import PostgresServer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_claims_do_not_wait_for_each_other(store: PostgresStore) -> None:
     store.accept(message("C1", "p1"))
     store.accept(message("C2", "p2"))
     with store._database.transaction() as cursor:
-        assert cursor.execute(sql.NEXT_DUE, ("fhir", 1e9, "fhir")).fetchone()[1] == 1
+        assert cursor.execute(sql.CLAIM_NEXT, ("w2", 1e9, "fhir", 1e9, "fhir")).fetchone()[1] == 1
         assert claim(store).message_id == 2
 
 
@@ -103,13 +103,30 @@ def test_an_operator_waits_for_claims_under_way(store: PostgresStore) -> None:
 
     with store._database.transaction() as cursor:
         cursor.claiming()
-        (delivery_id, *_) = cursor.execute(sql.NEXT_DUE, ("fhir", 1e9, "fhir")).fetchone()
         operator = threading.Thread(target=retry)
         operator.start()
         assert not retried.wait(0.2)
-        cursor.execute(sql.CLAIM, ("w1", 1e9, delivery_id))
+        cursor.execute(sql.CLAIM_NEXT, ("w1", 1e9, "fhir", 1e9, "fhir"))
     operator.join()
     assert retried.is_set()
+
+
+def test_settling_with_a_claim_and_an_operator_do_not_wait_for_each_other(store: PostgresStore) -> None:
+    """Who settles and claims waits for the operator before he locks the row that the operator is after."""
+    first = store.accept(message("C1", "p1"))
+    store.accept(message("C2", "p1"))
+    delivery = claim(store)
+    store.mark_inflight(delivery, 60)
+    got: list[object] = []
+    worker = threading.Thread(target=lambda: got.append(store.settle_and_claim(delivery, done(), "w1", 60)))
+    with store._database.transaction() as cursor:
+        cursor.reordering()
+        worker.start()
+        worker.join(0.2)
+        assert worker.is_alive()
+        cursor.execute(sql.DELIVERY_STATES, (first.message_id,))  # no "two transactions waited for each other"
+    worker.join()
+    assert [one.message_id for one in got if isinstance(one, Delivery)] == [2]
 
 
 def test_one_message_told_to_two_processes_is_one(store: PostgresStore, url: str) -> None:
@@ -187,6 +204,6 @@ def test_a_claim_among_many_settled_is_quick(store: PostgresStore) -> None:
             " SELECT 'p' || mod(n, 500), 'fhir', n, (n >= 15000)::int FROM generate_series(1, 20000) n"
         )
         cursor.execute("ANALYZE")
-        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.NEXT_DUE, ("fhir", 1.0, "fhir")))
+        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.CLAIM_NEXT, ("w", 9.0, "fhir", 1.0, "fhir")))
     assert "Seq Scan" not in plan.replace("Seq Scan on paused", ""), plan  # it has a row for each destination at most
     assert "delivery_waiting" in plan

@@ -189,8 +189,8 @@ def find(name: str) -> str:
 def oldest(patched: pytest.MonkeyPatch, folder: Path, migrations: Path) -> Path:
     """The first schema, and the one statement that knows a later table as it was then."""
     paused = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)"
-    assert paused in sql.NEXT_DUE
-    patched.setattr(sql, "NEXT_DUE", sql.NEXT_DUE.replace(paused, "d.destination = ?"))
+    assert paused in sql.CLAIM_NEXT
+    patched.setattr(sql, "CLAIM_NEXT", sql.CLAIM_NEXT.replace(paused, "d.destination = ?"))
     (folder / "old").mkdir()
     shutil.copy(sorted(migrations.glob("[0-9]*.sql"))[0], folder / "old")
     return folder / "old"

@@ -222,7 +222,7 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
     [
         (sql.SAME_CONTROL_ID, ("s", "c")),
         (sql.UNFINISHED, (1,)),
-        (sql.NEXT_DUE, ("d", 1.0, "d")),
+        (sql.CLAIM_NEXT, ("w", 9.0, "d", 1.0, "d")),
         (sql.EXPIRED, (1.0,)),
         (sql.HELD_BY, ("w",)),
         (sql.HELD, (1, 1)),

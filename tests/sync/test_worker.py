@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -419,7 +419,7 @@ def test_stopped_in_mid_claim_gives_back(store: SqliteStore, sink: FhirSink, mon
     assert delivery(store, message_id).state == "queued"
 
 
-@pytest.mark.parametrize("method", ["reclaim", "claim", "mark_inflight", "settle"])
+@pytest.mark.parametrize("method", ["reclaim", "claim", "mark_inflight", "settle_and_claim"])
 def test_a_store_that_fails_for_a_while_is_waited_out(
     store: SqliteStore,
     sink: FhirSink,
@@ -462,6 +462,47 @@ def test_a_claim_whose_answer_was_lost_does_not_wait_for_its_lease(
     assert [one.id for one in calls[:2]] == [first, second]
     assert [delivery(store, one).state for one in (first, second)] == ["done", "done"]
     assert [len(delivery(store, one).history) for one in (first, second)] == [1, 1]
+
+
+def test_the_next_claim_whose_answer_was_lost_with_the_end_of_the_last(
+    store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were committed: the end is not written twice, and the next one does not wait for its lease."""
+    first, second = queue(store, bundle(A)), queue(store, bundle(A))
+    good = store.settle_and_claim
+    failures = [1]
+
+    def commit_and_fail(*args: Any) -> Any:
+        answer = good(*args)
+        if failures:
+            failures.pop()
+            raise StoreError("the connection is lost")
+        return answer
+
+    monkeypatch.setattr(store, "settle_and_claim", commit_and_fail)
+    drain(store, sink, lease_seconds=600)
+    assert [len(delivery(store, one).history) for one in (first, second)] == [1, 1]
+    assert len(sink.requests) == 2
+
+
+def test_who_stops_claims_no_more_with_the_end_of_the_last(store: SqliteStore, sink: FhirSink) -> None:
+    first, second = queue(store, bundle(A)), queue(store, bundle(A))
+
+    async def scenario() -> None:
+        stopping: list[Callable[[], None]] = []
+
+        async def stop(request: httpx.Request) -> httpx.Response:
+            stopping[0]()
+            return await sink.transport.handle_async_request(request)
+
+        async with working(store, httpx.MockTransport(stop)) as worker:
+            stopping.append(worker.stop)
+            while delivery(store, first).state != "done":
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert delivery(store, second).state == "queued"
+    assert len(sink.requests) == 1
 
 
 def test_who_lost_its_lease_writes_nothing(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:

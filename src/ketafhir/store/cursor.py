@@ -29,8 +29,8 @@ class Cursor(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
     def blindly(self) -> AbstractContextManager[Any]:
-        """The statements of the block are sent one behind the other, without waiting for the answer to each: none is asked for
-        rows or their count. What fails is told at its end."""
+        """The statements of the block are sent one behind the other, and only one that is asked for its rows is waited for: none
+        for their count. What fails is told there, or at its end."""
 
     def alone(self, *names: str) -> None:
         """Until this transaction ends no other one is past `alone` with one of these names."""
@@ -50,6 +50,9 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[Cursor]:
         """One consistent view."""
+
+    def single(self, *, writing: bool = True) -> AbstractContextManager[Cursor]:
+        """For statements that stand alone: no transaction is begun and ended around each where the database needs none."""
 
     def batch(self) -> AbstractContextManager[None]:
         """The transactions of this thread in the block become one, on disk when it has ended.

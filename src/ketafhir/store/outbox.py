@@ -14,14 +14,37 @@ STOPPED = "the worker stopped in mid-attempt: whether it was done is not known"
 
 def claim(cursor: Cursor, worker: str, lease_seconds: float, destination: str, now: float) -> Delivery | None:
     """The oldest delivery that may go now, under a new token."""
-    cursor.claiming()
-    _free(cursor, cursor.execute(sql.EXPIRED, (now,)).fetchall(), now)
-    found = cursor.execute(sql.NEXT_DUE, (destination, now, destination)).fetchone()
-    if found is None:
-        return None
-    delivery_id, message_id, token, *rest = found
-    cursor.execute(sql.CLAIM, (worker, now + lease_seconds, delivery_id))
-    return Delivery(delivery_id, message_id, token + 1, *rest)
+    with cursor.blindly():
+        cursor.claiming()
+        expired = cursor.execute(sql.EXPIRED, (now,)).fetchall()
+    return _next(cursor, expired, worker, lease_seconds, destination, now)
+
+
+def settle_and_claim(
+    cursor: Cursor, delivery: Delivery, settlement: Settlement, worker: str, lease_seconds: float, now: float
+) -> Delivery | None:
+    """`settle`, then `claim` for the same destination."""
+    with cursor.blindly():
+        # Before any row: an operator who reorders holds this while it waits for rows.
+        cursor.claiming()
+        held = _held(cursor, delivery, settlement.state)
+        _settle(cursor, delivery, settlement, held, now)
+        expired = cursor.execute(sql.EXPIRED, (now,)).fetchall()
+    return _next(cursor, expired, worker, lease_seconds, delivery.destination, now)
+
+
+def _next(
+    cursor: Cursor,
+    expired: list[tuple[int, str, float, str]],
+    worker: str,
+    lease_seconds: float,
+    destination: str,
+    now: float,
+) -> Delivery | None:
+    _free(cursor, expired, now)
+    due = (worker, now + lease_seconds, destination, now, destination)
+    found = cursor.execute(sql.CLAIM_NEXT, due).fetchone()
+    return None if found is None else Delivery(*found)
 
 
 def reclaim(cursor: Cursor, worker: str, now: float, but: Collection[int]) -> int:
@@ -60,22 +83,29 @@ def give_back(cursor: Cursor, delivery: Delivery) -> None:
 
 def settle(cursor: Cursor, delivery: Delivery, settlement: Settlement, now: float) -> None:
     """The attempt, the new state and what was learned."""
-    _, sent_at, worker = _held(cursor, delivery, settlement.state)
+    held = _held(cursor, delivery, settlement.state)
+    with cursor.blindly():
+        _settle(cursor, delivery, settlement, held, now)
+
+
+def _settle(
+    cursor: Cursor, delivery: Delivery, settlement: Settlement, held: tuple[str, float | None, str], now: float
+) -> None:
+    _, sent_at, worker = held
     started_at = now if sent_at is None else sent_at
     attempt = (delivery.id, worker, started_at, now, settlement.kind, settlement.status, settlement.reason)
     is_open = settlement.state in states.OPEN
-    with cursor.blindly():
-        cursor.execute(sql.INSERT_ATTEMPT, attempt)
-        cursor.execute(
-            sql.SETTLE,
-            (
-                *(settlement.state, settlement.reason, settlement.not_before, int(settlement.counted)),
-                *(int(settlement.rejected), None if is_open else now, delivery.id),
-            ),
-        )
-        if not is_open:
-            cursor.execute(sql.CLOSE_PARTITIONS, (delivery.id,))
-        learn_versions(cursor, delivery.destination, settlement.versions or {})
+    cursor.execute(sql.INSERT_ATTEMPT, attempt)
+    cursor.execute(
+        sql.SETTLE,
+        (
+            *(settlement.state, settlement.reason, settlement.not_before, int(settlement.counted)),
+            *(int(settlement.rejected), None if is_open else now, delivery.id),
+        ),
+    )
+    if not is_open:
+        cursor.execute(sql.CLOSE_PARTITIONS, (delivery.id,))
+    learn_versions(cursor, delivery.destination, settlement.versions or {})
 
 
 def _held(cursor: Cursor, delivery: Delivery, state: str) -> tuple[str, float | None, str]:

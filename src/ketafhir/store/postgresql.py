@@ -130,6 +130,12 @@ class PostgresDatabase:
             yield cursor
 
     @contextlib.contextmanager
+    def single(self, *, writing: bool = True) -> Iterator[Cursor]:
+        """A connection commits each statement that stands in no transaction."""
+        with self._spoken(), self._room, self._connection() as connection, connection.cursor() as cursor:
+            yield PostgresCursor(cursor)
+
+    @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
         """One commit for all transactions of this thread in the block, each a savepoint."""
         with self._in() as cursor:

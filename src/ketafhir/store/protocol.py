@@ -242,6 +242,11 @@ class Store(Protocol):
     def settle(self, delivery: Delivery, settlement: Settlement) -> None:
         """Writes the attempt and the new state. Raises LeaseLost, NotAllowed."""
 
+    def settle_and_claim(
+        self, delivery: Delivery, settlement: Settlement, worker: str, lease_seconds: float
+    ) -> Delivery | None:
+        """`settle` and `claim` for the same destination at once. Raises LeaseLost, NotAllowed: nothing is claimed then."""
+
     def reclaim(self, worker: str, but: Collection[int] = ()) -> int:
         """Frees what is held under this name and by nobody: of a process that has died, or of a claim whose answer was lost.
 

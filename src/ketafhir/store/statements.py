@@ -53,21 +53,19 @@ SET_ANSWER_STATE = "UPDATE message SET answer_state = ? WHERE id = ?"
 
 # The oldest that is due and stands first in each partition it holds. One that waits or is parked blocks the
 # younger ones of its partition, being itself an earlier open delivery. OFFSET keeps PostgreSQL from joining whole tables.
-NEXT_DUE = """
-SELECT d.id, d.message_id, d.token, d.destination, d.payload, d.attempts, d.rejections FROM delivery d
-WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= ?
-  AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)
-  AND NOT EXISTS (
-    SELECT 1 FROM delivery_partition mine
-    JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
-      AND earlier.destination = d.destination AND earlier.open = 1 AND earlier.delivery_id < d.id
-    WHERE mine.delivery_id = d.id LIMIT 1 OFFSET 0)
-ORDER BY d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED
-"""
-
-CLAIM = """
+CLAIM_NEXT = """
 UPDATE delivery SET state = 'claimed', worker = ?, lease_until = ?, token = token + 1, sent_at = NULL
-WHERE id = ?
+WHERE id = (
+  SELECT d.id FROM delivery d
+  WHERE d.destination = ? AND d.state IN ('queued', 'parked') AND d.not_before <= ?
+    AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)
+    AND NOT EXISTS (
+      SELECT 1 FROM delivery_partition mine
+      JOIN delivery_partition earlier ON earlier.part_key = mine.part_key
+        AND earlier.destination = d.destination AND earlier.open = 1 AND earlier.delivery_id < d.id
+      WHERE mine.delivery_id = d.id LIMIT 1 OFFSET 0)
+  ORDER BY d.id LIMIT 1 FOR UPDATE OF d SKIP LOCKED)
+RETURNING id, message_id, token, destination, payload, attempts, rejections
 """
 HELD = "SELECT state, sent_at, worker FROM delivery WHERE id = ? AND token = ? FOR UPDATE"
 MARK_INFLIGHT = """

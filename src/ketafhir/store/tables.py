@@ -72,7 +72,7 @@ class TableStore:
             return outbox.claim(cursor, worker, lease_seconds, destination, self._clock())
 
     def mark_inflight(self, delivery: Delivery, lease_seconds: float) -> None:
-        with self._database.transaction() as cursor:
+        with self._database.single() as cursor:
             outbox.mark_inflight(cursor, delivery, lease_seconds, self._clock())
 
     def give_back(self, delivery: Delivery) -> None:
@@ -83,6 +83,12 @@ class TableStore:
         with self._database.transaction() as cursor:
             outbox.settle(cursor, delivery, settlement, self._clock())
 
+    def settle_and_claim(
+        self, delivery: Delivery, settlement: Settlement, worker: str, lease_seconds: float
+    ) -> Delivery | None:
+        with self._database.transaction() as cursor:
+            return outbox.settle_and_claim(cursor, delivery, settlement, worker, lease_seconds, self._clock())
+
     def reclaim(self, worker: str, but: Collection[int] = ()) -> int:
         with self._database.transaction() as cursor:
             return outbox.reclaim(cursor, worker, self._clock(), but)
@@ -92,7 +98,7 @@ class TableStore:
             outbox.learn_versions(cursor, destination, versions)
 
     def versions_of(self, destination: str, references: Iterable[str]) -> dict[str, str]:
-        with self._database.reading() as cursor:
+        with self._database.single(writing=False) as cursor:
             return outbox.versions_of(cursor, destination, references)
 
     def retry(self, message_id: int, *, force: bool = False) -> int:

@@ -64,6 +64,7 @@ class Worker:
         self._held: set[int] = set()  # the deliveries of the tasks
         self._in_doubt = False  # whether a claim was made whose answer did not come
         self._wake = asyncio.Event()
+        self._ended = asyncio.Event()  # nothing is held any more
         self._stopping = False
 
     async def run(self, grace: float = 30.0) -> None:
@@ -102,7 +103,8 @@ class Worker:
         try:
             async with asyncio.timeout(timeout):
                 while not await self._drained():
-                    await asyncio.sleep(_BUSY_POLL if len(self._held) == self._parallel else _DRAIN_POLL)
+                    self._ended.clear()
+                    await _at_most(self._ended, _BUSY_POLL if self._held else _DRAIN_POLL)
         except TimeoutError:
             raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
 
@@ -174,6 +176,8 @@ class Worker:
             self._tasks.discard(task)
             self._held.discard(delivery.id)
             self._wake.set()
+            if not self._held:
+                self._ended.set()
 
         task.add_done_callback(finished)
 
@@ -183,7 +187,10 @@ class Worker:
         ending: Settlement | None = None
         try:
             ending = await self._attempted(delivery)
-            await self._settle(delivery, ending)
+            if self._stopping or self._in_doubt or len(self._tasks) > self._circuit.width(self._parallel):
+                await self._settle(delivery, ending)
+            else:
+                await self._settle_and_go_on(delivery, ending)
         except LeaseLost:
             _log.warning("delivery %d went to another worker", delivery.id, extra=_about(delivery))
         except StoreError as error:
@@ -240,6 +247,25 @@ class Worker:
 
     async def _settle(self, delivery: Delivery, ending: Settlement) -> None:
         await asyncio.to_thread(self._store.settle, delivery, ending)
+        self._tell(delivery, ending)
+
+    async def _settle_and_go_on(self, delivery: Delivery, ending: Settlement) -> None:
+        """The end of one delivery and the claim of the next are one commit."""
+        write = self._store.settle_and_claim
+        try:
+            following = await asyncio.to_thread(write, delivery, ending, self._name, self._lease)
+        except (LeaseLost, NotAllowed):
+            raise
+        except StoreError:
+            self._in_doubt = True
+            raise
+        self._tell(delivery, ending)
+        if following is not None and self._stopping:
+            await asyncio.to_thread(self._store.give_back, following)
+        elif following is not None:
+            self._start(following)
+
+    def _tell(self, delivery: Delivery, ending: Settlement) -> None:
         level = logging.WARNING if ending.state in (PARKED, DEAD) else logging.DEBUG
         told = (delivery.message_id, ending.state, self._destination, ending.reason or ending.status)
         _log.log(level, "message %d is %s for %s: %s", *told, extra=_about(delivery))
