@@ -19,6 +19,9 @@ from ketafhir.explain.page import page_of
 from ketafhir.explain.sums import Sum, Sums
 from ketafhir.explain.terminal import Terminal, cells
 from ketafhir.fhir import json
+from ketafhir.hl7v2.strict import field_names
+from ketafhir.translate.outgoing import READ
+from ketafhir.translate.read_by_code import elements_of
 from ketafhir.translate.settings import default
 from ketafhir.translate.translation import to_hl7v2
 
@@ -61,6 +64,39 @@ def test_every_element_is_in_it_once_and_what_holds_it_holds_it(folder: Path) ->
             for target in line.targets:
                 if target.resources and target.row:
                     assert target.value in out.text
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_element_that_is_mapped_names_a_row(folder: Path) -> None:
+    for value in values(folder)[-1:]:
+        told, _ = bundles.of_value(value, default())
+        for line in lines(told):
+            assert line.fate != "mapped" or any(target.row for target in line.targets), line
+
+
+def test_an_element_that_is_read_by_code_names_the_field_and_its_text() -> None:
+    told, _ = bundles.of_value(json.loads(WHOLE.read_bytes()), default())
+    drug = next(line for line in lines(told) if line.name == "medicationCodeableConcept" and "6130" in line.text)
+    assert [(one.element, one.value, one.resources) for one in drug.targets] == [
+        ("RXA-5", "6130^ketamine^RXNORM", ("RAS^O17 RXA[1]",))
+    ]
+    assert drug.targets[0].row.startswith("read-by-code.csv:")
+    about = next(line for line in lines(told) if line.name == "subject")
+    assert [(one.element, one.value) for one in about.targets] == [("PID-3", "SYN-100318^^^WILLOW^MR")]
+    parent = next(
+        line for line in lines(told) if line.name == "status" and line.text == "in-progress" and "Adm" in line.where
+    )
+    assert {one.value for one in parent.targets} == {""}, "which of two RXA tells it is not plain"
+
+
+def test_what_is_read_by_code_goes_into_fields_that_there_are() -> None:
+    for kind in READ:
+        for one in elements_of(kind):
+            assert one.fields or one.comment, one
+            for field in one.fields:
+                segment, _, number = field.partition("-")
+                version = "2.7" if segment == "PRT" else "2.5.1"
+                assert int(number) in field_names(version, segment), one
 
 
 def test_an_element_names_row_codec_field_text_and_segment() -> None:

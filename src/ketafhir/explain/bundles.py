@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from ketafhir.mapping.paths import Json
     from ketafhir.mapping.tables import Row, Table
     from ketafhir.translate.bundle_losses import Element
+    from ketafhir.translate.read_by_code import ByCode
     from ketafhir.translate.settings import Settings
     from ketafhir.translate.taking import Taking
 
+_PARTS = re.compile(r"[\^~&]")
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -125,7 +127,12 @@ class _Fields:
         if one.fate == "preserved":
             yield from self._preserved(one.value)
             return
+        if one.by_code and not one.rows:
+            shown = self._shown.value(one.value)
+            yield from (target for told in one.by_code for target in self._by_code(told, shown))
+            return
         found = [target for table, row in one.rows for target in self._of_row(one.holder, table, row)]
+        found = found or [Target("", "", row.place, row.codec_name, ()) for _, row in one.rows]
         held = [target for target in found if target.resources]
         yield from held or dict.fromkeys(Target("", "", target.row, target.codec, ()) for target in found)
 
@@ -147,6 +154,24 @@ class _Fields:
             )
             for cell, text in valued:
                 yield Target(f"{cell.segment}-{cell.text}", text, row.place, row.codec_name, holders)
+
+    def _by_code(self, told: ByCode, shown: str) -> Iterator[Target]:
+        """The fields that an element goes into by code; with their text where it is plain which segment tells it."""
+        words = set(shown.split())
+        made = [field for field in told.fields if field.partition("-")[0] in self._segments] or told.fields
+        found = [(field, *self._plainly(field, words)) for field in made]
+        valued = [one for one in found if one[1]]
+        for field, text, names in valued or ((field, "", ()) for field in made or ("",)):
+            yield Target(field, text, told.place, "", names)
+
+    def _plainly(self, field: str, words: set[str]) -> tuple[str, tuple[str, ...]]:
+        """The text of a field, and the segments that have it: of all that tell one of the words, or of the only segment."""
+        name, _, number = field.partition("-")
+        segments = self._segments.get(name, ())
+        valued = [(place, text) for place, one in segments if (text := one.get(int(number)))]
+        held = [one for one in valued if words & set(_PARTS.split(one[1]))] or (valued if len(segments) == 1 else [])
+        texts = dict.fromkeys(text for _, text in held)
+        return (next(iter(texts)), tuple(place for place, _ in held)) if len(texts) == 1 else ("", ())
 
     def _read(self, holder: Json, table: Table) -> list[dict[str, Any]]:
         """The values of a resource (or of each of its parts) by a table, read once."""
@@ -174,6 +199,8 @@ class _Fields:
 
 
 def _why(one: Element, targets: tuple[Target, ...]) -> str:
+    if one.by_code and not one.rows:
+        return "; ".join(["read by code", *filter(None, (told.comment for told in one.by_code))])
     if one.fate != "mapped" or any(target.resources for target in targets):
         return ""
     return "read; no field has it as it stands" if targets else "read by code"

@@ -35,7 +35,8 @@ def target_lines(line: Line) -> Iterator[tuple[str, bool]]:
     """What became of a field, line by line, and whether the line is of less weight (row, codec, reason)."""
     for target in line.targets:
         if target.element:
-            yield f"{target.element}: {target.value}" if line.fate == "mapped" else target.element, False
+            shown = f"{target.element}: {target.value}" if target.value and line.fate == "mapped" else target.element
+            yield shown, False
         by = ", ".join(
             filter(None, (target.row, target.codec and f"codec {target.codec}", ", ".join(target.resources)))
         )

@@ -30,6 +30,20 @@ def resources(value: Any) -> list[tuple[str, Resource]]:
     return found
 
 
+def places(value: Any) -> dict[int, str]:
+    """Where each resource stands (`Bundle.entry[3].resource`, of one alone its type), by its `id()`."""
+    found: dict[int, str] = {}
+
+    def walk(resource: Resource, place: str) -> None:
+        found[id(resource)] = place
+        for number, entry in enumerate(resource.get("entry", ()) if resource["resourceType"] == "Bundle" else ()):
+            if "resourceType" in (entry.get("resource") or ()):
+                walk(entry["resource"], f"{place}.entry[{number}].resource")
+
+    walk(value, value["resourceType"])
+    return found
+
+
 class Index:
     """What is in a Bundle, by every way in which a Reference may point to it."""
 

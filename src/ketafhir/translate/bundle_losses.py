@@ -13,48 +13,16 @@ from ketafhir.mapping.engine import PRESERVED
 from ketafhir.mapping.paths import EXTENSION, Json, Slice, extension_url
 from ketafhir.mapping.tables import Row, Table, Tables
 from ketafhir.translate.losses import Loss
+from ketafhir.translate.read_by_code import ByCode, elements_of, extension_of, is_read
 from ketafhir.translate.taking import Taking
 
 _SERVER = "the server's own bookkeeping"
 _NARRATIVE = "the narrative says again what the elements say"
 _EVERYWHERE = {"id": _SERVER, "text": _NARRATIVE, "language": _NARRATIVE, "resourceType": ""}
-_META = ("meta.source", "meta.tag")
-_ABOUT = ("subject", "encounter", "note[].text", "status")
-_BY_CODE: dict[str, tuple[str, ...]] = {
-    "Patient": ("deceasedBoolean", "link"),
-    "Encounter": ("subject", "status", "diagnosis[].condition", "location"),
-    "AllergyIntolerance": ("patient", "clinicalStatus", "verificationStatus", "category[0]"),
-    "Condition": ("subject", "encounter", "clinicalStatus", "verificationStatus"),
-    "Practitioner": ("identifier[0]", "name[0]"),
-    "PractitionerRole": ("practitioner",),
-    "Location": ("identifier[0]", "description", "name"),
-    "Device": ("identifier[0]",),
-    "Provenance": ("target", "agent", "recorded", "entity", "activity"),
-    "Medication": (
-        "ingredient[].itemReference", "ingredient[].itemCodeableConcept", "ingredient[].isActive", "ingredient[].strength",
-    ),
-    "MedicationRequest": (
-        *_ABOUT, "medicationReference", "medicationCodeableConcept", "supportingInformation", "basedOn", "intent",
-    ),
-    "MedicationAdministration": (
-        *_ABOUT, "context", "partOf", "request", "medicationReference", "effectiveDateTime", "dosage.text", "dosage.dose",
-        "performer[].function",
-    ),
-    "MedicationDispense": (
-        *_ABOUT, "context", "authorizingPrescription", "medicationReference", "performer[].function",
-    ),
-    "Observation": (
-        *_ABOUT, "partOf", "derivedFrom", "focus", "dataAbsentReason", "component[].dataAbsentReason", "effectiveInstant",
-        "effectivePeriod.start", "referenceRange[0].low", "referenceRange[0].high",
-    ),
-    "DiagnosticReport": ("subject", "encounter", "result"),
-    "QuestionnaireResponse": ("subject", "encounter", "status", "item", "questionnaire", "authored"),
-    "ClinicalImpression": (*_ABOUT, "finding", "supportingInfo"),
-    "AdverseEvent": ("subject", "encounter", "actuality", "suspectEntity[0].instance"),
-}  # fmt: skip
 _WHOLE = (
     "identifier", "status", "subject", "context", "request", "partOf", "note[].text", "dosage.text", "dosage.dose",
     "medicationReference", "medicationCodeableConcept", "effectivePeriod", "effectiveDateTime", "statusReason",
+    "meta.source", "meta.tag",
 )  # fmt: skip
 """What is read of an infusion that others are part of."""
 _WHY = {
@@ -65,7 +33,9 @@ _WHY = {
     ("MedicationAdministration", "dosage"): "RXA has no place for it",
 }
 _NO_ROW = "no row reads this element"
-_NUMBERED = ("MedicationRequest", "DiagnosticReport", "ClinicalImpression", "Encounter")
+_NUMBERED = ("MedicationRequest", "MedicationAdministration", "DiagnosticReport", "ClinicalImpression", "Encounter")
+_BESIDE = (EXTENSION + "v2-dtm", EXTENSION + "v2-code")
+"""Extensions that say more exactly what the element beside them says."""
 
 
 class _Step(NamedTuple):
@@ -85,10 +55,15 @@ class _Step(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """The way to an element that is read: by a row of a table, or (None) by code."""
+    """The way to an element that is read: by a row of a table, or by code."""
 
     steps: tuple[_Step, ...]
-    read: tuple[Table, Row] | None = None
+    read: tuple[Table, Row] | ByCode
+
+    def within_slice(self) -> _Path:
+        """The way to what tells the slice of its first step from others: it is read too."""
+        assert self.steps[0].slice is not None
+        return self._replace(steps=(_Step(self.steps[0].slice.at[0].removesuffix("[]")),))
 
     def further(self) -> _Path:
         """The way behind its first step."""
@@ -97,7 +72,7 @@ class _Path(NamedTuple):
 
 class Element(NamedTuple):
     """What became of one element: `where` it stands (`Observation/o1.code`), its value, its fate (mapped, preserved, dropped) and
-    why, and the rows that read it, of `holder` (a resource, or what it contains)."""
+    why, the rows that read it, of `holder` (a resource, or what it contains), and what says where it goes by code."""
 
     where: str
     value: Any
@@ -105,6 +80,14 @@ class Element(NamedTuple):
     why: str
     holder: Json
     rows: tuple[tuple[Table, Row], ...] = ()
+    by_code: tuple[ByCode, ...] = ()
+
+    @property
+    def row(self) -> str:
+        """The row that reads it, where there is one alone."""
+        if len(self.rows) == 1:
+            return self.rows[0][1].place
+        return self.by_code[0].place if self.by_code and not self.rows else ""
 
 
 def of_bundle(taking: Taking, tables: Tables) -> list[Loss]:
@@ -112,22 +95,23 @@ def of_bundle(taking: Taking, tables: Tables) -> list[Loss]:
     found = [Loss("MSH", "", "dropped", "the MSH out is new: MSH-10 from the content, MSH-7 the newest event time")]
     for resource in taking.index.resources():
         for one in of_resource(taking, tables, resource, taking.name(resource)):
-            found.append(Loss(one.where, one.rows[0][1].place if len(one.rows) == 1 else "", one.fate, one.why))
+            found.append(Loss(one.where, one.row, one.fate, one.why))
     return found
 
 
 def of_resource(taking: Taking, tables: Tables, resource: Json, name: str) -> list[Element]:
     """The account of one resource of a Bundle, of what it contains first."""
     kind = str(resource["resourceType"])
-    why = taking.left_out.get(id(resource), "" if kind in _BY_CODE else f"no {kind} is read")
+    why = taking.left_out.get(id(resource), "" if is_read(kind) else f"no {kind} is read")
     if why:
         left = ((key, value) for key, value in resource.items() if key != "resourceType")
         return [Element(f"{name}.{key}", value, "dropped", why, resource) for key, value in left]
     paths = _paths(tables, kind)
     if kind == "MedicationAdministration" and id(resource) in taking.infusions:
-        paths = tuple(_Path(_steps(text, {})) for text in (*_WHOLE, *_META))
-    elif _stands_for_a_number(resource, kind):
-        paths = (*paths, _Path((_Step("identifier", first=True),)))
+        told = {one.element: one for one in elements_of(kind)}
+        paths = tuple(_Path(_steps(text, {}), told[text]) for text in _WHOLE)
+    elif kind in _NUMBERED and not _stands_for_a_number(resource, kind):
+        paths = tuple(path for path in paths if not _is_first_number(path))
     found: list[Element] = []
     for number, inner in enumerate(resource.get("contained", ())):
         found += of_resource(taking, tables, inner, f"{name}.contained[{number}]")
@@ -150,13 +134,18 @@ def _stands_for_a_number(resource: Json, kind: str) -> bool:
         return "VN" not in typed
     if kind == "MedicationAdministration":
         return not typed & {"PLAC", "FILL"} and not resource.get("request") and not resource.get("partOf")
-    return kind in _NUMBERED and not typed & {"PLAC", "FILL"}
+    return not typed & {"PLAC", "FILL"}
+
+
+def _is_first_number(path: _Path) -> bool:
+    """Whether it is read only of what has no typed number."""
+    return isinstance(path.read, ByCode) and path.read.element == "identifier[0]"
 
 
 @lru_cache(maxsize=64)
 def _paths(tables: Tables, kind: str) -> tuple[_Path, ...]:
     """Every path of a resource type that is read, by a table or by code."""
-    found = [_Path(_steps(text, tables.slices)) for text in (*_BY_CODE[kind], *_META)]
+    found = [_Path(_steps(one.element, tables.slices), one) for one in elements_of(kind) if one.element != "identifier"]
     for name in tables.names():
         table = tables.table(name)
         owner, _, within = table.resource.partition(".")
@@ -215,7 +204,8 @@ class _Walk(NamedTuple):
                     self._tell(where, value, "dropped", _EVERYWHERE[key])
                 continue
             if key == "extension" or key.startswith("_"):
-                self._extensions(value, where, [path for path in paths if path.steps[0].url])
+                beside = [path for path in paths if path.steps[0].url or _is(path.steps[0], key[1:])]
+                self._extensions(value, where, beside)
                 continue
             ahead = [path for path in paths if _is(path.steps[0], key)]
             if not isinstance(value, list):
@@ -228,8 +218,7 @@ class _Walk(NamedTuple):
                     self._tell(place, item, "dropped", "HL7v2 has no place for this one beside the others")
                     continue
                 further = [path.further() for path in taken]
-                sliced = [path.steps[0].slice for path in taken]
-                further += [_Path((_Step(one.at[0].removesuffix("[]")),)) for one in sliced if one]
+                further += [path.within_slice() for path in taken if path.steps[0].slice]
                 self._go_on(item, further, place)
 
     def _go_on(self, value: Any, further: list[_Path], where: str) -> None:
@@ -239,8 +228,7 @@ class _Walk(NamedTuple):
             why = _WHY.get((self.kind, parts[1].partition("[")[0]), _NO_ROW) if len(parts) > 1 else _NO_ROW
             self._tell(where, value, "dropped", _SERVER if ".meta." in where else why)
         elif not isinstance(value, dict) or any(not path.steps for path in further):
-            rows = dict.fromkeys(path.read for path in further if path.read and not path.steps)
-            self._tell(where, value, "mapped", "", tuple(rows))
+            self._tell(where, value, "mapped", "", *_readers([path for path in further if not path.steps]))
         else:
             self.into(value, further, where)
 
@@ -252,11 +240,28 @@ class _Walk(NamedTuple):
                 listed += _objects(one.get("extension")) if "url" not in one else [one]
         for one in listed:
             url = str(one.get("url", ""))
-            rows = tuple(dict.fromkeys(path.read for path in paths if path.read and path.steps[0].url == url))
-            if rows or url.startswith(EXTENSION):
-                self._tell(where, one, "preserved" if url == PRESERVED else "mapped", "", rows)
+            says_again = url in _BESIDE
+            rows, by_code = _readers(
+                [path for path in paths if path.steps[0].url == url or (says_again and not path.steps[0].url)]
+            )
+            by_code = by_code or extension_of(url)
+            if rows or by_code or url.startswith(EXTENSION):
+                self._tell(where, one, "preserved" if url == PRESERVED else "mapped", "", rows, by_code)
             else:
                 self._tell(where, one, "dropped", f"the extension {one.get('url')} is not read")
 
-    def _tell(self, where: str, value: Any, fate: str, why: str, rows: tuple[tuple[Table, Row], ...] = ()) -> None:
-        self.found.append(Element(where, value, fate, why, self.holder, rows))
+    def _tell(
+        self, where: str, value: Any, fate: str, why: str, rows: _Rows = (), by_code: tuple[ByCode, ...] = ()
+    ) -> None:
+        self.found.append(Element(where, value, fate, why, self.holder, rows, by_code))
+
+
+_Rows = tuple[tuple[Table, Row], ...]
+
+
+def _readers(paths: Iterable[_Path]) -> tuple[_Rows, tuple[ByCode, ...]]:
+    """The rows of tables that end these paths, and of `read-by-code.csv`."""
+    told = dict.fromkeys(path.read for path in paths)
+    return tuple(one for one in told if not isinstance(one, ByCode)), tuple(
+        one for one in told if isinstance(one, ByCode)
+    )

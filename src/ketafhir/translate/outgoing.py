@@ -71,10 +71,17 @@ def take(value: Any, settings: Settings) -> Taking:
     taking = Taking(index, settings.tables, settings.context())
     if not index.entries:
         raise Refused(Issue("error", "bundle-empty", "the Bundle holds no resource", where="Bundle.entry", hl7="101"))
+    unread = []
     for resource in taking.index.resources():
         guard.check_frame(resource, taking.name(resource))
         if resource["resourceType"] in READ:
             guard.check(resource, taking.name(resource))
+        else:
+            unread.append(resource)
+    if unread:
+        from ketafhir.translate.unread import issues
+
+        taking.c.issues += issues(value, unread, READ)
     try:
         _take(taking)
     except Unreadable as error:
@@ -118,7 +125,7 @@ def compose(out: Outbound, settings: Settings, wanted: str | None = None, versio
     if wanted != "RGV^O15":
         leave_gives(out.c, sum(one.intent == "give" for one in out.records.orders.values()))
     if not made:
-        raise nothing_to_write(wanted, "the Bundle")
+        raise Refused(*out.c.issues, *nothing_to_write(wanted, "the Bundle").issues)
     return as_version(made, version_of(settings, version), out.c)
 
 
