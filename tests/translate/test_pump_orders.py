@@ -21,6 +21,7 @@ from ketafhir.hl7v2.groups import walk
 from ketafhir.hl7v2.strict import check
 from ketafhir.therapy.values import Quantity
 from ketafhir.translate.give_rates import PROFILE
+from ketafhir.translate.kinds import is_weight
 from ketafhir.translate.pump_orders import PumpOrders
 from ketafhir.translate.settings import default
 from ketafhir.translate.translation import iter_fhir, to_fhir, to_hl7v2
@@ -345,3 +346,107 @@ def test_an_order_that_is_a_child_follows_its_parent() -> None:
     )
     text = to_hl7v2(json.dumps(to_fhir(orders).bundle)).text
     assert [one.get(2) for one in er7.parse(str(text)).segments if one.name == "ORC"] == ["P-2^EHR", "P-9^EHR"]
+
+
+def test_a_pump_is_told_the_weight_under_the_code_of_devices() -> None:
+    """IHE PCD TF-2, 3.3.4.4.8: 68063 MDC_ATTR_PT_WEIGHT; the code that it was measured under stands beside it."""
+    value = bundle()
+    own = next(one for one in value["entry"] if "68063" in str(one["resource"].get("code", "")))
+    value["entry"].remove(own)  # the weight of the order is left, a LOINC code
+    made = er7.parse(leave(value))
+    (weight,) = [one for one in made.segments if one.name == "OBX" and "68063" in one.get(3)]
+    assert weight.get(3) == "68063^MDC_ATTR_PT_WEIGHT^MDC^29463-7^Body weight^LN"
+    assert (weight.get(5), weight.get(6), weight.get(14)) == ("80.0", "kg^kg^UCUM", "20260414081200-0500")
+    (told,) = [one for one in to_fhir(made.text).records.observations.values() if isinstance(one.value, Quantity)]
+    assert is_weight(told)
+    assert told.value == Quantity(Decimal("80.0"), "kg")
+
+
+def test_an_order_that_names_no_pump_keeps_the_code_of_the_weight() -> None:
+    value = without_pump(bundle())
+    value["entry"] = [one for one in value["entry"] if "68063" not in str(one["resource"].get("code", ""))]
+    made = to_hl7v2(value, message="RGV^O15", settings=default().allowing(OWNER))
+    assert "|29463-7^Body weight^LN|" in made.text
+    assert "68063" not in made.text
+
+
+def test_a_device_tells_a_weight_under_its_own_code() -> None:
+    """PCD-01 out: a weight of a report with containers, whatever code FHIR has first."""
+    value = last_state(
+        [step.bundle for step in iter_fhir((ROOT / "PCD_01/containment/in.hl7").read_bytes()) if step.bundle]
+    )
+    measured = find(value, "DiagnosticReport")["result"][0]["reference"]
+    one = next(entry["resource"] for entry in value["entry"] if entry["fullUrl"] == measured)
+    one["code"] = {"coding": [{"system": "http://loinc.org", "code": "29463-7", "display": "Body weight"}]}
+    one.pop("valueString", None)
+    one.pop("valueCodeableConcept", None)
+    one["valueQuantity"] = {"value": 80, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}
+    assert "|68063^MDC_ATTR_PT_WEIGHT^MDC^29463-7^Body weight^LN|" in to_hl7v2(value).text
+
+
+BOLUS = (
+    "MSH|^~\\&|BCMA|WILLOW|K|HUB|20260414095500-0500||RGV^O15^RGV_O15|B1|P|2.6|||AL|AL|||||" + PROFILE + "\r"
+    "PID|1||SYN-100318^^^WILLOW^MR||Vasquez-Lindholm^Dorian^^^^^L||19740930|M\r"
+    "PV1|1|O|INFUSION^ROOM 3^CHAIR 1^WILLOW||||||||||||||||V-B2^^^WILLOW^VN\r"
+    "ORC|CH|P-B9^EHR|F-B9^PHARM|||||P-B2&EHR^F-B2&PHARM|20260414100000-0500\r"
+    "RXG|1|||6130^ketamine^RXN|{dose}||||||||5|mL^mL^UCUM|250|mg^mg^UCUM|||||250|mL^mL^UCUM\r"
+    "TQ1|1\rRXR|^IV^HL70162\r"
+    "OBX|1||69986^MDC_DEV_PUMP_INFUS_VMD^MDC||||||||F|||||||PUMP-7^WILLOW\r"
+    "OBX|2|NM|157784^MDC_FLOW_FLUID_PUMP^MDC||{rate}|265266^MDC_DIM_MILLI_L_PER_HR^MDC|||||F\r"
+)
+
+
+def with_bolus(dose: str = "||", rate: str = "300") -> dict[str, Any]:
+    """The running infusion, and a bolus from it: of a dose at a rate (PIV, bolus from an existing infusion)."""
+    feed = (CASE / "in.hl7").read_bytes().split(b"MSH|")[1:4]
+    told = b"".join(b"MSH|" + one for one in feed) + BOLUS.format(dose=dose, rate=rate).encode()
+    steps = list(iter_fhir(told))
+    refusal = next((one for one in steps if isinstance(one, Refused)), None)
+    if refusal is not None:
+        raise refusal
+    return last_state([step.bundle for step in steps if not isinstance(step, Refused) and step.bundle])
+
+
+def test_a_bolus_of_a_dose_at_a_rate_is_read_and_sent_as_piv_has_it() -> None:
+    value = with_bolus()
+    told = next(one["resource"] for one in value["entry"] if "P-B9" in str(one["resource"].get("identifier")))
+    (how,) = told["dosageInstruction"][0]["doseAndRate"]
+    assert (how["doseQuantity"]["value"], how["doseQuantity"]["code"]) == (5, "mL")
+    assert (how["rateQuantity"]["value"], how["rateQuantity"]["code"]) == (300, "mL/h")
+    made = er7.parse(leave(value))
+    at = next(i for i, one in enumerate(made.segments) if one.name == "ORC" and one.get(1) == "CH")
+    rxg = next(one for one in made.segments[at:] if one.name == "RXG")
+    assert [rxg.get(field) for field in (5, 7, 15, 16)] == ['""', '""', "5", "mL^mL^UCUM"]
+    (flow,) = [one for one in made.segments[at:] if one.name == "OBX" and "157784" in one.get(3)]
+    assert (flow.get(2), flow.get(5), flow.get(6).split("^")[1]) == ("NM", "300", "MDC_DIM_MILLI_L_PER_HR")
+    again = next(one for one in to_fhir(made.text).records.orders.values() if one.placer and one.placer.value == "P-B9")
+    assert isinstance(again.dose, Quantity)
+    assert again.rate is not None
+    assert (again.dose.value, again.dose.unit, again.rate.value, again.rate.unit) == (5, "mL", 300, "mL/h")
+
+
+def test_the_rate_of_a_bolus_of_a_dose_is_told_where_no_observation_tells_it() -> None:
+    value = with_bolus()
+    value["entry"] = [one for one in value["entry"] if "157784" not in str(one["resource"].get("code", ""))]
+    assert "|NM|157784^MDC_FLOW_FLUID_PUMP^MDC||300|mL/h^mL/h^UCUM|||||F\r" in leave(value)
+    request = next(one["resource"] for one in value["entry"] if "P-B9" in str(one["resource"].get("identifier")))
+    request["dosageInstruction"][0]["doseAndRate"][0]["rateQuantity"].update(
+        {"value": 300, "unit": "mg/h", "code": "mg/h"}
+    )
+    assert "pump-order-incomplete" in reasons(value)
+
+
+def test_a_bolus_that_goes_over_a_time_keeps_its_rate() -> None:
+    made = leave(bundle(messages=9))
+    assert "|300|mL/h^mL/h^UCUM|" in made
+    assert "157784" not in made
+
+
+def test_two_rates_or_two_doses_of_a_bolus_are_refused() -> None:
+    value = with_bolus()
+    flow = next(one["resource"] for one in value["entry"] if "157784" in str(one["resource"].get("code", "")))
+    flow["valueQuantity"]["value"] = 200
+    assert reasons(value) == ["rate-ambiguous"]
+    with pytest.raises(Refused) as refusal:
+        with_bolus("6||mL")
+    assert [one.code for one in refusal.value.issues if one.severity == "error"] == ["dose-ambiguous"]

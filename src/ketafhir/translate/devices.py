@@ -15,6 +15,7 @@ from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.plain import replace
 from ketafhir.therapy.records import Container, Observation, Report
 from ketafhir.translate.composing import Composing
+from ketafhir.translate.kinds import weight_for_device
 from ketafhir.translate.observed import code_key
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.reports import CONTAINER
@@ -185,7 +186,7 @@ def compose(composing: Composing, report: Report, told: Sequence[Observation]) -
         place = parent_of(one.sub_id, paths)
         upto = paths.index(place) + 1 if place else done
         number, done = _compose(composing, waiting, number, done, upto), max(done, upto)
-        number = compose_results(composing, [one], number)
+        number = compose_results(composing, [weight_for_device(one)], number)
     _compose(composing, waiting, number, done, len(waiting))
 
 

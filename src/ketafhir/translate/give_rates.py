@@ -10,12 +10,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ketafhir.hl7v2.er7 import Segment
+from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import units
 from ketafhir.mapping.codecs.intervals import read_interval
 from ketafhir.mapping.codecs.numbers import finite, number_text, read_amount, read_number, read_unit, write_unit
 from ketafhir.mapping.codecs.rates import whole_rate
 from ketafhir.mapping.context import Unreadable
+from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.values import Quantity, Rate
+from ketafhir.translate.pump_terms import meaning, refid
 from ketafhir.translate.reading import Reading
 
 PROFILE = "IHE_PCD_003^IHE PCD^1.3.6.1.4.1.19376.1.6.1.3.1^ISO"
@@ -56,11 +59,13 @@ def _duration(text: str) -> Quantity | None:
         return None
 
 
-def with_rate_of_dose(reading: Reading, rxg: Segment, timings: list[Segment]) -> Segment:
-    """An RXG whose RXG-15 is a dose over TQ1-13, with its whole rate; any other as it is. Raises Refused where the rate has no
-    finite number, or the message may mean two."""
+def with_rate_of_dose(reading: Reading, rxg: Segment, timings: list[Segment], results: list[Result]) -> Segment:
+    """An RXG whose RXG-15 is a dose, with its whole rate: over TQ1-13, or at the flow that an OBX tells (PIV, bolus of a running
+    infusion); any other as it is. Raises Refused where the rate has no finite number, or two may be meant."""
     lasts = _duration(timings[0].get(_LASTS)) if timings and timings[0].get(_LASTS) else None
     dose = _dose(rxg)
+    if dose is not None and lasts is None and not rxg.get(_PER):
+        return _at_flow(reading, rxg, dose, results)
     if lasts is None or dose is None or not lasts.value or reading.tables.settings.rxg_amount == "per-time":
         return rxg
     if rxg.get(_PER):
@@ -75,6 +80,22 @@ def with_rate_of_dose(reading: Reading, rxg: Segment, timings: list[Segment]) ->
         ) from None  # fmt: skip
     fields = list(rxg.fields)
     fields[_AMOUNT], fields[_UNIT] = number_text(whole.value), write_unit(whole)
+    return Segment(rxg.name, fields, rxg.line, rxg.occurrence)
+
+
+def _at_flow(reading: Reading, rxg: Segment, dose: Quantity, results: list[Result]) -> Segment:
+    """An RXG whose RXG-15 is a dose and whose rate an OBX tells, as one with the dose in RXG-5 and the rate in RXG-15."""
+    flow = next((one.obx for one in results if meaning(refid(one.obx.get(3))) == "rate" and one.obx.get(5)), None)
+    if flow is None:
+        return rxg  # its row refuses it: an amount over no time
+    fields = [*rxg.fields, *[""] * (_UNIT + 1 - len(rxg.fields))]
+    if fields[5] not in ("", NULL) and fields[5:8:2] != fields[_AMOUNT : _UNIT + 1]:
+        raise reading.refused(
+            rxg, 5, "dose-ambiguous", "RXG-5 and RXG-15 tell two doses",
+            "send the dose once, and the rate in an OBX", "102", value=fields[5],
+        )  # fmt: skip
+    fields[5], fields[6], fields[7] = fields[_AMOUNT], "", fields[_UNIT]
+    fields[_AMOUNT], fields[_UNIT] = flow.get(5), flow.get(6)
     return Segment(rxg.name, fields, rxg.line, rxg.occurrence)
 
 

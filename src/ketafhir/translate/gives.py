@@ -17,12 +17,12 @@ from ketafhir.mapping import codes
 from ketafhir.mapping.engine import NULL
 from ketafhir.therapy.lifecycle import order_identity, order_of
 from ketafhir.therapy.records import Observation, Order, Records
-from ketafhir.translate import pcd_orders
+from ketafhir.translate import pcd_orders, pump_orders
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.give_rates import PROFILE, with_rate_of_dose, with_whole_duration
-from ketafhir.translate.kinds import is_weight
+from ketafhir.translate.kinds import is_weight, weight_for_device
 from ketafhir.translate.old_timing import account, with_tq1_of_gives
-from ketafhir.translate.order_groups import compose_beside, compose_routes, compose_timing, parents_first, shown
+from ketafhir.translate.order_groups import beside, compose_beside, compose_routes, compose_timing, parents_first, shown
 from ketafhir.translate.order_segments import (
     GIVE,
     ORC,
@@ -80,7 +80,7 @@ def _read_order(reading: Reading, group: OrderGroup) -> None:
 def _detail(reading: Reading, give: Give, told: list[Segment]) -> dict[str, Any]:
     """The values of an RXG and what stands below it; its dose over TQ1-13 is a rate."""
     timings = [with_whole_duration(one) for one in told]
-    rxg = with_rate_of_dose(reading, give.rxg, timings)
+    rxg = with_rate_of_dose(reading, give.rxg, timings, give.results)
     routes = [pcd_orders.with_codes(one) for one in give.routes]
     before = len(reading.accounts)
     values = read_detail(reading, GIVE, rxg, timings, routes, give.components)
@@ -122,11 +122,22 @@ def _weights_of(composing: Composing, order: Order) -> list[Observation]:
     return [one for one in told if one.order and order_of(one.order) == wanted and is_weight(one)]
 
 
+def _for_pump(composing: Composing, order: Order, *, flow: bool) -> list[Observation]:
+    """What stands beside an instruction to a pump: with a body weight, under the code of devices (PCD TF-2, 3.3.4.4.8), and with
+    the rate of a bolus (`flow`)."""
+    found = beside(composing, order)
+    if not any(map(is_weight, found)):
+        weight = pump_orders.weight_of(composing.records, order)
+        found += [weight] if weight else []
+    return pcd_orders.with_flow([weight_for_device(one) for one in found], order, wanted=flow)
+
+
 def _compose_give(composing: Composing, order: Order) -> None:
-    to_pump = pcd_orders.names_pump(composing.records, order)
+    to_pump, by_dose = pcd_orders.names_pump(composing.records, order), False
     cells = composing.cells(pcd_orders.with_volume(order) if to_pump else order, *tables_of(GIVE))
     if to_pump:
-        cells = pcd_orders.rxg(cells)
+        by_dose = pcd_orders.is_dose_at_rate(order)
+        cells = pcd_orders.rxg(pcd_orders.dose_for_rate(cells) if by_dose else cells)
     else:
         text = "no observation names the pump, as IHE PCD-03 requires: the message does not claim its profile"
         composing.c.warn(
@@ -147,6 +158,14 @@ def _compose_give(composing: Composing, order: Order) -> None:
         composing.lines.insert(before, f"RXR|{NULL}")
     composing.notes(order.notes)  # RGV has no place for them but before or below an OBX
     before = len(composing.lines)
-    compose_beside(composing, order)
-    if not any(line.startswith("OBX") for line in composing.lines[before:]):
-        compose_results(composing, _weights_of(composing, order))
+    told = len(composing.used)
+    if to_pump:
+        compose_beside(composing, order, _for_pump(composing, order, flow=by_dose))
+    else:
+        compose_beside(composing, order)
+        if not any(line.startswith("OBX") for line in composing.lines[before:]):
+            compose_results(composing, _weights_of(composing, order))
+    own = {
+        one.key for one in beside(composing, order)
+    }  # when a weight of another was measured is no time of this message
+    composing.used[told:] = [one for one in composing.used[told:] if one.key in own]

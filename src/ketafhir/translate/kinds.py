@@ -8,8 +8,9 @@ from typing import NamedTuple
 from ketafhir.mapping import codemaps, codes, sheet
 from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.paths import EXTENSION, Json
+from ketafhir.plain import replace
 from ketafhir.therapy.records import Observation, Records
-from ketafhir.therapy.values import Coded, Coding
+from ketafhir.therapy.values import Coded, Coding, Quantity
 
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 OBSERVATION = EXTENSION + "infusion-observation"
@@ -72,7 +73,8 @@ def _kinds() -> dict[str, Kind]:
     return found
 
 
-_WEIGHTS = frozenset(("vitals.weight", "mdc.attr-pt-weight", "keta.dosing-weight"))
+_OF_DEVICES = "mdc.attr-pt-weight"
+_WEIGHTS = frozenset(("vitals.weight", _OF_DEVICES, "keta.dosing-weight"))
 
 
 def is_weight(one: Observation) -> bool:
@@ -84,3 +86,16 @@ def is_weight(one: Observation) -> bool:
 def weights_of(new: Records) -> list[Observation]:
     """The body weights measured, and not told for an order."""
     return [one for one in new.observations.values() if not (one.order or one.part_of) and is_weight(one)]
+
+
+def weight_for_device(one: Observation) -> Observation:
+    """A body weight under the code that devices know it by (its own beside that), its unit with a name, as IHE PCD-03 wants
+    both; any other observation as it is."""
+    own = of_name(_OF_DEVICES)
+    if one.code is None or not is_weight(one) or one.code.codings[0].system == own.system:
+        return one
+    others = tuple(coding for coding in one.code.codings if (coding.system, coding.code) != (own.system, own.code))
+    value = one.value
+    if isinstance(value, Quantity) and not value.display:
+        value = replace(value, display=value.unit)
+    return replace(one, code=replace(one.code, codings=(own, *others)), value=value)

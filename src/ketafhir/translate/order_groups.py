@@ -13,7 +13,7 @@ from ketafhir.mapping.codecs.coded import of_name, write_cwe
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.plain import replace
 from ketafhir.therapy.lifecycle import order_identity
-from ketafhir.therapy.records import Order
+from ketafhir.therapy.records import Observation, Order
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.order_segments import FILLER, OBX, ORC, ORIGINAL, RXC, RXR, TQ1, tables_of
@@ -115,12 +115,17 @@ def _add_further(composing: Composing, name: str, preserved: Preserved, number: 
         number += 1
 
 
-def compose_beside(composing: Composing, order: Order) -> None:
-    """What stands below an order: PRT, RXV, its observations and highest rate, and what no table maps."""
+def beside(composing: Composing, order: Order) -> list[Observation]:
+    """The observations of an order."""
+    told = composing.records.observations.values()
+    return [one for one in told if one.order == order.key or one.key in order.observations]
+
+
+def compose_beside(composing: Composing, order: Order, observations: list[Observation] | None = None) -> None:
+    """What stands below an order: PRT, RXV, its observations (or those given) and highest rate, and what no table maps."""
     _add_further(composing, "PRT", order.preserved, 1)
     _add_further(composing, "RXV", order.preserved, 1)
-    told = composing.records.observations.values()
-    found = [one for one in told if one.order == order.key or one.key in order.observations]
+    found = beside(composing, order) if observations is None else observations
     number = 1
     if found:
         number = compose_results(composing, found)

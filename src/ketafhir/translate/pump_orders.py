@@ -118,7 +118,7 @@ def _of_give(records: Records, patient: Patient, give: Order, policy: PumpOrders
         and measures.millilitres(give.dose, None, concentration_of(give)) is None
     ):
         found.append(_error("pump-order-incomplete", "the volume to be infused does not follow", "RXG-5", name))
-    dosing, last = _weights(records, patient, give, order)
+    dosing, last = _weights(records, patient.key, give, order)
     found += _weight_age(last or dosing, policy, name)
     value = dosing.value if dosing and isinstance(dosing.value, Quantity) else None
     known = last.value if last and isinstance(last.value, Quantity) else None
@@ -139,14 +139,20 @@ def _order_of(records: Records, give: Order) -> Order | None:
     return None
 
 
+def weight_of(records: Records, give: Order) -> Observation | None:
+    """The body weight that a pump is told with an instruction: that the dose goes by, else the last one measured."""
+    dosing, last = _weights(records, give.patient, give, _order_of(records, give))
+    return dosing or last
+
+
 def _weights(
-    records: Records, patient: Patient, give: Order, order: Order | None
+    records: Records, patient: str, give: Order, order: Order | None
 ) -> tuple[Observation | None, Observation | None]:
     """The dosing weight told with the give or its order, and the last one measured."""
     told = [
         one
         for one in records.observations.values()
-        if one.patient == patient.key
+        if one.patient == patient
         and is_weight(one)
         and one.status not in _WITHDRAWN
         and isinstance(one.value, Quantity)
