@@ -20,7 +20,7 @@ CASES = [
     ("translate binary --to fhir", 1, "neither HL7v2 (MSH...) nor JSON"),
     ("translate good --to fhir --report no/r.json", 2, "no/r.json: No such file or directory; " + CHECK_NAME),
     ("translate misspelt.json --to hl7v2", 1, "what is read are Patient, Encounter, "),
-    ("translate good --to hl7v2 --message ADT^A40", 1, "ask for another type of message, or for none"),
+    ("translate good --to hl7v2 --message ADT^A40", 1, "it is made of a Patient with a link of type replaced-by"),
     ("translate good more --to fhir", 2, "unrecognized arguments: more; " + OF_ONE + " ketafhir translate -"),
     ("translate good --to fhir --mesage X", 2, "--mesage X; `ketafhir translate --help` tells what it takes"),
     ("translate good", 2, "required: --to; `ketafhir translate --help` tells what it takes"),

@@ -146,18 +146,20 @@ def _persons(out: Outbound) -> Iterator[Outbound]:
 def check_wanted(wanted: str | None) -> None:
     """Raises Refused for a type of message that is not written."""
     if wanted is not None and wanted not in headers.STRUCTURES:
+        from ketafhir.translate.needs import before_what_is_written
+
+        hint = f"{before_what_is_written(wanted)}written are {', '.join(headers.STRUCTURES)}"
         raise Refused(
-            Issue(
-                "error", "unsupported-message", "this message is not written", value=wanted, hl7="200",
-                hint=f"written are {', '.join(headers.STRUCTURES)}",
-            )
-        )  # fmt: skip
+            Issue("error", "unsupported-message", "this message is not written", value=wanted, hl7="200", hint=hint)
+        )
 
 
 def nothing_to_write(wanted: str | None, what: str) -> Refused:
     """The refusal of what makes no message (of the type wanted)."""
     text = f"{what} holds nothing that makes a {wanted}" if wanted else f"{what} holds nothing to write"
-    hint = "ask for another type of message, or for none" if wanted else f"what is read are {', '.join(READ)}"
+    from ketafhir.translate.needs import made_of
+
+    hint = made_of(wanted) if wanted else f"what is read are {', '.join(READ)}"
     return Refused(Issue("error", "nothing-to-write", text, where="Bundle", hint=hint, hl7="101"))
 
 
