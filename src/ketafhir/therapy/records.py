@@ -348,7 +348,8 @@ class Report(Plain):
     """A set of observations told under one heading (an OBR): those whose `report` is its key.
 
     `place` is that of the heading among all of its message, here as in a filled form and a decision. `event` names the
-    message it makes where that is no ORU^R01: an event of a pump (R42) or an alarm (R40). `containers` are the keys of the
+    message it makes where that is no ORU^R01: an event of a pump (R42) or an alarm (R40), whose `sender` is that of the message.
+    `containers` are the keys of the
     parts of the device it tells of, in the order told.
     """
 
@@ -364,6 +365,7 @@ class Report(Plain):
     notes: tuple[str, ...] = ()
     place: int = 0
     event: str = ""
+    sender: str = ""
     containers: tuple[str, ...] = ()
     preserved: Preserved = ()
     told: tuple[Decimal, str] = (Decimal(0), "")

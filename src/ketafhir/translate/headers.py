@@ -9,7 +9,7 @@ from typing import Any
 from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.structures import structure_of
-from ketafhir.mapping.codecs.base import escape
+from ketafhir.mapping.codecs.identifiers import write_hd
 from ketafhir.mapping.codecs.times import write_dtm
 from ketafhir.mapping.engine import put_back
 from ketafhir.plain import names
@@ -97,8 +97,8 @@ def finished(lines: list[str], kind: str, newest: Time | None, sender: tuple[str
     body = "".join(line + "\r" for line in lines)
     application, facility = sender
     cells = {
-        3: escape(application),
-        4: escape(facility),
+        3: write_hd(application),
+        4: write_hd(facility),
         7: write_dtm(Time(newest.iso)) if newest else "",
         9: f"{kind}^{STRUCTURES[kind]}",
         10: digest(f"{kind}\r{body}")[:20].upper(),

@@ -9,7 +9,7 @@ from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
-from ketafhir.mapping.codecs.identifiers import SENDER
+from ketafhir.mapping.codecs.identifiers import SENDER, whole_hd
 from ketafhir.therapy.records import Source
 from ketafhir.translate import mentions, patients
 from ketafhir.translate.reading import Account, Reading
@@ -211,7 +211,7 @@ def _start(message: er7.Message, walked: Walked, settings: Settings) -> Reading:
     if walked.evn is not None:
         values.update(reading.read(walked.evn, EVN))
     reading.nulls()
-    source.application, source.facility = application, facility
+    source.application, source.facility = whole_hd(message.msh.get(3)), whole_hd(message.msh.get(4))
     for name, value in values.items():
         setattr(source, name, value)
     if source.sent is None:

@@ -20,6 +20,7 @@ from ketafhir.translate import acts, adt, headers, observations, order_groups, p
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.results import by_heading
 from ketafhir.translate.settings import Settings
+from ketafhir.translate.writing import sender_of
 
 _TOLD_BY = {
     "ADT": ("Patient",),
@@ -239,7 +240,8 @@ def _message(person: _Person, patient: Patient, visit: Visit | None, kind: str, 
         profile = gives.profile(records, told[0])
     else:
         profile = headers.PROFILES[kind] if report is not None or _is_of_devices(composing) else ""
-    return headers.finished(composing.lines, kind, newest, _sender(out, kind), profile)
+    sender = (sender_of(report.sender) if report is not None else None) or _sender(out, kind)
+    return headers.finished(composing.lines, kind, newest, sender, profile)
 
 
 def _is_of_devices(composing: Composing) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from ketafhir.errors import Issue, Refused
 from ketafhir.fhir import guard
 from ketafhir.fhir.bundle import Index
-from ketafhir.mapping.codecs.identifiers import SENDER
 from ketafhir.mapping.codecs.times import read_iso
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.therapy import persons
@@ -29,6 +28,7 @@ from ketafhir.translate.courses import PUMP_SEGMENTS
 from ketafhir.translate.messages import Outbound
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.taking import Taking
+from ketafhir.translate.writing import sender_of
 
 READ = (
     "Patient", "Encounter", "Practitioner", "PractitionerRole", "Location", "Device", "Provenance", "MedicationRequest",
@@ -209,14 +209,11 @@ def _is_of_pump(resource: Any) -> bool:
 
 def _senders(resources: Iterable[Any]) -> dict[str, tuple[str, str]]:
     """Application and facility of the sender of each resource type, as meta.source tells them: the first of a type."""
-    from urllib.parse import unquote
-
     found: dict[str, tuple[str, str]] = {}
     for resource in resources:
         source = resource.get("meta", {}).get("source", "")
-        if isinstance(source, str) and source.startswith(SENDER):
-            told = source.partition("#")[0]  # HAPI adds the number of the request behind a #
-            facility, _, application = told.removeprefix(SENDER).partition(":")
+        sender = sender_of(source) if isinstance(source, str) else None
+        if sender is not None:
             for kind in (resource["resourceType"], ""):
-                found.setdefault(kind, (unquote(application), unquote(facility)))
+                found.setdefault(kind, sender)
     return found

@@ -46,7 +46,10 @@ def _agent(kind: str, who: Json) -> Json:
 
 
 def _sender(source: Source) -> str:
-    return " at ".join(part for part in (source.application, source.facility) if part) or "unknown sender"
+    return (
+        " at ".join(part.partition("^")[0] for part in (source.application, source.facility) if part)
+        or "unknown sender"
+    )
 
 
 def take(taking: Taking) -> None:

@@ -97,6 +97,7 @@ class _Event:
             raise self.refused("event-unknown", "no event of a pump is told that is known", "OBX", "MDC_ATTR_EVT_COND")
         values, notes = headings.read(reading, self.group, OBR)
         report = Report(patient=reading.patient, visit=reading.visit, notes=notes, told=reading.told, **values)
+        report.sender = reading.sender
         report.event, report.place = EVENT, self.group.obr.occurrence if self.group.obr else 0
         at = self._time(report)
         device, channel = self._channel()
@@ -119,6 +120,7 @@ class _Event:
             raise self.refused("event-unknown", "no alarm is told", "OBX", "send MDC_EVT_ALARM", "101")
         values, notes = headings.read(reading, self.group, OBR)
         report = Report(patient=reading.patient, visit=reading.visit, notes=notes, told=reading.told, **values)
+        report.sender = reading.sender
         report.event, report.place = ALARM, report_segment(self.group).occurrence
         at = self._time(report)
         what = "|".join(one.obx.get(5) for one in (alarm, phase) if one is not None)
@@ -141,8 +143,8 @@ class _Event:
         codec, c = DeviceIdentifier("", self.reading.tables.code_map), self.reading.c
         told = (result.obx.get(18) for _, _, result in self.told)
         device = next((codec.from_v2(c, text.split("~")[0]) for text in told if text), None)
-        source = self.reading.source
-        key = device.identifier.key if device else f"{source.facility}:{source.application}|{self.reading.patient}"
+        application, facility = self.reading.message.sender
+        key = device.identifier.key if device else f"{facility}:{application}|{self.reading.patient}"
         vmd = [*self.prefix.split("."), "", ""][1]
         return device, f"{key}#{vmd}" if vmd not in ("", "0", "1") else key
 

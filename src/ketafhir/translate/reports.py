@@ -87,6 +87,8 @@ def take(taking: Taking, resource: Json) -> Report:
     key = headings.key_of(scope, report.code, start) if numbered or start else taking.local_key(resource)
     event = next((one.value for one in taking.identifiers(resource) if one.system == EVENTS), "")
     report.event = event_of(taking, resource)
+    if report.event:
+        report.sender = str(resource.get("meta", {}).get("source", "")).partition("#")[0]
     if event:
         scope = key = event
     report.key = headings.unused(key, taking.records.reports)

@@ -346,9 +346,20 @@ def _facility_system(facility: str, c: Context) -> str:
 _is_unreserved = re.compile(r"[A-Za-z0-9._~-]*:[A-Za-z0-9._~-]*").fullmatch  # of a URL: what `quote` leaves as it is
 
 
+def sender_of(urn: str) -> tuple[str, str] | None:
+    """Application and facility of a meta.source that `sender_urn` made; None of any other."""
+    if not urn.startswith(SENDER):
+        return None
+    from urllib.parse import unquote
+
+    told = urn.partition("#")[0]  # HAPI adds the number of the request behind a #
+    facility, _, application = told.removeprefix(SENDER).partition(":")
+    return unquote(application), unquote(facility)
+
+
 @lru_cache(maxsize=256)
 def sender_urn(application: str, facility: str) -> str:
-    """meta.source: who sent it, without the message number."""
+    """meta.source: who sent it (each an HD as `codecs.identifiers.whole_hd` has it), without the message number."""
     names = f"{facility}:{application}"
     if _is_unreserved(names):
         return SENDER + names

@@ -16,6 +16,7 @@ from ketafhir.therapy.values import Coded, Coding, Device, Identifier
 _OID = "urn:oid:"
 _NAMED = "urn:id:"
 _TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_CARET = "\\S\\"  # a ^ that is part of a name, as an escape sequence of HL7 v2
 SENDER = "urn:ketafhir:sender:"
 """System of numbers that came without authority: the sender's own (MSH-4, else MSH-3), which has no HL7v2 form."""
 
@@ -40,6 +41,18 @@ def read_hd(text: str) -> tuple[str, str, str]:
     """An HD inside a component: name, universal id, its type."""
     name, universal, kind = [*(unescape(part) for part in text.split("&")), "", "", ""][:3]
     return name, universal, kind
+
+
+def whole_hd(text: str) -> str:
+    """An HD field (MSH-3) as it is remembered: its name alone, or with its universal id and the type of that, parted by ^."""
+    if "^" not in text and "\\" not in text:
+        return text
+    return "^".join(unescape(part).replace("^", _CARET) for part in text.rstrip("^").split("^"))
+
+
+def write_hd(told: str) -> str:
+    """The HD field of what `whole_hd` gave."""
+    return join([escape(part.replace(_CARET, "^")) for part in told.split("^")])
 
 
 def authority_system(name: str, universal: str, kind: str, c: Context) -> str:
