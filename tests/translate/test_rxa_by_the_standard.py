@@ -16,6 +16,7 @@ from ketafhir.hl7v2.groups import walk
 from ketafhir.hl7v2.strict import check
 from ketafhir.translate.translation import to_fhir, to_hl7v2
 
+BEGUN, OVER = "20260414090000-0500", "20260414100000-0500"
 SALINE = "313002^saline^RXN"
 
 
@@ -178,3 +179,20 @@ def test_the_answers_are_what_their_structure_demands(kind: str, answer: str, ve
     assert reply.msh.get(9) == answer
     assert [one.name for one in reply.segments] == ["MSH", "MSA"]
     assert [issue.text for issue in check(reply, walk(reply)) if issue.severity == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("end", "codes"), [('""', ["status-contradiction"]), (BEGUN, ["status-contradiction"]), (OVER, [])]
+)
+def test_completed_in_an_order_in_progress_is_told_and_comes_back(end: str, codes: list[str]) -> None:
+    """An eMAR that says CP of each thing charted (New Bag): RXA-20 counts, ORC-5 IP is not made CM."""
+    text = (
+        "MSH|^~\\&|EMAR|WILLOW|||20260414113000-0500||RAS^O17^RAS_O17|1|P|2.5.1\rPID|1||SYN-1^^^WILLOW^MR\r"
+        "ORC|RE|P-1^EHR|F-1^PHARM||IP\r"
+        f"RXA|0|1|{BEGUN}|{end}|6130^ketamine^RXNORM|7|mL|||||H1||||||||CP|A\rRXR|IV\r"
+    )
+    made = to_fhir(text)
+    assert [one.code for one in made.issues] == codes
+    back = to_hl7v2(made.json()).text
+    assert "ORC|RE|P-1^EHR|F-1^PHARM||IP\r" in back
+    assert "|CP|A\r" in back

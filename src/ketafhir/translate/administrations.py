@@ -199,6 +199,11 @@ def _read_act(
             "send RXA-20 NA for what was not given; rate 0 (RXA-12) or an action (mar_action) for what ended",
             value=rxa.get(6),
         )  # fmt: skip
+    elif act.state == "completed" and act.rate is not None and act.end is None and act.order_status == "running":
+        reading.warn(
+            "status-contradiction", "completed (RXA-20) without an end (RXA-4) in an order in progress (ORC-5): RXA-20 counts",
+            rxa, 20, rxa.get(20), "leave RXA-20 empty while it runs, or send RXA-4",
+        )  # fmt: skip
     if components:
         from ketafhir.translate import mixtures
 

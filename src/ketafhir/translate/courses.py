@@ -128,12 +128,19 @@ def _render_act(writing: Writing, course: Course, act: Act) -> Json:
     control = told.order_control
     if control and control != writing.tables.code_map("order-control").v2_to_domain.get(_default_control()):
         preserved += (("ORC-1", control),)
-    if told.order_status and course.status not in STANDING:
+    if told.order_status and _is_said_beside(course, told):
         preserved += (("ORC-5", writing.tables.code_map(ORDER_STATUS).domain_to_v2[told.order_status]),)
     if told.notes:
         resource["note"] = [{"text": text} for text in told.notes]
     put_preserved(resource, (*told.preserved, *preserved))
     return resource
+
+
+def _is_said_beside(course: Course, told: Administration) -> bool:
+    """Whether the word of the order (ORC-5) does not follow from how the infusion stands."""
+    if course.status not in STANDING:
+        return True
+    return told.order_status == "running" and told.state == "completed" and STANDING[course.status] == "completed"
 
 
 def _render_joined(writing: Writing, course: Course) -> Json:

@@ -17,6 +17,7 @@ from ketafhir.therapy.records import Container, Observation, Report
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.kinds import weight_for_device
 from ketafhir.translate.observed import code_key
+from ketafhir.translate.pump_terms import meaning, refid
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.reports import CONTAINER
 from ketafhir.translate.results import compose_results
@@ -26,13 +27,19 @@ from ketafhir.translate.writing import Writing
 TABLE = "OBX_to_Device"
 PUMP, PART, METRIC = f"{EXTENSION}infusion-pump", f"{EXTENSION}infusion-device-part", f"{EXTENSION}infusion-metric"
 _PARTS = 4  # MDS, VMD, channel, metric
+_WRONG = ("D", "W", "C")
+_PARTS_OF_PUMPS = ("container", "primary", "secondary", "clinician", "loading", "pca", "intermittent")
 _MEASURED = "unspecified"  # DeviceMetric.category: whether a term is set or measured does not stand in the message
 
 
 def is_container(result: Result) -> bool:
-    """Whether an OBX only names a part of a device (no type, no value, OBX-11 X)."""
+    """Whether an OBX only names a part of a device: no type and no value, and OBX-11 X; of a term that is known as one any
+    status but that it is wrong (gateways send R or F there)."""
     obx = result.obx
-    return bool(obx.get(4) or obx.get(18)) and not obx.get(2) and not obx.get(5) and obx.get(11) == _no_value()
+    if not (obx.get(4) or obx.get(18)) or obx.get(2) or obx.get(5):
+        return False
+    status = obx.get(11)
+    return status == _no_value() or (status not in _WRONG and meaning(refid(obx.get(3))) in _PARTS_OF_PUMPS)
 
 
 def _no_value() -> str:
@@ -60,6 +67,8 @@ def read(reading: Reading, told: Sequence[Result]) -> tuple[list[Result], tuple[
         if result is main and one.identifier:
             device = one.identifier.key
         one.device, one.key = device, device if result is main else f"{device}|{one.path}"
+        if result.obx.get(11) not in ("", _no_value()):
+            one.preserved += (("OBX-11", result.obx.get(11)),)
         for number, other in enumerate((*result.notes, *result.others), 1):
             one.preserved += reading.keep(other, number)
         above = parent_of(one.path, paths)
@@ -192,7 +201,8 @@ def compose(composing: Composing, report: Report, told: Sequence[Observation]) -
 
 def _compose(composing: Composing, listed: list[Container], number: int, start: int, upto: int) -> int:
     for one in listed[start:upto]:
-        composing.add("OBX", {1: str(number), **composing.cells(replace(one), TABLE), 11: _no_value()})
+        cells = {1: str(number), **composing.cells(replace(one), TABLE)}
+        composing.add("OBX", {11: _no_value(), **cells})
         for name in dict.fromkeys(place[:3] for place, _ in one.preserved):
             if name != "OBX":
                 composing.add_preserved(name, one.preserved)

@@ -333,7 +333,10 @@ def _tell_whole(taking: Taking, whole: Json) -> None:
         return
     state = taking.tables.code_map("administration-state").fhir_to_domain.get(whole.get("status", ""), "")
     if last is not None and state in STANDING:
-        last.order_status = STANDING[state]
+        contradicted = (
+            last.order_status == "running" and last.state == state == "completed"
+        )  # told so, and kept (RXA-20 counts)
+        last.order_status = last.order_status if contradicted else STANDING[state]
         if state in ("held", "stopped") and last.state == "completed" and _course(taking, acts).status != state:
             last.state = "stopped"  # RXA-20 PA with ORC-5 HD or DC is how HL7v2 says a pause or a stop
     if tagged(whole, "keta.infusion"):
