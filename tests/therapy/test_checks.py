@@ -12,9 +12,10 @@ from ketafhir import data
 from ketafhir.errors import TableError
 from ketafhir.mapping import limits as limits_of
 from ketafhir.plain import replace
-from ketafhir.therapy import checks, measures, volumes
-from ketafhir.therapy.checks import Draw, Program
+from ketafhir.therapy import checks, measures, vials, volumes
+from ketafhir.therapy.checks import Program
 from ketafhir.therapy.values import Quantity, Rate, Time
+from ketafhir.therapy.vials import Draw
 from ketafhir.therapy.volumes import Reading, Segment
 
 LIMITS = limits_of.load(data.file("mappings"))
@@ -198,11 +199,11 @@ def test_vector_16_within_the_margin() -> None:
 
 def test_vector_17_ledger() -> None:
     draws = [Draw("V1", "K1", Fraction(500), Fraction(250)), Draw("V1", "K1", Fraction(500), Fraction(260))]
-    (found,) = checks.ledger(draws)
+    (found,) = vials.ledger(draws)
     assert (found.check, found.code) == ("C10", "ledger-negative")
     assert found.text == "260 mg drawn of vial V1 that held 250 mg: a balance of -10 mg"
-    assert checks.ledger(draws[:1]) == []
-    (found,) = checks.ledger([draws[0], Draw("V1", "K2", Fraction(500), Fraction(1))])
+    assert vials.ledger(draws[:1]) == []
+    (found,) = vials.ledger([draws[0], Draw("V1", "K2", Fraction(500), Fraction(1))])
     assert "lot K2" in found.text
 
 
@@ -234,14 +235,14 @@ def test_the_counter_of_a_pump_falls_only_when_cleared() -> None:
 
 
 def test_drawn_is_given_wasted_and_returned() -> None:
-    assert checks.waste(q("250 mg"), q("111.2 mg"), q("138.8 mg"), None, LIMITS) is None
-    assert checks.waste(q("250 mg"), q("111.2 mg"), q("138.3 mg"), None, LIMITS) is None
-    found = checks.waste(q("250 mg"), q("111.2 mg"), q("100 mg"), None, LIMITS)
+    assert vials.waste(q("250 mg"), q("111.2 mg"), q("138.8 mg"), None, LIMITS) is None
+    assert vials.waste(q("250 mg"), q("111.2 mg"), q("138.3 mg"), None, LIMITS) is None
+    found = vials.waste(q("250 mg"), q("111.2 mg"), q("100 mg"), None, LIMITS)
     assert found
     assert (found.check, found.code) == ("C9", "waste-unreconciled")
     assert found.text == "250 mg drawn, and 111.2 mg given, 100 mg wasted: 38.8 mg not accounted for"
-    assert checks.waste(q("250 mg"), q("111.2 mg"), q("100 mg"), q("38.8 mg"), LIMITS) is None
-    assert checks.waste(None, q("1 mg"), q("1 mg"), None, LIMITS) is None
+    assert vials.waste(q("250 mg"), q("111.2 mg"), q("100 mg"), q("38.8 mg"), LIMITS) is None
+    assert vials.waste(None, q("1 mg"), q("1 mg"), None, LIMITS) is None
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from ketafhir.errors import Issue
-from ketafhir.therapy import checks, measures
-from ketafhir.therapy.checks import Draw, Mismatch
+from ketafhir.therapy import measures, vials
+from ketafhir.therapy.checks import Mismatch
 from ketafhir.therapy.fold import History, dispense_group, waste_group
 from ketafhir.therapy.infusion import GIVEN, Act, Course
 from ketafhir.therapy.records import Dispense
+from ketafhir.therapy.vials import Draw
 
 _GONE = frozenset(("cancel", "cancelled", "cancelled-asked", "declined", "deleted"))
 
@@ -53,7 +54,7 @@ def _of_order(history: History, order: str, courses: list[Course], bags: list[Di
         Mismatch("C10", "ledger-negative", "stop", f"lot {lot} was given, of the order was dispensed lot {known}")
         for lot in strange
     ]
-    return found + checks.ledger(draws)
+    return found + vials.ledger(draws)
 
 
 def _taken(history: History, order: str, course: Course) -> dict[str, Fraction]:

@@ -104,12 +104,12 @@ def _place(one: Headed) -> int:
 
 def take(taking: Taking) -> None:
     """All that a Bundle tells of results, after orders and administrations were taken. Raises Refused."""
-    from ketafhir.translate import adverse
+    from ketafhir.translate import adverse, screening_taken
 
     taken: dict[str, Callable[[Taking, Json], Headed | None]] = {
         decisions.TYPE: decisions.take,
         adverse.TYPE: adverse.take,
-        screening.TYPE: screening.take,
+        screening.TYPE: screening_taken.take,
         reports.TYPE: reports.take,
     }
     for place, (_, resource) in enumerate(taking.index.entries, 1):

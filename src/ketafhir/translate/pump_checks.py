@@ -18,7 +18,8 @@ from ketafhir.therapy.pump import RESET, START, STOP
 from ketafhir.therapy.records import Administration, Observation, Order, Records
 from ketafhir.therapy.values import Coded, Quantity
 from ketafhir.therapy.volumes import Reading, Segment
-from ketafhir.translate.checking import is_ketamine, segment_of, segments_of
+from ketafhir.translate.checking import segment_of, segments_of
+from ketafhir.translate.order_mismatches import is_ketamine
 from ketafhir.translate.pump_terms import MDC, meaning
 
 PRIMARY = "primary"

@@ -16,8 +16,8 @@ from ketafhir.therapy import checks, measures
 from ketafhir.therapy.checks import Limits, Mismatch, Program
 from ketafhir.therapy.records import Observation, Order, Patient, Records
 from ketafhir.therapy.values import Quantity, Ratio
-from ketafhir.translate.checking import concentration_of, give_mismatch, is_ketamine, order_mismatches
 from ketafhir.translate.kinds import is_weight
+from ketafhir.translate.order_mismatches import concentration_of, give_mismatch, is_ketamine, order_mismatches
 from ketafhir.translate.order_segments import FILLER, GIVE, ORIGINAL
 
 MESSAGE = "RGV^O15"

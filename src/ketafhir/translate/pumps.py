@@ -25,7 +25,7 @@ from ketafhir.therapy.pump import CLEAR, COMPLETE, KVO, RESET, START, STOP, STRA
 from ketafhir.therapy.records import Administration, Report
 from ketafhir.therapy.values import Coded, Device, Identifier, Quantity, Rate, Time
 from ketafhir.translate import devices, headings, results
-from ketafhir.translate.checking import is_ketamine
+from ketafhir.translate.order_mismatches import is_ketamine
 from ketafhir.translate.pump_terms import MDC, meaning, refid, word
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.reports import OBR

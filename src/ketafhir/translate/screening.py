@@ -6,32 +6,26 @@ form, and an answer that was told otherwise keeps its own cell beside it.
 
 from __future__ import annotations
 
-from typing import Any
-
-from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import coding_json, of_name, read_cwe
 from ketafhir.mapping.codecs.statuses import ExactCode
-from ketafhir.mapping.codecs.times import dtm_beside, read_iso, write_dtm
+from ketafhir.mapping.codecs.times import dtm_beside, write_dtm
 from ketafhir.mapping.codecs.values import as_sent
-from ketafhir.mapping.engine import get_preserved, put_back, put_preserved
+from ketafhir.mapping.engine import put_back, put_preserved
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.mapping.tables import Tables
 from ketafhir.therapy.records import Item, Observation, Response
-from ketafhir.therapy.values import Coded, Coding, Quantity, Time
+from ketafhir.therapy.values import Coded, Quantity, Time
 from ketafhir.translate import headings, instruments, results, scores
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.instruments import QUESTIONNAIRE, Instrument
 from ketafhir.translate.observed import (
-    is_derived,
-    is_derived_time,
     key_of,
     put_time,
 )
 from ketafhir.translate.reading import Reading, note_texts
-from ketafhir.translate.taking import Taking
 from ketafhir.translate.writing import Writing
 
 OBR, ITEM = "OBR_to_QuestionnaireResponse", "OBX_to_QuestionnaireResponse.item"
@@ -39,7 +33,6 @@ TYPE = "QuestionnaireResponse"
 _WORST = ("completed", "amended", "in-progress", "entered-in-error")
 _SCORE_STATUS = dict(zip(_WORST, ("final", "amended", "preliminary", "entered-in-error"), strict=True))
 """A score made from a form stands as the form stands."""
-_KEPT = {"OBX-11": "status", "OBX-14": "effective"}
 
 
 def form_of(reading: Reading, group: Group) -> Instrument | None:
@@ -76,7 +69,7 @@ def read(reading: Reading, group: Group, form: Instrument) -> Response:
     for result in group.results:
         scored = form.is_result(read_cwe(result.obx.get(3), reading.c))
         (told if scored else answers).append(result)
-    response.items = _in_order(form, tuple(_read_item(reading, result, form) for result in answers))
+    response.items = in_order(form, tuple(_read_item(reading, result, form) for result in answers))
     _warn_of_repeats(reading, form, answers)
     keys = results.read_results(
         reading, told, scope_key=scope, heading=response.code, start=response.start, report=response.key
@@ -109,7 +102,7 @@ def _read_item(reading: Reading, result: Result, form: Instrument) -> Item:
     return item
 
 
-def _in_order(form: Instrument, items: tuple[Item, ...]) -> tuple[Item, ...]:
+def in_order(form: Instrument, items: tuple[Item, ...]) -> tuple[Item, ...]:
     """The answers in the order of the form's questions, as R4 wants them; where one asks something else they stay as told."""
     places = [form.place(item.code) for item in items]
     return items if -1 in places else tuple(sorted(items, key=lambda item: form.place(item.code)))
@@ -156,7 +149,7 @@ def _check(
         reading.warn("form-incomplete", text, reading.message.segments[0])
         return
     code, time = Coded((of_name(form.result),)), authored_of(response)
-    codec = _status(reading.tables)
+    codec = status_codec(reading.tables)
     status = _SCORE_STATUS[codec.to_fhir(reading.c, _worst(response, codec, [])) or _WORST[0]]
     one = Observation(
         key=key_of(scope, response.code, code, "", time or response.start), patient=response.patient,
@@ -171,7 +164,8 @@ def authored_of(response: Response) -> Time | None:
     return max((item.effective for item in response.items if item.effective), key=lambda one: one.at, default=None)
 
 
-def _status(tables: Tables) -> ExactCode:
+def status_codec(tables: Tables) -> ExactCode:
+    """OBX-11 of an answer, and the status of a form."""
     return ExactCode("response-status", tables.code_map)
 
 
@@ -188,7 +182,7 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
     resource = writing.fill(
         writing.start(TYPE, response.key, EXTENSION + "screening-response", tags=tags), response, OBR
     )
-    codec = _status(writing.tables)
+    codec = status_codec(writing.tables)
     status = _worst(response, codec, scored)
     resource["status"] = codec.to_fhir(writing.c, status) or "completed"
     beside = codec.beside(status)
@@ -233,7 +227,7 @@ def _is_of_form(form: Instrument, item: Json) -> bool:
 
 
 def _item(writing: Writing, item: Item, status: str, authored: Time | None) -> Json:
-    json: Json = {"linkId": _link(item.code)}
+    json: Json = {"linkId": link_of(item.code)}
     if item.code and item.code.label:
         json["text"] = item.code.label
     writing.fill(json, item, ITEM)
@@ -250,7 +244,7 @@ def _item(writing: Writing, item: Item, status: str, authored: Time | None) -> J
 
 def _score_item(one: Observation) -> Json:
     """The one question of a form whose answer is its score: said again in the form, derived from the Observation."""
-    json: Json = {"linkId": _link(one.code), "extension": [{"url": DERIVED, "valueBoolean": True}]}
+    json: Json = {"linkId": link_of(one.code), "extension": [{"url": DERIVED, "valueBoolean": True}]}
     if one.code and one.code.label:
         json["text"] = one.code.label
     if isinstance(one.value, Quantity):
@@ -260,125 +254,9 @@ def _score_item(one: Observation) -> Json:
     return json
 
 
-def _link(code: Coded | None) -> str:
+def link_of(code: Coded | None) -> str:
+    """The linkId of a question."""
     return (code.codings[0].code if code.codings else code.text) if code else "unknown"
-
-
-def take(taking: Taking, resource: Json) -> Response:
-    """A QuestionnaireResponse and the Observations derived from it. Raises Refused."""
-    values = taking.take(resource, OBR)
-    asked = _items(resource)
-    canonical = str(resource.get("questionnaire", ""))
-    links = [Coded(tuple(_named(str(one.get("linkId", ""))))) for one in asked]
-    form = (
-        instruments.of_questionnaire(canonical)
-        or instruments.of_panel(values.get("code"))
-        or instruments.of_questions(links)
-    )
-    if "code" not in values:
-        values["code"] = Coded((of_name(form.panel),)) if form else Coded((), canonical or "Questionnaire")
-    headings.numbers(taking, resource, values)
-    response = Response(patient=taking.patient(resource), visit=taking.visit(resource), **values)
-    response.instrument = form.name if form else ""
-    response.notes = headings.read_notes(resource)
-    told = read_iso(resource["authored"], resource.get("_authored"), taking.c) if "authored" in resource else None
-    authored = None if is_derived_time(resource, "authored") else told
-    if response.start is None and "extension" not in resource:
-        response.start = told
-    status = _status(taking.tables).from_fhir(taking.c, (resource.get("status"), resource.get("_status")))
-    scope = headings.scope_of(response.placer, response.filler, response.patient)
-    response.key = headings.unused(headings.key_of(scope, response.code, response.start), taking.records.responses)
-    scored = _take_scores(taking, resource, response, scope)
-    for json in asked:
-        item = _take_item(taking, json, status, authored)
-        if is_derived(json) or (form and form.single and form.is_result(item.code)):
-            if not scored:
-                _score_again(taking, response, item, scope)
-        else:
-            response.items += (item,)
-    if form:
-        response.items = _in_order(form, response.items)
-    taking.records.responses[response.key] = response
-    return response
-
-
-def _items(resource: Json) -> list[Json]:
-    """All questions with an answer or none below them, groups opened."""
-    found: list[Json] = []
-    for one in resource.get("item", ()):
-        below = [*_items(one), *(inner for answer in one.get("answer", ()) for inner in _items(answer))]
-        if "answer" in one or not below:
-            found.append(one)
-        found += below
-    return found
-
-
-def _named(link: str) -> list[Coding]:
-    """The codings of a linkId of a form we know: the code itself, or as a path ends in it (`/<code>`)."""
-    code = link.rstrip("/").rpartition("/")[2]
-    for form in instruments.instruments().values():
-        for system, known in (
-            *form.items,
-            *form.others,
-            *((c.system, c.code) for c in [of_name(form.result)]),
-        ):
-            if known == code:
-                one = codes.find(system, known)
-                return [Coding(known, system, one.display if one else "")]
-    return []
-
-
-def _take_item(taking: Taking, json: Json, status: str, authored: Time | None) -> Item:
-    values: dict[str, Any] = taking.tables.mapping(ITEM).from_fhir(json, taking.c, ITEM)
-    link = str(json.get("linkId", ""))
-    if _link(values.get("code")) != link:
-        values["code"] = Coded(tuple(_named(link)) or (Coding(link, "", str(json.get("text", ""))),))
-    if len(json.get("answer", ())) > 1:
-        taking.c.warn("answers-dropped", "HL7v2 holds one answer to a question: the first", link)
-    values |= {"status": status, "effective": authored}
-    told = get_preserved(json)
-    for place, text in told:
-        if place in _KEPT:
-            values.pop(_KEPT[place])
-            if text:
-                fields = ["OBX", *[""] * (int(place[4:]) - 1), text]
-                values |= taking.tables.mapping(ITEM).from_v2(Segment("OBX", fields), taking.c)
-                taking.c.segment = None
-    item = Item(**values)
-    item.preserved = tuple(one for one in told if one[0] not in _KEPT)
-    item.notes = headings.read_notes(json)
-    return item
-
-
-def _take_scores(taking: Taking, resource: Json, response: Response, scope: str) -> tuple[str, ...]:
-    """The Observations derived from a form; gives their keys."""
-    found: tuple[str, ...] = ()
-    for one in taking.index.of_type("Observation"):
-        if any(taking.resolve(reference, one) is resource for reference in one.get("derivedFrom", ())):
-            found += results.take_one(
-                taking,
-                one,
-                scope_key=scope,
-                heading=response.code,
-                report=response.key,
-                response=response.key,
-            )
-    return found
-
-
-def _score_again(taking: Taking, response: Response, item: Item, scope: str) -> None:
-    """The answer of a form of one question, where the Bundle has no Observation of it."""
-    if item.answer is None:
-        return
-    value = item.answer
-    if isinstance(value, Quantity) and not value.unit:
-        value = Quantity(value.value, "{score}")
-    one = Observation(
-        key=key_of(scope, response.code, item.code, "", item.effective or response.start), patient=response.patient,
-        visit=response.visit, report=response.key, response=response.key, code=item.code, value=value,
-        status=item.status, effective=item.effective, group_time=response.start,
-    )  # fmt: skip
-    taking.records.observations[one.key] = one
 
 
 def compose(composing: Composing, number: int, response: Response, scored: list[Observation]) -> None:
