@@ -179,7 +179,7 @@ def test_every_extension_is_documented() -> None:
     for path in sorted((ROOT / "src").rglob("*.py")):
         text = path.read_text("utf-8")
         used |= set(re.findall(r"""(?:EXTENSION \+ "|StructureDefinition/)([\w-]+)""", text))
-    of_hl7 = {"bp", "iso21090-EN-qualifier", "ordinalValue"}
+    of_hl7 = {"bp", "data-absent-reason", "iso21090-EN-qualifier", "ordinalValue"}
     profiles = {
         path.stem.partition("-")[2] for path in (ROOT / "profiles/definitions").glob("StructureDefinition-*.json")
     }

@@ -154,12 +154,17 @@ class Message:
     @property
     def application(self) -> str:
         """MSH-3.1, the sending application, unescaped."""
-        return unescape(self._header(3, 0), self.separators)
+        return self._name(3)
 
     @property
     def facility(self) -> str:
         """MSH-4.1, the sending facility, unescaped."""
-        return unescape(self._header(4, 0), self.separators)
+        return self._name(4)
+
+    def _name(self, field: int) -> str:
+        """The first component; blanks alone (of whichever kind) name nobody."""
+        name = unescape(self._header(field, 0), self.separators)
+        return "" if name.isspace() else name
 
     @property
     def sender(self) -> tuple[str, str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DERIVED_END = EXTENSION + "derived-end"
 SEGMENT, BOLUS = f"{EXTENSION}infusion-segment", f"{EXTENSION}infusion-bolus"
 TYPE = "MedicationAdministration"
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 PUMP_SEGMENTS = "urn:ketafhir:pump-segment"
 ORDER_STATUS = "administration-order-status"
 STANDING = {"running": "running", "held": "held", "stopped": "discontinued", "completed": "completed"}
@@ -284,6 +285,9 @@ def render_waste(writing: Writing, waste: Waste) -> None:
     _subject(writing, resource, told)
     if waste.at is not None:
         writing.tables.mapping("OBX_to_Waste").to_fhir(waste, writing.c, "OBX_to_Waste", resource)
+    else:  # R4 wants a time; when it was wasted is not told, and the time of the act is not that of the waste
+        absent = {"url": _ABSENT, "valueCode": codes.code("absent.unknown").code}
+        resource["_effectiveDateTime"] = {"extension": [absent]}
     performers = []
     for kind, people in (("performer", waste.performers), ("witness", waste.witnesses)):
         function = {"coding": [coding_json(of_name(f"performer.{kind}"))]}

@@ -88,7 +88,7 @@ def read(reading: Reading, group: Group) -> Decision:
     for result in group.results:
         if result is chosen:
             continue
-        if _is(reading, result, _RULE):
+        if _is(reading, result, _RULE) and result.obx.get(5) not in ("", '""'):
             decision.rules += (_read_rule(reading, result, chosen),)
         else:
             rest.append(result)

@@ -145,6 +145,6 @@ def note_texts(notes: Sequence[Any], reading: Reading) -> tuple[str, ...]:
     for segment in notes:
         reading.accounts.append(Account(segment, reading.tables.mapping("NTE_to_Annotation")))
         text = "\n".join(unescape(part) for part in segment.get(3).split("~"))
-        if text:
+        if text and not text.isspace():  # repetitions of nothing are line ends
             found.append(text)
     return tuple(found)

@@ -88,7 +88,7 @@ def object_check() -> tuple[Check, Callable[..., None]]:
         if coded and not coded.isdisjoint(value):
             found += [(key[1:], "required", "has no code") for key in coded if key in value and key[1:] not in value]
         for names in several:
-            if not any(name in value for name in names):
+            if not any(name in value for name in names) and not any("_" + name in value for name in names):
                 found.append((names[0], "required", f"one of {', '.join(names)} is missing"))
         for names in choices:
             if sum(name in value for name in names) > 1:

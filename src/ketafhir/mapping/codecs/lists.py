@@ -17,7 +17,10 @@ class TextConcept(Codec):
     fhir_type = "CodeableConcept"
 
     def from_v2(self, c: Context, *cells: str) -> Coded | None:
-        return read_cwe(cells[0], c) if "^" in cells[0] else Coded((), unescape(cells[0]))
+        if "^" in cells[0]:
+            return read_cwe(cells[0], c)
+        text = unescape(cells[0])
+        return Coded((), text) if text else None
 
     def to_v2(self, c: Context, value: Coded) -> tuple[str, ...]:
         return (write_cwe(value) if value.codings else escape(value.text),)

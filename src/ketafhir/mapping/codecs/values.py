@@ -61,7 +61,7 @@ class ObservationValue(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Value | None:
         kind, text, unit = cells
-        if not text:
+        if not text or text.isspace():
             if kind:
                 c.keep("", kind)
             if unit:
@@ -81,6 +81,8 @@ class ObservationValue(Codec):
             value = read_dtm(text, c)
         elif kind in _TEXTS:
             value = "\n".join(unescape(part) for part in text.split("~"))
+            if value.isspace():  # repetitions of nothing
+                return None
             if "~" in text:
                 c.preserved.append(("OBX-5[*]", "~"))
         else:
