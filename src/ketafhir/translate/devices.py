@@ -36,7 +36,7 @@ def is_container(result: Result) -> bool:
     """Whether an OBX only names a part of a device: no type and no value, and OBX-11 X; of a term that is known as one any
     status but that it is wrong (gateways send R or F there)."""
     obx = result.obx
-    if not (obx.get(4) or obx.get(18)) or obx.get(2) or obx.get(5):
+    if obx.get(2) or obx.get(5) or not (obx.get(4) or obx.get(18)):  # most OBX have a type
         return False
     status = obx.get(11)
     return status == _no_value() or (status not in _WRONG and meaning(refid(obx.get(3))) in _PARTS_OF_PUMPS)
