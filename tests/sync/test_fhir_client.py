@@ -123,6 +123,8 @@ def test_what_is_no_transaction_is_refused(payload: bytes) -> None:
         ),
         (httpx.Response(200, json={"resourceType": "Patient"}), Disposition.MISCONFIGURED, "no Bundle"),
         (httpx.Response(200), Disposition.MISCONFIGURED, "no Bundle"),
+        (httpx.Response(200, json={"resourceType": "Bundle", "entry": 5}), Disposition.AMBIGUOUS, "0 answers to 2"),
+        (httpx.Response(200, json={"resourceType": "Bundle", "entry": {"a": 1}}), Disposition.AMBIGUOUS, "0 answers"),
     ],
 )
 def test_a_200_is_believed_entry_by_entry(reply: httpx.Response, disposition: Disposition, words: str) -> None:
@@ -264,6 +266,16 @@ def test_read_and_version() -> None:
     assert (version, absent, no_version) == ('W/"1"', None, None)
 
 
+def test_what_was_deleted_is_gone_also_where_nothing_is_said() -> None:
+    async def scenario() -> object:
+        async with client() as opened:
+            return await opened.read(ONE)
+
+    with respx.mock:
+        respx.get(f"{BASE}/{ONE}").mock(return_value=httpx.Response(410))
+        assert run(scenario()) is None
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
@@ -334,6 +346,30 @@ def test_a_page_that_comes_again_ends_the_search() -> None:
         respx.get(f"{BASE}/Patient?active=true").mock(return_value=page("1", following="/fhir?p=2"))
         respx.get(f"{BASE}?p=2").mock(return_value=page("2", following="/fhir?p=2"))
         with pytest.raises(Permanent, match="same page"):
+            run(ids("Patient", ("active", "true")))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"entry": 5},
+        {"entry": [None, 7, {"resource": "x"}, {"resource": {"resourceType": "Patient"}}]},
+        {"link": 5},
+        {"link": [7]},
+    ],
+)
+def test_a_page_of_another_shape_has_nothing_to_read(odd: dict[str, Any]) -> None:
+    with respx.mock:
+        respx.get(f"{BASE}/Patient?active=true").mock(
+            return_value=httpx.Response(200, json={"resourceType": "Bundle", **odd})
+        )
+        assert run(ids("Patient", ("active", "true"))) == []
+
+
+def test_a_link_that_cannot_be_read_ends_the_search() -> None:
+    with respx.mock:
+        respx.get(f"{BASE}/Patient?active=true").mock(return_value=page("1", following="http://fhir.test:port/"))
+        with pytest.raises(Permanent, match="cannot be read"):
             run(ids("Patient", ("active", "true")))
 
 

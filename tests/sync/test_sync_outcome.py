@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +21,12 @@ HTML = {"content-type": "text/html"}
 def said(text: str, code: str = "processing", severity: str = "error") -> bytes:
     issue = {"severity": severity, "code": code, "diagnostics": text}
     return json.dumps({"resourceType": "OperationOutcome", "issue": [issue]}).encode()
+
+
+@pytest.fixture(autouse=True)
+def _zone_as_it_was() -> Iterator[None]:
+    yield
+    time.tzset()
 
 
 OO = said("HAPI-9999: because")
@@ -81,6 +89,8 @@ def test_every_disposition_of_an_answer_has_a_row() -> None:
         (" 0 ", 0.0),
         ("Fri, 15 Jan 2027 08:02:00 GMT", 120.0),
         ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        ("Fri Jan 15 08:02:00 2027", 120.0),
+        ("Fri, 15 Jan 2027 25:61:00 GMT", None),
         ("86400", MAX_RETRY_AFTER),
         ("soon", None),
         ("-5", None),
@@ -88,7 +98,13 @@ def test_every_disposition_of_an_answer_has_a_row() -> None:
         (None, None),
     ],
 )
-def test_retry_after_in_seconds_or_as_a_date(value: str | None, after: float | None) -> None:
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_retry_after_in_seconds_or_as_a_date(
+    value: str | None, after: float | None, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date in the old form of RFC 9110, 5.6.7, names no zone and is UTC, wherever we are."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
     headers = {} if value is None else {"retry-after": value}
     for status in (429, 503):
         outcome = classify(status, headers, b"", now=NOW)

@@ -86,7 +86,7 @@ def check_entries(outgoing: Outgoing, body: bytes, *, now: float) -> tuple[Outco
     answer = json.loads(body) if body else None
     if not isinstance(answer, dict) or answer.get("resourceType") != "Bundle":
         return Outcome(Disposition.MISCONFIGURED, "200: the answer to a transaction is no Bundle", 200), []
-    responses = [_response(entry) for entry in answer.get("entry") or ()]
+    responses = [_response(entry) for entry in entries_of(answer)]
     if len(responses) != len(outgoing.targets):
         text = f"200: {len(responses)} answers to {len(outgoing.targets)} entries"
         return Outcome(Disposition.AMBIGUOUS, text, 200), []
@@ -107,7 +107,7 @@ def check_batch(targets: Sequence[str | None], body: bytes, *, now: float) -> tu
     answer = json.loads(body) if body else None
     if not isinstance(answer, dict) or answer.get("resourceType") != "Bundle":
         return Outcome(Disposition.MISCONFIGURED, "200: the answer to a batch is no Bundle", 200), []
-    responses = [_response(entry) for entry in answer.get("entry") or ()]
+    responses = [_response(entry) for entry in entries_of(answer)]
     if len(responses) != len(targets):
         return Outcome(Disposition.AMBIGUOUS, f"200: {len(responses)} answers to {len(targets)} entries", 200), []
     first: Outcome | None = None
@@ -120,6 +120,12 @@ def check_batch(targets: Sequence[str | None], body: bytes, *, now: float) -> tu
             text = f"entry {number} of a batch: {failure.text}"
             first = Outcome(failure.disposition, text, result.status, failure.after)
     return first or Outcome(Disposition.DONE, "200", 200), results
+
+
+def entries_of(answer: Mapping[str, Any]) -> list[Any]:
+    """The entries of a Bundle that a server has written, whatever else stands there."""
+    found = answer.get("entry")
+    return found if isinstance(found, list) else []
 
 
 def _response(entry: Any) -> dict[str, Any]:

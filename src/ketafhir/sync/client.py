@@ -13,7 +13,7 @@ import re
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,8 @@ import httpx
 
 from ketafhir.errors import ConfigError
 from ketafhir.fhir import json
-from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, learned
+from ketafhir.sync.answers import Bounded, TooLong
+from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, entries_of, learned
 from ketafhir.sync.outcome import Disposition, Outcome, classify
 from ketafhir.sync.signin import SignInFailed
 
@@ -32,6 +33,7 @@ if importlib.util.find_spec("sniffio") is None:
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 _FHIR_JSON = "application/fhir+json"
+_NAMED_BY = ("resourceType", "id")
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, 2.1
 
 _BY_EXCEPTION: dict[type[Exception], tuple[Disposition, str]] = {
@@ -44,6 +46,7 @@ _BY_EXCEPTION: dict[type[Exception], tuple[Disposition, str]] = {
     httpx.NetworkError: (Disposition.AMBIGUOUS, "the connection broke"),
     httpx.RemoteProtocolError: (Disposition.AMBIGUOUS, "the answer broke off"),
     httpx.DecodingError: (Disposition.AMBIGUOUS, "the answer cannot be unpacked"),
+    TooLong: (Disposition.AMBIGUOUS, "the answer is too long"),
     httpx.UnsupportedProtocol: (Disposition.MISCONFIGURED, "the address is not http or https"),
     httpx.LocalProtocolError: (Disposition.MISCONFIGURED, "the request cannot be written as HTTP"),
     httpx.InvalidURL: (Disposition.MISCONFIGURED, "the address cannot be read"),
@@ -114,15 +117,16 @@ class FhirClient:
             if not _TOKEN.fullmatch(token):
                 raise ConfigError("the bearer token has characters that no bearer token has")
             headers["Authorization"] = f"Bearer {token}"
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._http = httpx.AsyncClient(
             headers=headers,
             auth=auth,
-            verify=tls or True,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             timeout=_httpx_timeouts(timeouts or Timeouts()),
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=Bounded(
+                transport or httpx.AsyncHTTPTransport(verify=tls or True, limits=limits, trust_env=False)
+            ),
             event_hooks={"request": [before_each] if before_each else []},
         )
 
@@ -204,9 +208,8 @@ class FhirClient:
         page = await self._first_page(kind, parameters)
         visited: set[str] = set()
         while True:
-            for entry in page.get("entry") or ():
-                if entry.get("search", {}).get("mode") != "outcome" and "resource" in entry:
-                    yield entry["resource"]
+            for resource in _resources(page):
+                yield resource
             following = _next_link(page)
             if following is None:
                 return
@@ -231,14 +234,17 @@ class FhirClient:
 
     def _same_origin(self, link: str) -> str:
         """The link, made absolute; compared as origins, since a prefix of text proves nothing."""
-        url = self._base.join(link)
+        try:
+            url = self._base.join(link)
+        except httpx.InvalidURL:
+            raise Outcome(Disposition.MISCONFIGURED, "the link to the next page cannot be read").error() from None
         if (url.scheme, url.host, url.port) != (self._base.scheme, self._base.host, self._base.port):
             raise Outcome(Disposition.MISCONFIGURED, "the next page is on another origin").error()
         return str(url)
 
     async def _get(self, reference: str) -> httpx.Response | None:
         outcome, response = await self._send("GET", f"{self.base_url}/{reference}")
-        if outcome.disposition is Disposition.GONE:
+        if outcome.disposition is Disposition.GONE or outcome.status == 410:  # which may come without a word
             return None
         if outcome.disposition is not Disposition.DONE or response is None:
             raise outcome.error()
@@ -290,6 +296,20 @@ def _loaded(response: httpx.Response) -> dict[str, Any]:
     return resource
 
 
+def _resources(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What was found, and nothing that has no type or no id."""
+    for entry in entries_of(page):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if not isinstance(resource, dict) or not all(isinstance(resource.get(key), str) for key in _NAMED_BY):
+            continue
+        search = entry.get("search")
+        if not (isinstance(search, dict) and search.get("mode") == "outcome"):
+            yield resource
+
+
 def _next_link(page: dict[str, Any]) -> str | None:
-    links = (link for link in page.get("link") or () if link.get("relation") == "next")
-    return next((str(link["url"]) for link in links if "url" in link), None)
+    links = page.get("link")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("relation") == "next" and "url" in link:
+            return str(link["url"])
+    return None
