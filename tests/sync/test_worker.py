@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -483,6 +484,40 @@ def test_the_next_claim_whose_answer_was_lost_with_the_end_of_the_last(
     drain(store, sink, lease_seconds=600)
     assert [len(delivery(store, one).history) for one in (first, second)] == [1, 1]
     assert len(sink.requests) == 2
+
+
+def test_a_claim_that_is_still_to_be_answered_is_not_taken_for_a_lost_one(
+    store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next claim of one patient is written and not yet told when the store fails for another: it was freed and taken twice."""
+    first, second, third = (queue(store, bundle(one), one) for one in (A, B, C))
+    good, free = store.settle_and_claim, store.reclaim
+    freed, claimed = threading.Event(), threading.Event()
+
+    def settle_and_claim(held: Any, *more: Any) -> Any:
+        if held.message_id == first:
+            found = good(held, *more)
+            claimed.set()
+            freed.wait(0.3)
+            return found
+        if held.message_id == second and not freed.is_set():
+            claimed.wait(5)
+            raise StoreError("the connection is lost")
+        return good(held, *more)
+
+    def reclaim(*args: Any) -> int:
+        found = free(*args)
+        if claimed.is_set():
+            freed.set()
+        return found
+
+    monkeypatch.setattr(store, "settle_and_claim", settle_and_claim)
+    monkeypatch.setattr(store, "reclaim", reclaim)
+    drain(store, sink, parallel=2, lease_seconds=600)
+    assert freed.is_set()
+    assert [delivery(store, one).state for one in (first, second, third)] == ["done"] * 3
+    assert len(sink.requests) == 3
+    assert "went to another worker" not in caplog.text
 
 
 def test_who_stops_claims_no_more_with_the_end_of_the_last(store: SqliteStore, sink: FhirSink) -> None:

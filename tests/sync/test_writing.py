@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fhir_sink import outcome
 
+from ketafhir.store.protocol import LeaseLost
 from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition
@@ -230,6 +231,30 @@ def test_what_was_written_before_a_failure_is_learned_and_the_rest_follows(codes
     assert "MedicationAdministration/c1" not in first.versions
     assert second.outcome.disposition is D.DONE
     assert len(server.resources) == 6
+
+
+@pytest.mark.parametrize("codes", [("batch",), ()], ids=["batch", "single"])
+def test_who_has_lost_the_delivery_meanwhile_writes_no_further_part(codes: tuple[str, ...]) -> None:
+    """Many parts take longer than a lease: it is renewed before each."""
+    server = Server(*codes)
+    renewed = []
+
+    async def renew() -> None:
+        renewed.append(len(server.resources))
+        if len(renewed) == 3:
+            raise LeaseLost("another worker has it")
+
+    async def scenario() -> None:
+        client = FhirClient("http://fhir.test/fhir", transport=server.transport)
+        try:
+            await Writer(client).write(Outgoing(stored()), {}, renew)
+        finally:
+            await client.aclose()
+
+    with pytest.raises(LeaseLost):
+        asyncio.run(scenario())
+    assert renewed == [0, 1, 2]
+    assert len(server.resources) == 2
 
 
 def test_a_stale_version_is_a_conflict_in_every_mode() -> None:

@@ -34,7 +34,8 @@ class Courier(Protocol):
     """Carries payloads to one destination."""
 
     async def carry(self, delivery: Delivery, begin: Begin) -> Carried:
-        """One attempt. `begin` is awaited right before anything is sent: from then on it may have been done.
+        """One attempt. `begin` is awaited right before anything is sent, each time: from then on it may have been done, and
+        the delivery is held for the time of one more request.
 
         Raises Refused for a payload that can never be sent.
         """
@@ -68,7 +69,7 @@ class FhirCourier:
         result = TransactionResult(Outcome(Disposition.UNSENT), [], {})
         for race in range(MAX_RACES + 1):
             await begin()
-            result = await self._writer.write(outgoing, versions)
+            result = await self._writer.write(outgoing, versions, begin)
             if not _lost_a_race(result.outcome, versions) or race == MAX_RACES:
                 break
             await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))

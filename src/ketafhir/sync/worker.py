@@ -60,8 +60,8 @@ class Worker:
         self._clock = clock
         self._chance = chance
         self._circuit = Circuit(destination, self._policy, clock, chance)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._held: set[int] = set()  # the deliveries of the tasks
+        self._tasks: dict[asyncio.Task[None], int] = {}  # what is under way, with the delivery of each
+        self._claiming = 0  # tasks whose end may bring another delivery
         self._in_doubt = False  # whether a claim was made whose answer did not come
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()  # nothing is held any more
@@ -104,7 +104,7 @@ class Worker:
             async with asyncio.timeout(timeout):
                 while not await self._drained():
                     self._ended.clear()
-                    await _at_most(self._ended, _BUSY_POLL if self._held else _DRAIN_POLL)
+                    await _at_most(self._ended, _BUSY_POLL if self._tasks else _DRAIN_POLL)
         except TimeoutError:
             raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
 
@@ -159,24 +159,24 @@ class Worker:
     async def _clear_doubt(self) -> None:
         """A store that failed may have written a claim and died before it said so: nobody would know of it before the lease
         ends. The name is taken anew, since a lock ends with the store that held it; as long as it is not to be had, the leases
-        stand."""
+        stand. A claim of ours that is still to be answered looks the same: it is waited for, and in doubt none is begun."""
+        if self._claiming:
+            return
         if not await asyncio.to_thread(self._store.occupy, self._name):
             return
-        freed = await asyncio.to_thread(self._store.reclaim, self._name, frozenset(self._held))
+        freed = await asyncio.to_thread(self._store.reclaim, self._name, frozenset(self._tasks.values()))
         self._in_doubt = False
         if freed:
             _log.warning("%d claims had been written when the store failed: they are free again", freed)
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._deliver(delivery))
-        self._tasks.add(task)
-        self._held.add(delivery.id)
+        self._tasks[task] = delivery.id
 
         def finished(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            self._held.discard(delivery.id)
+            del self._tasks[task]
             self._wake.set()
-            if not self._held:
+            if not self._tasks:
                 self._ended.set()
 
         task.add_done_callback(finished)
@@ -252,18 +252,21 @@ class Worker:
     async def _settle_and_go_on(self, delivery: Delivery, ending: Settlement) -> None:
         """The end of one delivery and the claim of the next are one commit."""
         write = self._store.settle_and_claim
+        self._claiming += 1
         try:
             following = await asyncio.to_thread(write, delivery, ending, self._name, self._lease)
+            self._tell(delivery, ending)
+            if following is not None and self._stopping:
+                await asyncio.to_thread(self._store.give_back, following)
+            elif following is not None:
+                self._start(following)
         except (LeaseLost, NotAllowed):
             raise
         except StoreError:
             self._in_doubt = True
             raise
-        self._tell(delivery, ending)
-        if following is not None and self._stopping:
-            await asyncio.to_thread(self._store.give_back, following)
-        elif following is not None:
-            self._start(following)
+        finally:
+            self._claiming -= 1
 
     def _tell(self, delivery: Delivery, ending: Settlement) -> None:
         level = logging.WARNING if ending.state in (PARKED, DEAD) else logging.DEBUG

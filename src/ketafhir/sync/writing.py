@@ -7,7 +7,7 @@ transactions. A transaction that is too large (413) is written in parts, each ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.parts import Parts, batch
 
 Mode: TypeAlias = Literal["transaction", "batch", "single"]
+GoingOn: TypeAlias = Callable[[], Awaitable[None]]
 
 _ASKED_AGAIN = 3600.0  # seconds; a server may be upgraded
 _ASKED_SOON = 60.0
@@ -34,15 +35,21 @@ class Writer:
         self._found: Mode = "transaction"
         self._until = 0.0
 
-    async def write(self, outgoing: Outgoing, versions: Mapping[str, str]) -> TransactionResult:
-        """As `FhirClient.transaction`; `versions` of the result are those of what was written, whatever the outcome."""
+    async def write(
+        self, outgoing: Outgoing, versions: Mapping[str, str], going_on: GoingOn | None = None
+    ) -> TransactionResult:
+        """As `FhirClient.transaction`; `versions` of the result are those of what was written, whatever the outcome.
+
+        `going_on` is awaited before each part of what goes in parts: together they take longer than one request may.
+        """
         mode = await self._how()
+        going_on = going_on or _at_once
         if mode != "transaction":
-            return await self._in_parts(outgoing, versions, mode, _MOST)
+            return await self._in_parts(outgoing, versions, mode, _MOST, going_on)
         result = await self._client.transaction(outgoing, versions)
         if result.outcome.disposition is not Disposition.TOO_LARGE or len(outgoing.targets) < 2:
             return result
-        return await self._in_parts(outgoing, versions, mode, (len(outgoing.targets) + 1) // 2)
+        return await self._in_parts(outgoing, versions, mode, (len(outgoing.targets) + 1) // 2, going_on)
 
     async def _how(self) -> Mode:
         if self._mode != "auto":
@@ -56,7 +63,7 @@ class Writer:
         return self._found
 
     async def _in_parts(
-        self, outgoing: Outgoing, versions: Mapping[str, str], mode: Mode, most: int
+        self, outgoing: Outgoing, versions: Mapping[str, str], mode: Mode, most: int, going_on: GoingOn
     ) -> TransactionResult:
         """Each part checked entry by entry; the first that fails ends it, with what was learned until then."""
         parts = Parts(outgoing)
@@ -70,6 +77,7 @@ class Writer:
                 return TransactionResult(Outcome(Disposition.REJECTED, text), [], learned)
             entries = [parts.entry(number, versions) for number in numbers]
             targets = [parts.target(number) for number in numbers]
+            await going_on()
             if mode == "single":
                 outcome, answered = await self._one(entries[0])
             else:
@@ -131,6 +139,10 @@ class Writer:
 
 _AS_ERROR = {Permanent: Disposition.REJECTED, Ambiguous: Disposition.TRANSIENT, Transient: Disposition.TRANSIENT}
 _MODES: dict[str, Mode] = {"transaction": "transaction", "batch": "batch", "single": "single"}
+
+
+async def _at_once() -> None:
+    """For who holds nothing that could run out."""
 
 
 def mode_of(statement: Mapping[str, Any]) -> Mode:
