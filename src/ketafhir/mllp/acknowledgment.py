@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 Wait: TypeAlias = Literal["none", "perhaps", "certain"]
 
-# HL7 table 0155. ER answers only a failure and SU only a success, so that silence is an answer too.
-_WAITS: dict[bytes, Wait] = {b"AL": "certain", b"ER": "perhaps", b"SU": "perhaps"}
+# HL7 table 0155. ER answers only a failure and SU only a success, so that silence is an answer too. What the table does not
+# have is taken for AL: a message is not done because nobody waited for its answer.
+_WAITS: dict[bytes, Wait] = {b"": "none", b"NE": "none", b"AL": "certain", b"ER": "perhaps", b"SU": "perhaps"}
+_NULL = b'""'
 
 
 class Choreography(NamedTuple):
@@ -23,10 +25,10 @@ class Choreography(NamedTuple):
 
 def choreography(message: bytes) -> Choreography:
     """What MSH-15 and MSH-16 of `message` ask for. Both empty is the original mode: one answer."""
-    accept, application = _msh(message, 15), _msh(message, 16)
+    accept, application = (_msh(message, number).upper().replace(_NULL, b"") for number in (15, 16))
     if not accept and not application:
         return Choreography("certain", "none")
-    waits = _WAITS.get(accept, "none"), _WAITS.get(application, "none")
+    waits = _WAITS.get(accept, "certain"), _WAITS.get(application, "certain")
     first: Wait = "certain" if "certain" in waits else "perhaps" if "perhaps" in waits else "none"
     return Choreography(first, waits[1])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from ketafhir.errors import Issue
+from ketafhir.hl7v2.choreography import condition
 from ketafhir.hl7v2.er7 import Message, Segment, Separators
 from ketafhir.hl7v2.header import read_header
 from ketafhir.service.admission import Policy
@@ -83,7 +84,7 @@ class Arrived:
         if told:
             accept, _, application = told.partition("/")
             return ("", "") if told == "original" else (accept, application)
-        return self.msh.get(15).strip(), self.msh.get(16).strip()
+        return condition(self.msh.get(15)), condition(self.msh.get(16))
 
     def inbound(self, ack: bytes | None = None, result: Result | None = None) -> Inbound:
         msh = self.msh
