@@ -47,6 +47,36 @@ def test_idle_and_stalled_connections_are_closed():
     run(scenario())
 
 
+def test_a_message_that_trickles_is_no_better_than_one_that_stands_still():
+    async def scenario() -> None:
+        handler = Recorder()
+        async with listening(handler, frame_timeout=0.2) as (listener, events), client(listener.port) as peer:
+            await peer.send(VT)
+            for _ in range(100):
+                if "stalled" in [event.kind for event in events]:
+                    break
+                await peer.send(b"M")
+                await asyncio.sleep(0.02)
+            assert "stalled" in [event.kind for event in events]
+            assert await peer.ended()
+        assert handler.seen == []
+
+    run(scenario())
+
+
+def test_a_long_message_over_a_slow_line_is_taken():
+    async def scenario() -> None:
+        handler = Recorder()
+        async with listening(handler, frame_timeout=0.5) as (listener, _), client(listener.port) as peer:
+            block = wrap(message("M1") + b"x" * 8000)
+            for at in range(0, len(block), 500):
+                await peer.send(block[at : at + 500])
+                await asyncio.sleep(0.05)
+            assert await peer.frame() == ack("AA", "M1")
+
+    run(scenario())
+
+
 def test_the_time_of_the_handler_does_not_count_as_idle():
     class Slow(Recorder):
         async def message(self, payload: bytes, peer: Peer) -> list[bytes]:

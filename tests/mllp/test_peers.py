@@ -112,6 +112,32 @@ def test_what_is_above_the_rate_waits_and_none_is_lost() -> None:
     run(scenario())
 
 
+def test_messages_that_come_all_at_once_are_above_the_rate_too() -> None:
+    async def scenario() -> None:
+        peers = Peers([PeerRule("pump", LOOPBACK, messages_per_second=50.0)])
+        async with listening(Recorder(), peers=peers) as (listener, _), client(listener.port) as peer:
+            began = time.monotonic()
+            await peer.send(b"".join(wrap(message(f"M{number}")) for number in range(150)))
+            answers = [await peer.frame() for _ in range(150)]
+            assert answers == [ack("AA", f"M{number}") for number in range(150)]
+            assert time.monotonic() - began > 0.9, "100 are saved up, 50 wait"
+
+    run(scenario())
+
+
+def test_what_a_rate_holds_back_is_answered_before_the_end() -> None:
+    async def scenario() -> None:
+        handler = Recorder()
+        peers = Peers([PeerRule("pump", LOOPBACK, messages_per_second=1.0)])
+        async with listening(handler, peers=peers) as (listener, _), client(listener.port) as peer:
+            await peer.send(b"".join(wrap(message(f"M{number}")) for number in range(9)))
+            assert await peer.frame() == ack("AA", "M0")
+            await listener.close(drain=5)
+            assert [await peer.frame() for _ in range(8)] == [ack("AA", f"M{number}") for number in range(1, 9)]
+
+    run(scenario())
+
+
 def test_one_peer_at_its_limit_holds_no_other_up() -> None:
     async def scenario() -> None:
         slow = PeerRule("slow", networks(["127.0.0.1"]), bytes_per_second=10.0)

@@ -14,6 +14,10 @@ from ketafhir.mllp.peers import Admitted, Peers
 
 _log = logging.getLogger("ketafhir.mllp")
 
+_PROGRESS = (
+    1024  # bytes of a message; who sends fewer in the time of a block that stands still holds a connection for nothing
+)
+
 
 @dataclass(slots=True)
 class Shared:
@@ -61,7 +65,9 @@ class Connection(asyncio.Protocol):
         self._junk_told = False
         self._admitted: Admitted | None = None
         self._resting: asyncio.TimerHandle | None = None  # the peer has sent as much as it may for now
-        self._moved = shared.clock()  # when the last byte or message made progress
+        self._holding = False  # and that in messages, so that those that wait here are not handed over either
+        self._moved = shared.clock()  # when the last message, or enough of one, made progress
+        self._came = 0  # bytes since then
 
     # What the event loop calls.
 
@@ -97,24 +103,38 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return  # a piece that was already on its way through the event loop
-        self._moved = self._shared.clock()
+        was_inside = self._framer.inside
         found = self._framer.feed(data)
+        self._came += len(data)
+        if found or self._came >= _PROGRESS or not (was_inside and self._framer.inside):
+            self._moved, self._came = self._shared.clock(), 0
         self._waiting.extend(found)
-        self._charge(len(data), len(found))
+        self._charge(len(data), 0)
         if self._framer.skipped and not self._junk_told:
             self._junk_told = True
             self._tell("junk", "bytes outside of MLLP blocks are skipped: does the peer speak MLLP?")
         self._pump()
 
     def _charge(self, size: int, messages: int) -> None:
-        """Read nothing more until the peer's rates allow it."""
-        wait = self._admitted.wait(self._moved, size, messages) if self._admitted else 0.0
-        if wait > 0 and self._resting is None:
+        """Read nothing more, and of messages hand over none, until the peer's rates allow it."""
+        now = self._shared.clock()
+        wait = self._admitted.wait(now, size, messages) if self._admitted else 0.0
+        if wait <= 0:
+            return
+        self._holding = self._holding or messages > 0
+        if self._resting is None or self._resting.when() < now + wait:
+            self._end_rest()
             self._transport.pause_reading()
-            self._resting = asyncio.get_running_loop().call_later(wait, self._rested)
+            self._resting = asyncio.get_running_loop().call_at(now + wait, self._rested)
+
+    def _end_rest(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
 
     def _rested(self) -> None:
         self._resting = None
+        self._holding = False
         self._moved = self._shared.clock()
         self._pump()
 
@@ -134,9 +154,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._choked = False
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        self._end_rest()
         if self._admitted is not None:
             self._admitted.connections -= 1
             self._admitted = None
@@ -166,7 +184,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
         elif self._framer.inside:
             if quiet > self._shared.frame_timeout:
-                self._tell("stalled", f"a message broke off, nothing came for {quiet:.0f} s")
+                self._tell("stalled", f"a message broke off, next to nothing came for {quiet:.0f} s")
                 self.end_input()
         elif self._shared.idle_timeout is not None and quiet > self._shared.idle_timeout:
             self._tell("idle", f"nothing came for {quiet:.0f} s")
@@ -183,8 +201,9 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Work what waits until a handler needs time, the peer stops reading or nothing is left."""
-        while self._waiting and not self._running and not self._choked:
+        while self._waiting and not self._running and not self._choked and (self._ended or not self._holding):
             try:
+                self._charge(0, 1)
                 answers = self._hand_over(self._waiting.popleft())
                 if isinstance(answers, list):
                     self._write(answers)

@@ -22,7 +22,7 @@ class PeerRule:
     name) or, where it has none of these, by an address in `networks`. 0 is no limit.
 
     `max_connections` at a time, `bytes_per_second` and `messages_per_second` over all of them: what is more is
-    not read for as long as it takes, and waits at the peer.
+    not read for as long as it takes, and waits at the peer. Two seconds' worth may come at once.
     """
 
     name: str = ""
@@ -43,14 +43,14 @@ class Admitted:
     _at: float = 0.0
 
     def wait(self, now: float, size: int, messages: int) -> float:
-        """Seconds until more may be read, after `size` bytes with so many messages; `now` never goes back."""
+        """Seconds until more may be read after `size` bytes, or handed over after so many messages; `now` never goes back."""
         passed, self._at = now - self._at, now
         rates = (self.rule.bytes_per_second, self.rule.messages_per_second)
         waits = [0.0]
         for number, (rate, used) in enumerate(zip(rates, (size, messages), strict=True)):
             if rate:
                 self._debts[number] = max(-_BURST, self._debts[number] - passed) + used / rate
-                waits.append(self._debts[number])
+                waits.append(self._debts[number] if used else 0.0)
         return max(waits)
 
 
