@@ -174,6 +174,15 @@ def test_faults_become_outcomes(reply: httpx.Response | Exception, disposition: 
         assert len(respx.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("versions", "disposition"), [({}, Disposition.IDENTITY), ({ONE: 'W/"1"'}, Disposition.CONFLICT)]
+)
+def test_412_to_what_names_no_version_is_about_identity(versions: dict[str, str], disposition: Disposition) -> None:
+    with respx.mock:
+        respx.post(BASE).mock(return_value=outcome(412, "precondition failed"))
+        assert run(post(bundle(ONE), versions)).outcome.disposition is disposition
+
+
 def exceptions_of_httpx() -> list[type[Exception]]:
     found = (getattr(httpx, name) for name in httpx.__all__)
     return [kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception)]

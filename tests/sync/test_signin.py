@@ -180,6 +180,49 @@ def test_a_key_that_is_not_known_is_told_with_what_the_server_says(world: SmartW
         ask(client)
 
 
+class Signing(httpx.AsyncBaseTransport):
+    """A server that tells its token endpoint, and there does what the test wants."""
+
+    def __init__(self, token: Any) -> None:
+        self._token = token
+        self.asked: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if request.url.path.endswith("/smart-configuration"):
+            return httpx.Response(200, json={"token_endpoint": "http://127.0.0.1:9/token"})
+        if isinstance(self._token, Exception):
+            raise self._token
+        return httpx.Response(200, json=self._token)
+
+
+@pytest.mark.parametrize(
+    ("token", "disposition"),
+    [
+        (httpx.ReadTimeout("slow"), D.UNSENT),
+        (httpx.RemoteProtocolError("cut off"), D.UNSENT),
+        (httpx.ConnectError("refused"), D.UNSENT),
+        ({"token_type": "bearer", "access_token": "a\nb: c"}, D.UNAUTHORIZED),
+        ({"token_type": "bearer", "access_token": "\u00e4"}, D.UNAUTHORIZED),
+        ({"token_type": "bearer", "access_token": ""}, D.UNAUTHORIZED),
+    ],
+)
+def test_what_fails_before_there_is_a_token_was_never_sent(tmp_path: Path, token: Any, disposition: D) -> None:
+    """It is the destination's fault, and counts for no message."""
+    transport = Signing(token)
+    smart = Smart("http://127.0.0.1:9/fhir", SmartClient("ketafhir", keep(tmp_path / "keys", new_key("ES384", "one"))))
+
+    async def scenario() -> D:
+        client = FhirClient("http://127.0.0.1:9/fhir", auth=smart, transport=transport)
+        try:
+            return (await client.transaction(bundle("Observation/a"))).outcome.disposition
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(scenario()) is disposition
+    assert transport.asked == ["/fhir/.well-known/smart-configuration", "/token"]
+
+
 def test_an_authorization_server_that_is_away_is_waited_for(world: SmartWorld, tmp_path: Path) -> None:
     key = new_key("ES384", "one")
     known(world, key)

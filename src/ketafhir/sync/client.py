@@ -24,7 +24,7 @@ from ketafhir.errors import ConfigError
 from ketafhir.fhir import json
 from ketafhir.sync.answers import Bounded, TooLong
 from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, entries_of, learned
-from ketafhir.sync.outcome import Disposition, Outcome, classify
+from ketafhir.sync.outcome import Disposition, Outcome, classify, without_version
 from ketafhir.sync.signin import SignInFailed
 
 if importlib.util.find_spec("sniffio") is None:
@@ -143,7 +143,8 @@ class FhirClient:
             "POST", self.base_url, content=outgoing.render(versions or {}), headers=headers
         )
         if outcome.disposition is not Disposition.DONE or response is None:
-            return TransactionResult(outcome, [], {})
+            versioned = any(target in (versions or {}) for target in outgoing.references)
+            return TransactionResult(outcome if versioned else without_version(outcome), [], {})
         outcome, entries = check_entries(outgoing, response.content, now=self._clock())
         return TransactionResult(outcome, entries, learned(outgoing, entries) if entries else {})
 
@@ -161,7 +162,7 @@ class FhirClient:
         url = f"{self.base_url}/{path}"
         outcome, response = await self._send(method, url, content=json.dumps(resource), headers=sent)
         if outcome.disposition is not Disposition.DONE or response is None:
-            return outcome, EntryResult(0, "", "")
+            return outcome if "If-Match" in headers else without_version(outcome), EntryResult(0, "", "")
         body = json.loads(response.content) if response.content else {}
         place = response.headers.get("location") or response.headers.get("content-location") or ""
         if isinstance(body, dict) and body.get("resourceType") == path.split("/")[0] and body.get("id"):
@@ -263,11 +264,21 @@ class FhirClient:
         except TimeoutError:
             return Outcome(Disposition.AMBIGUOUS, "no answer within the total time"), None
         except _HTTPX_ERRORS as error:
-            return outcome_of(error), None
+            return _of_another(error, url) or outcome_of(error), None
         except SignInFailed as error:
             return error.outcome, None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return classify(response.status_code, headers, response.content, now=self._clock()), response
+
+
+def _of_another(error: Exception, url: str) -> Outcome | None:
+    """The outcome where it was signing in that failed: what was asked for was not sent yet."""
+    request = getattr(error, "_request", None)
+    if request is None or request.url == httpx.URL(url):
+        return None
+    found = outcome_of(error)
+    unsent = Outcome(Disposition.UNSENT, f"signing in: {found.text}")
+    return unsent if found.disposition is Disposition.AMBIGUOUS else found
 
 
 def _checked(base_url: str) -> httpx.URL:

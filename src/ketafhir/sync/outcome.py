@@ -7,7 +7,7 @@ of two racing conditional creates, with 409 and not with 412; both are read as a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -100,6 +100,13 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: float
     if disposition is _D.UNAVAILABLE and after is not None:
         disposition = _D.THROTTLED
     return Outcome(disposition, f"{status}: {said or _unspoken(disposition, resource)}", status, after)
+
+
+def without_version(outcome: Outcome) -> Outcome:
+    """The outcome of a request that names no version: 412 can only say that several match one identity (http.html#ccreate)."""
+    if outcome.status == 412 and outcome.disposition is _D.CONFLICT:
+        return replace(outcome, disposition=_D.IDENTITY)
+    return outcome
 
 
 def _of_success(status: int, headers: Mapping[str, str], body: bytes, resource: Any) -> Outcome:

@@ -29,6 +29,7 @@ from ketafhir.sync.signing import ALGORITHMS, SigningKey, read_keys
 
 _LIFE = 240.0  # seconds of a signed token; the standard allows 300
 _SKEW = 60.0  # seconds between the clocks that nobody complains about
+_TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 _SAFE_CODE = re.compile(r"[a-z_]{1,40}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -180,7 +181,7 @@ class Smart(httpx.Auth):
             text = f"{answer.status_code}: the authorization server gives no token"
             raise SignInFailed(Outcome(Disposition.UNAVAILABLE, text, None))
         token, kind = told.get("access_token"), str(told.get("token_type", "")).lower()
-        if answer.status_code != 200 or not isinstance(token, str) or kind != "bearer":
+        if answer.status_code != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind != "bearer":
             code = str(told.get("error", ""))
             why = code if _SAFE_CODE.fullmatch(code) else "without a reason"
             raise _failed(f"{answer.status_code}: the authorization server gives no token: {why}{self._clocks(answer)}")
