@@ -81,13 +81,13 @@ class _Translating(_Handler):
 
     def message(self, payload: bytes, peer: object) -> list[bytes]:
         from ketafhir.fhir import json
-        from ketafhir.fhir.profile.check import check
+        from ketafhir.service.translating import broken
         from ketafhir.translate import incoming
         from ketafhir.translate.session import Session
 
         message = incoming.parse(payload)
         step = Session(self._settings).take(message)
-        if check(step.bundle):
+        if broken(step):
             raise AssertionError("the profiles hold")
         json.dumps(step.bundle)
         return [self._answers.application(message, "AA", step.issues, [], enhanced=False)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from golden.cases import last_state
 from ketafhir.fhir import json
+from ketafhir.service import histories
 from ketafhir.service.admission import Policy
 from ketafhir.service.answers import Answers
 from ketafhir.service.intake import Channel, Intake
@@ -211,3 +212,12 @@ def test_the_service_ties_across_the_numbers_as_the_library_does(tmp_path: Path,
     told = [RUNS, SEEN_LATER, EVENT, _merge("010", NEW, OLD)]
     for number, feed in enumerate([told, told[::-1], [told[0], told[3], *told[1:3]], [*told[1:3], told[3], told[0]]]):
         assert _ties(_service(tmp_path / str(number), feed, restarts)) == [1, 1]
+
+
+def test_a_merge_takes_in_what_was_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again for each quarter of an hour that an infusion runs: with a long history that took seconds."""
+    joins = []
+    join = histories._join
+    monkeypatch.setattr(histories, "_join", lambda into, other: joins.append(1) or join(into, other))
+    _service(tmp_path / "store", [RUNS, SEEN_LATER, EVENT, _merge("010", NEW, OLD)], restarts=True)
+    assert len(joins) < 40

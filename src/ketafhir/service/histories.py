@@ -142,10 +142,12 @@ class Histories:
         """The patients that a report, form or decision belongs to."""
         return self._store.lookup(HEADING, heading)
 
-    def seen(self, known: Known, slot: int) -> None:
-        """Load what was observed of the patient in a slot of time."""
+    def seen(self, known: Known, slot: int) -> bool:
+        """Load what was observed of the patient in a slot of time; whether that is new."""
+        had = len(known.versions)
         for row in self._store.lookup(SEEN, seen_group(known.patient, slot)):
             self._load(known, row)
+        return len(known.versions) > had
 
     def _load(self, known: Known, row: str) -> None:
         if row in known.versions:
@@ -244,8 +246,8 @@ class KnownHistory(History):
         """As `History.seen_in`, of all that is in the store."""
         if patient in self._known:
             known = self._known[patient]
-            self._histories.seen(known, slot)
-            if known.history.groups is not self.groups:  # of several patients
+            new = self._histories.seen(known, slot)
+            if new and known.history.groups is not self.groups:  # of several patients
                 _join(self, known.history)
                 _index(self)
         return super().seen_in(patient, slot)

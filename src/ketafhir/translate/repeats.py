@@ -25,6 +25,7 @@ from ketafhir.translate.writing import Known, Writing
 _OBJECTS = attrgetter("code", "interpretation", "performers", "method", "device", "site")
 _TEXTS = attrgetter("sub_id", "reference_range", "status", "value.unit", "value.display", "value.comparator")
 _RARE = attrgetter("analysed", "identifier", "derived", "part_of", "response", "notes")
+_DAY = len("2026-01-05")  # a time that is told less exactly may be too little for the profile
 _NOTHING = (None, None, False, "", "", ())
 _OF_VALUE = frozenset(("value", "code", "interpretation", "reference_range"))
 _DOMAINS = _OF_VALUE.union((
@@ -105,6 +106,8 @@ class Repeats:
         return self._repeated(known, own) if known else writing.learn(tuple(alike), objects, make, again, own)
 
     def _repeated(self, known: Known, own: Own, preserved: Preserved = ()) -> Json | Written:
+        if not preserved and len(own[1]) >= _DAY:
+            self._writing.like["urn:uuid:" + own[0]] = known
         if not self._as_text or preserved:
             return again(known.json, own)
         wording = known.wording

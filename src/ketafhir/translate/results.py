@@ -172,9 +172,14 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
         if isinstance(resource, Written):
             writing.put_written(resource, own)
             continue
+        made = resource
         if one.key in metrics and one.device is None and not one.panel:
-            resource = {**resource, "device": metrics[one.key]}
-        writing.put(tied(writing, one, resource) if may_be_tied else resource, preserved)
+            made = {**made, "device": metrics[one.key]}
+        if may_be_tied:
+            made = tied(writing, one, made)
+        if made is not resource:
+            writing.like.pop("urn:uuid:" + own, None)
+        writing.put(made, preserved)
 
 
 def take_one(

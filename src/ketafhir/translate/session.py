@@ -23,7 +23,7 @@ from ketafhir.translate.neighbourhood import neighbourhood
 from ketafhir.translate.reading import Reading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.weighing import Weighing, nothing_depends
-from ketafhir.translate.writing import Writing, sender_urn
+from ketafhir.translate.writing import Known, Writing, sender_urn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -40,13 +40,14 @@ _IN_MEMORY = 1000  # messages: most files are shorter, and never see a database
 
 class Step(Plain):
     """What one message did: its Bundle (to be read only: its parts are shared), findings, records as told (under the keys they
-    got), and how it was read."""
+    got), how it was read, and `like` as of `Writing`."""
 
     bundle: Json
     issues: list[Issue]
     told: Records
     reading: Reading
     infusions: dict[str, Course] = field(default_factory=dict)
+    like: dict[str, Known] = field(default_factory=dict)
 
 
 class Session:
@@ -101,8 +102,8 @@ class Session:
         source = reading.source
         writing_from = sender_urn(source.application, source.facility)
         reading.c.segment = None
-        bundle, after = self.fold(new, numbers, reading.c, writing_from, source)
-        return Step(bundle, reading.c.issues, new, reading, after)
+        bundle, after, like = self.fold(new, numbers, reading.c, writing_from, source)
+        return Step(bundle, reading.c.issues, new, reading, after, like)
 
     def fold(
         self,
@@ -111,8 +112,8 @@ class Session:
         c: Context,
         sender: str,
         source: Source | None,
-    ) -> tuple[Json, dict[str, Course]]:
-        """Add prepared records and render what they changed; gives the Bundle and the infusions they touched."""
+    ) -> tuple[Json, dict[str, Course], dict[str, Known]]:
+        """Add prepared records and render what they changed; gives the Bundle, the infusions they touched, and `Writing.like`."""
         stays = self.history.survivors(new)
         was = self.history.survivors() if stays else {}
         moved = merges.moved(was, stays) if stays else set()
@@ -170,8 +171,9 @@ class Session:
             from ketafhir.mapping import zsegments
 
             zsegments.show(bundle.get("entry", ()), self.settings.tables, c)
+            writing.like.clear()  # what it writes is in none of them
         c.link = no_reference  # else context and writer would hold each other until the garbage collector comes
-        return bundle, after
+        return bundle, after, writing.like
 
     def _tie_again(self, writing: Writing, moved: list[Moved], new: Records) -> None:
         """Write again what is part of an infusion now, or no longer, and the events it may be suspected of, as those that

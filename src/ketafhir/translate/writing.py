@@ -34,14 +34,15 @@ def resource_id(resource_type: str, key: str) -> str:
 
 class Known:
     """A resource, or a part of one, that was made before; what it refers to, and the objects it was made from. `wording` is its
-    text with gaps (`wording.Wording`), None until it is wanted, False where it has none.
+    text with gaps (`wording.Wording`), None until it is wanted, False where it has none. `good`: one like it was checked.
     """
 
-    __slots__ = ("json", "links", "objects", "wording")
+    __slots__ = ("good", "json", "links", "objects", "wording")
 
     def __init__(self, json: Json, links: list[tuple[str, Any]], objects: Sequence[Any]) -> None:
         self.json, self.links, self.objects = json, links, objects
         self.wording: Any = None
+        self.good = False
 
 
 class Writing:
@@ -51,7 +52,8 @@ class Writing:
     Resources are made by `start`, filled by tables (`fill`) and put once. References go through `patient`, `visit` and `to`,
     which know whether the target is in this Bundle (urn:uuid) or already on the server (Type/id). `moved` is under which key
     the act of a pump is found now ("": nowhere), by the key it was told under; `metrics` the DeviceMetric of an observation,
-    `templates` as of `Reading`. `as_text`: the Bundle is wanted for its JSON, so that an entry like a known one comes as text.
+    `templates` as of `Reading`, `like` by fullUrl what an entry is like, but for its id, time, patient, visit and numbers.
+    `as_text`: the Bundle is wanted for its JSON, so that an entry like a known one comes as text.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Writing:
         self.moved: dict[str, str] = {}
         self.metrics: dict[str, Json] = {}
         self.templates: dict[str, Any] = {}
+        self.like: dict[str, Known] = {}
         self.as_text = False
         c.link = self.link
 

@@ -25,6 +25,7 @@ from ketafhir.fhir.profile.pieces import (
     invariants_of,
     is_primitive,
     object_check,
+    plain_reference,
     primitive_check,
     remembered,
     sliced_check,
@@ -36,7 +37,7 @@ from ketafhir.fhir.profile.primitives import PRIMITIVES
 
 Json = dict[str, Any]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
-_STEADY = {"CodeableConcept", "Coding", "Extension", "Meta", "Reference"}  # what a feed repeats
+_STEADY = {"CodeableConcept", "Coding", "Extension", "Meta"}  # what a feed repeats
 _MENTIONED = {
     "Patient",
     "Encounter",
@@ -142,9 +143,12 @@ class Compiler:
         primitive = is_primitive(rules) and not rules["types"][0].get("attribute")
         if primitive and "codes" in rules:
             made.coded.add("_" + name)
+        kind = rules.get("types", _NO_TYPE)[0]["code"]
+        if kind == "Reference":
+            item = plain_reference(remembered(item))
         if _repeats(node):
             item = self._list(node, item, path, url)
-        if rules.get("types", _NO_TYPE)[0]["code"] in _STEADY:
+        if kind in _STEADY:
             item = remembered(item)
         made.fields[name] = item
         if primitive:
