@@ -234,6 +234,16 @@ def test_another_content_under_one_control_id_is_taken_with_a_warning(desk: Desk
 # --- enhanced mode
 
 
+@pytest.mark.parametrize("mode", ["|", "AL|AL"], ids=["original", "enhanced"])
+def test_the_answers_are_in_the_separators_of_the_message(desk: Desk, mode: str) -> None:
+    """A sender that has others than the usual need not read those, and finds its MSH-10 as it wrote it."""
+    accept, application = mode.split("|")
+    message = heart_rate("ONE", MSH_15=accept, MSH_16=application).decode().translate(str.maketrans("|^~\\&", "$%*!@"))
+    found = [answer.payload.decode().split("\r") for answer in desk.take(message.replace("ONE", "A|1").encode())]
+    assert [lines[1] for lines in found] == [f"MSA${code}$A|1" for code in (("CA", "AA") if accept else ("AA",))]
+    assert {lines[0][:9] for lines in found} == {"MSH$%*!@$"}
+
+
 def test_enhanced_mode_answers_twice(desk: Desk) -> None:
     accept, answer = desk.take(ras("M1", MSH_15="AL", MSH_16="AL"))
     assert (accept.code, accept.about, accept.get("MSH", 9).split("^")[0]) == ("CA", "M1", "ACK")

@@ -47,6 +47,11 @@ def unescape(text: str, seps: Separators) -> str:
     return "".join(out)
 
 
+def is_sequence(body: str, seps: Separators) -> bool:
+    """Whether `body` between two escape characters is an escape sequence, and not text beside a lone escape character."""
+    return _rules_of(seps).meaning(body) is not None
+
+
 def escape(text: str, seps: Separators) -> str:
     """The raw text of a component or subcomponent that stands for `text`.
 

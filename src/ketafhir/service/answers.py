@@ -12,6 +12,7 @@ from ketafhir.errors import Issue
 from ketafhir.hl7v2 import ack, er7
 from ketafhir.hl7v2.batch import Batch
 from ketafhir.hl7v2.charsets import codec_of
+from ketafhir.hl7v2.respell import respelled
 
 _MOST_ISSUES = 20  # of one acknowledgment; the store keeps them all
 _UNSPECIFIC = "207"
@@ -34,17 +35,19 @@ class Answers:
 
     def application(
         self,
-        received: er7.Message | bytes,
+        received: er7.Message,
         code: str,
         issues: Sequence[Issue] = (),
         below: Sequence[er7.Segment] = (),
         *,
         enhanced: bool = True,
+        separators: er7.Separators = er7.DEFAULT,
     ) -> bytes:
         """The application answer, the only one of the original mode (not `enhanced`): RRA^O18 to RAS^O17, with its ORDER groups
-        (`below`); to what is no message an ACK."""
-        if isinstance(received, bytes):
-            return self.accept(received, code, issues)
+        (`below`). `separators` are those that the message came in, and the answer goes out in."""
+        if separators is not received.separators:
+            received = respelled(er7.Message([received.msh, *below], received.separators), separators)
+            below = received.segments[1:]
         told = _told(issues)
         text = ack.application_response(
             received, cast(ack.Code, code), told, charset=self._charset, below=below, enhanced=enhanced, **self._new()

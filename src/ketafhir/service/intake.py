@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ketafhir.errors import Issue, Refused, StoreError
 from ketafhir.hl7v2.choreography import Outcome, choreography
-from ketafhir.hl7v2.er7 import Message, Segment
+from ketafhir.hl7v2.er7 import Message
 from ketafhir.service import translating
 from ketafhir.service.admission import admit, by_header, supported
 from ketafhir.service.arrivals import Answered, Arrival, Arrived, Channel
@@ -156,7 +156,7 @@ class Intake:
             if code is None:
                 ack = None
             elif arrived.message is not None and verdict.told in ("accepted", "refused"):
-                ack = answers.application(arrived.message, code, shown, _below(arrived, code), enhanced=False)
+                ack = _answer(arrived, code, shown, enhanced=False)
             else:  # chapter 2, 2.14.1: an error that precludes application processing
                 ack = answers.accept(arrived.raw, code, shown)
             return self._store.accept(arrived.inbound(ack, verdict.result))
@@ -171,9 +171,7 @@ class Intake:
         answers = arrived.channel.answers
         code, application = self._codes(arrived, verdict.told)
         ack = answers.accept(arrived.raw, code, verdict.issues) if code else None
-        received = arrived.message or arrived.raw
-        below = _below(arrived, application)
-        answer = answers.application(received, application, verdict.issues, below) if application else None
+        answer = _answer(arrived, application, verdict.issues) if application else None
         accepted = self._store.accept(arrived.inbound(ack, replace(verdict.result, answer=answer)))
         self._count(accepted.message_id, verdict)
         answered = Answered(accepted.message_id)
@@ -204,10 +202,8 @@ class Intake:
 
         def store(verdict: Verdict) -> Accepted:
             nonlocal answer
-            received = arrived.message or arrived.raw
             code = self._codes(arrived, verdict.told)[1]
-            answers = arrived.channel.answers
-            answer = answers.application(received, code, _shown(verdict), _below(arrived, code)) if code else None
+            answer = _answer(arrived, code, _shown(verdict)) if code else None
             self._store.complete(message_id, replace(verdict.result, answer=answer))
             return Accepted(message_id, duplicate=False, reused=False, ack=None, answer=answer)
 
@@ -296,11 +292,13 @@ class Intake:
         _log.log(level, "message %d is %s: %s", message_id, outcome, codes, extra={"message_id": message_id})
 
 
-def _below(arrived: Arrived, code: str | None) -> list[Segment]:
-    """The ORDER groups of the application answer, where its structure has any."""
-    if arrived.message is None or code is None:
-        return []
-    return echo(arrived.message, code, arrived.channel.settings.tables)
+def _answer(arrived: Arrived, code: str, issues: Sequence[Issue], *, enhanced: bool = True) -> bytes:
+    """The application answer, with its ORDER groups where its structure has any, in the separators of the message."""
+    message, answers = arrived.message, arrived.channel.answers
+    if message is None:
+        return answers.accept(arrived.raw, code, issues)
+    below = echo(message, code, arrived.channel.settings.tables)
+    return answers.application(message, code, issues, below, enhanced=enhanced, separators=arrived.separators)
 
 
 def _told(refusal: Refused | None) -> Outcome:

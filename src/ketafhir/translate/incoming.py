@@ -9,6 +9,7 @@ from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
+from ketafhir.hl7v2.respell import respelled
 from ketafhir.mapping.codecs.identifiers import SENDER, whole_hd
 from ketafhir.therapy.records import Source
 from ketafhir.translate import mentions, patients
@@ -119,30 +120,8 @@ def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
     """One message, in the standard separators. Raises Refused."""
     message = er7.parse(er7.decode(data, charset) if isinstance(data, bytes) else data)
     if message.separators is not er7.DEFAULT:
-        message = _standard_separators(message)
+        message = respelled(message, er7.DEFAULT)
     return message
-
-
-def _standard_separators(message: er7.Message) -> er7.Message:
-    """The message with its separators replaced by `|^~\\&`; what looks like one of these but is data is escaped."""
-    own, std = message.separators, er7.DEFAULT
-    swap: dict[int, str] = {}
-    pairs = (
-        (own.component, std.component, "S"), (own.repetition, std.repetition, "R"),
-        (own.subcomponent, std.subcomponent, "T"), (own.escape, std.escape, "E"), (own.field, std.field, "F"),
-    )  # fmt: skip
-    for _, standard, letter in pairs:
-        swap[ord(standard)] = f"\\{letter}\\"
-    for used, standard, _ in pairs:
-        if used:
-            swap[ord(used)] = standard
-    segments = []
-    for one in message.segments:
-        fields = [field.translate(swap) for field in one.fields]
-        if one.name in ("MSH", "FHS", "BHS"):
-            fields[1:3] = [std.field, std.msh2]
-        segments.append(er7.Segment(one.name, fields, one.line, one.occurrence))
-    return er7.Message(segments, std)
 
 
 def supported(message: er7.Message) -> bool:
