@@ -190,6 +190,7 @@ def test_a_rejection_is_not_repeated(tmp_path: Path) -> None:
         ("AL", "NE", ["CA"], "done"),
         ("AL", "AL", ["CA", "AA"], "done"),
         ("AL", "AL", ["CA", "AR"], "dead"),
+        ("AL", "AL", ["CA", "CA", "AR"], "dead"),
         ("AL", "AL", ["CA"], "done"),
         ("AL", "AL", ["CR"], "dead"),
         ("NE", "NE", [], "done"),

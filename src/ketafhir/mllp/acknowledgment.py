@@ -39,6 +39,11 @@ def answers(message: bytes) -> Callable[[bytes], bool]:
     return lambda reply: _msa(reply, 2) == control_id and bool(code(reply))
 
 
+def application(reply: bytes) -> bool:
+    """Whether a reply is of the application: a CA that comes once more is none."""
+    return code(reply) != "CA"
+
+
 def code(reply: bytes) -> str:
     """MSA-1 (AA, AE, AR, CA, CE, CR), or nothing where there is no MSA."""
     return _msa(reply, 1).decode("ascii", "replace")
@@ -62,10 +67,11 @@ def _msh(message: bytes, number: int) -> bytes:
 
 
 def _msa(reply: bytes, number: int) -> bytes:
-    separator = reply[3:4] or b"|"
     for segment in _segments(reply):
-        if segment.startswith(b"MSA"):
-            return _at(segment.split(separator), number)
+        if (
+            segment.startswith(b"MSA") and len(segment) > 3
+        ):  # what its MSH says stands here too, whatever came before that
+            return _at(segment.split(segment[3:4]), number)
     return b""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 
 from ketafhir.errors import TransferError
-from ketafhir.mllp.acknowledgment import Wait, answers, choreography, code
+from ketafhir.mllp.acknowledgment import Wait, answers, application, choreography, code
 from ketafhir.mllp.sender import ReplyTimeout, Sender
 
 _PATIENCE = 1.0  # seconds for an answer that may rightly never come (ER, SU)
@@ -43,7 +43,9 @@ async def converse(sender: Sender, message: bytes, patience: float = _PATIENCE) 
         sent.replies.append(await sender.exchange(message, expect=expect, timeout=_seconds(wait, patience)))
         wait = waits.second
         if wait != "none" and code(sent.replies[0]) == "CA":
-            sent.replies.append(await sender.receive(expect=expect, timeout=_seconds(wait, patience)))
+            sent.replies.append(
+                await sender.receive(expect=expect, wanted=application, timeout=_seconds(wait, patience))
+            )
     except TransferError as error:
         if not (wait == "perhaps" and isinstance(error, ReplyTimeout)):
             sent.error = error

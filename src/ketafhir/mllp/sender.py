@@ -63,15 +63,21 @@ class Sender:
             link.transport.write(block)
             return await self._reply(link, expect)
 
-    async def receive(self, *, expect: Expect | None = None, timeout: float | None = None) -> bytes:
+    async def receive(
+        self, *, expect: Expect | None = None, wanted: Expect | None = None, timeout: float | None = None
+    ) -> bytes:
         """Wait for one more reply to the message sent last (the application acknowledgment after a CA).
 
-        Raises `Ambiguous` if none comes, or not the one expected.
+        `wanted` tells which of the replies to this message it is: the others are passed over. Raises `Ambiguous` if none
+        comes, or not the one expected.
         """
         if self._link is None:
             raise Ambiguous(f"the connection to {self._name} is closed: no further answer can come")
         async with self._turn(timeout, self._link) as link:
-            return await self._reply(link, expect)
+            while True:
+                reply = await self._reply(link, expect)
+                if wanted is None or wanted(reply):
+                    return reply
 
     async def post(self, payload: bytes) -> None:
         """Send one message that asks for no reply, and wait until it has left. Raises as `exchange` does."""

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ketafhir.errors import Ambiguous, Permanent, TransferError, Transient
-from ketafhir.mllp.acknowledgment import answers, choreography, code
+from ketafhir.mllp.acknowledgment import answers, application, choreography, code
 from ketafhir.mllp.sender import ReplyTimeout, Sender
 from ketafhir.store.protocol import Delivery
 from ketafhir.sync.courier import Begin, Carried
@@ -101,7 +101,9 @@ class Hl7Courier:
             return outcome_of_ack(first, self._policy)
         try:
             patience = _PATIENCE if waits.second == "perhaps" else None
-            return outcome_of_ack(code(await sender.receive(expect=expect, timeout=patience)), self._policy)
+            return outcome_of_ack(
+                code(await sender.receive(expect=expect, wanted=application, timeout=patience)), self._policy
+            )
         except Ambiguous as error:
             # It is safely stored there: to send it again would not bring the answer of the application.
             why = "" if waits.second == "perhaps" else f"; its application has not answered: {error}"
