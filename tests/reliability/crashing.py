@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from service_peers import Peer, Reply, Sink, heart_rate
+from service_peers import CONFIG, Peer, Reply, Sink, heart_rate
 
 from fhir_peer import HapiServer
 from ketafhir.hapi import server
@@ -26,16 +26,7 @@ from ketafhir.hapi.settings import Settings
 from ketafhir.store.opening import open_store
 
 _NICE = 10
-CONFIG = """
-[[listener]]
-name = "ehr"
-port = 0
-timezone = "America/Chicago"
-
-[authorities]
-default = "WILLOW"
-WILLOW = "https://willow.example/mrn"
-
+DELIVERY = """
 [delivery]
 wait = 0.05
 longest_wait = 1
@@ -55,7 +46,7 @@ class Service:
 
     def start(self) -> None:
         file = self.folder / "ketafhir.toml"
-        file.write_text(CONFIG)
+        file.write_text(CONFIG + DELIVERY)
         command = [sys.executable, "-m", "ketafhir", "serve", "--config", str(file), "--fhir", self.fhir]
         command += ["--store", self.store, *(["--workers", str(self.workers)] if self.workers else [])]
         with (self.folder / "log").open("a") as log:

@@ -6,22 +6,17 @@ Whatever happens: one resource for one identity, the right content, each effect 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from crashing import killable_hapi
 from hapi_case import Case, drain, queue
 
 from fhir_peer import HapiServer
-from ketafhir.hapi import server
-from ketafhir.hapi.settings import Settings
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.sync.retry import RetryPolicy
 
@@ -192,31 +187,21 @@ class Killing(httpx.AsyncBaseTransport):
 
 
 def killed_in_mid_transaction(folder: Path, delays: list[float]) -> None:
-    settings, work = Settings(port=0, data_dir=folder / "data"), folder / "work"
-    running = server.start(settings, work_dir=work)
-    settings = replace(settings, port=urlsplit(running.url).port or 0)
-    hapi, store = HapiServer(running.url), SqliteStore(folder / "store.db")
-
-    def kill() -> None:
-        nonlocal running
-        assert running.pid is not None
-        os.kill(running.pid, signal.SIGKILL)
-        running = server.start(settings, work_dir=work)
-
+    store = SqliteStore(folder / "store.db")
     try:
-        case = Case(hapi)
-        rates = [str(number) for number in range(1, 3 * len(delays) + 1)]
-        for rate in rates:
-            queue(store, case.bundle(rate), case.number)
-        network = Killing(kill, delays)
-        drain(store, hapi.url, network, QUICK, seconds=150 * len(rates))
-        judge(store)
-        assert network.delays == []
-        assert case.rates() == rates
-        assert case.patients() == 1
+        with killable_hapi(folder) as (hapi, kill):
+            case = Case(hapi)
+            rates = [str(number) for number in range(1, 3 * len(delays) + 1)]
+            for rate in rates:
+                queue(store, case.bundle(rate), case.number)
+            network = Killing(kill, delays)
+            drain(store, hapi.url, network, QUICK, seconds=150 * len(rates))
+            judge(store)
+            assert network.delays == []
+            assert case.rates() == rates
+            assert case.patients() == 1
     finally:
         store.close()
-        server.stop(settings.port, work_dir=work)
 
 
 @pytest.mark.hapi

@@ -8,10 +8,10 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
+from http_peer import Answering, serving_http
 from ketafhir.app import App
 from ketafhir.config import Config, FhirSettings, LimitSettings, ListenerSettings, PolicySettings, StoreSettings
 from ketafhir.mllp.framing import Framer, wrap
@@ -19,6 +19,17 @@ from ketafhir.mllp.framing import Framer, wrap
 T = TypeVar("T")
 STORIES = Path(__file__).parents[2] / "examples" / "stories"
 NOWHERE = "http://127.0.0.1:1/fhir"
+CONFIG = """
+[[listener]]
+name = "ehr"
+port = 0
+timezone = "America/Chicago"
+
+[authorities]
+default = "WILLOW"
+WILLOW = "https://willow.example/mrn"
+"""
+"""One listener on a free port, as a file of settings."""
 AUTHORITIES = {"WILLOW": "https://willow.example/mrn"}
 
 
@@ -218,36 +229,10 @@ class Sink:
 
 @contextmanager
 def fhir_sink() -> Iterator[Sink]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(Answering):
         def do_POST(self) -> None:
-            bundle = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, body = sink.answer(bundle)
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.answer(*sink.answer(json.loads(self.body())))
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """A client that was killed in mid-request is what some tests are about."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    sink = Sink(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving_http(Handler) as port:
+        sink = Sink(port)
         yield sink
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

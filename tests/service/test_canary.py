@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ pytest.importorskip("uvicorn", reason="the extra rest is missing: make setup")
 from rest_peers import Client, Served, settings
 from service_peers import Running, er7, running
 
+from http_peer import Answering, serving_http
 from ketafhir import logs
 from ketafhir.config import DeliverySettings, LimitSettings, LogSettings
 from ketafhir.mllp.framing import wrap
@@ -90,18 +90,10 @@ ANSWERS: dict[str, Callable[[bytes, str], tuple[int, dict[str, str], bytes]]] = 
 
 @contextmanager
 def parrot() -> Iterator[tuple[str, Parrot]]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            status, headers, answer = found.handle(self.path, body)
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/fhir+json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            status, headers, answer = found.handle(self.path, self.body())
+            self.answer(status, answer, headers)
 
         def do_GET(self) -> None:
             self._any()
@@ -112,19 +104,9 @@ def parrot() -> Iterator[tuple[str, Parrot]]:
         def do_PUT(self) -> None:
             self._any()
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
     found = Parrot()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/fhir", found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_http(Handler) as port:
+        yield f"http://127.0.0.1:{port}/fhir", found
 
 
 @pytest.fixture

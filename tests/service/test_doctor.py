@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
+from http_peer import Answering, serving_http
 from ketafhir import doctor
 from ketafhir.cli import main
 from ketafhir.store.sqlite import SqliteStore
@@ -39,32 +38,16 @@ def test_a_fhir_server_that_does_not_answer_is_wrong(file: Path, capsys: pytest.
 
 
 def test_a_fhir_server_is_asked_for_its_version(file: Path) -> None:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
-            body = b'{"resourceType":"CapabilityStatement","fhirVersion":"%b"}' % version
-            self.send_response(200)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": version})
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        text = file.read_text().replace("127.0.0.1:1/", f"127.0.0.1:{server.server_address[1]}/")
-        file.write_text(text)
-        version = b"5.0.0"
+    with serving_http(Handler) as port:
+        file.write_text(file.read_text().replace("127.0.0.1:1/", f"127.0.0.1:{port}/"))
+        version = "5.0.0"
         assert found(file)["FHIR"].state == "wrong"
-        version = b"4.0.1"
+        version = "4.0.1"
         assert found(file)["FHIR"].state == "ok"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_java_is_needed_only_where_no_fhir_server_answers(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,22 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from service_peers import NOWHERE, Peer, adt, fhir_sink, story
+from service_peers import CONFIG, NOWHERE, Peer, adt, fhir_sink, story
 
 from ketafhir.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.timeout(60)
 
-CONFIG = """
-[[listener]]
-name = "ehr"
-port = 0
-timezone = "America/Chicago"
-
-[authorities]
-default = "WILLOW"
-WILLOW = "https://willow.example/mrn"
-
+STORE = """
 [store]
 path = "messages.sqlite"
 """
@@ -35,7 +26,7 @@ path = "messages.sqlite"
 def serving(folder: Path, fhir: str = NOWHERE, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process and its port."""
     file = folder / "ketafhir.toml"
-    file.write_text(CONFIG)
+    file.write_text(CONFIG + STORE)
     command = [sys.executable, "-m", "ketafhir", "serve", "--config", str(file), "--fhir", fhir, *more]
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

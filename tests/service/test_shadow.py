@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from service_peers import adt, config, damaged, fhir_sink, ras, running
+from service_peers import CONFIG, adt, config, damaged, fhir_sink, ras, running
 
 from ketafhir import cli
 from ketafhir.config import Config
@@ -15,14 +15,6 @@ from ketafhir.errors import ConfigError
 from ketafhir.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.timeout(60)
-TOML = """
-[[listener]]
-name = "ehr"
-timezone = "America/Chicago"
-[authorities]
-default = "WILLOW"
-WILLOW = "https://willow.example/mrn"
-"""
 
 
 def shadow(folder: Path, fhir: str) -> Config:
@@ -92,7 +84,7 @@ def test_a_link_in_the_directory_is_not_followed(tmp_path: Path) -> None:
 def test_a_week_of_feed_is_summed_by_row_code_and_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = ras("M4").replace(b"||IP||", b"||ZP||")
     taken(tmp_path, "http://127.0.0.1:1/fhir", adt("M1"), damaged(), ras("M3"), odd, ras("M5", order="P-2"))
-    (tmp_path / "k.toml").write_text(TOML)
+    (tmp_path / "k.toml").write_text(CONFIG)
     words = ["explain", "--store", str(tmp_path / "s.db"), "--config", str(tmp_path / "k.toml")]
     assert cli.main(words) == 1
     out = capsys.readouterr().out

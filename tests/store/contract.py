@@ -1,7 +1,7 @@
 """What every store must do, whichever database is below it.
 
 A database takes part by `class TestContract(StoreContract)` beside two fixtures: `store`, an empty store on
-the fixture `clock`, `reopen`, which closes it and opens it again, and `beside`, which opens it once more.
+the fixture `clock`, and `place`, what it was opened with; what opens it again is in conftest.py.
 """
 
 from __future__ import annotations

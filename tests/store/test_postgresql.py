@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +11,7 @@ from contract import Clock, StoreContract, claim, message
 
 from ketafhir.errors import StoreError
 from ketafhir.store import statements as sql
-from ketafhir.store.protocol import Delivery, Store, dead, done
+from ketafhir.store.protocol import Delivery, dead, done
 from postgresql_server import PostgresServer
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def url(postgresql: PostgresServer) -> str:
+    return postgresql.url()
 
 
 @pytest.fixture
-def url(postgresql: PostgresServer) -> str:
-    return postgresql.url()
+def place(url: str) -> str:
+    return url
 
 
 @pytest.fixture
@@ -35,33 +35,6 @@ def store(url: str, clock: Clock) -> Iterator[PostgresStore]:
     opened = PostgresStore(url, clock=clock)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def reopen(store: PostgresStore, url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
-    opened: list[Store] = []
-
-    def again() -> Store:
-        store.close()
-        opened.append(type(store)(url, clock=clock))
-        return opened[-1]
-
-    yield again
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def beside(store: PostgresStore, url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
-    opened: list[Store] = []
-
-    def again() -> Store:
-        opened.append(type(store)(url, clock=clock))
-        return opened[-1]
-
-    yield again
-    for one in opened:
-        one.close()
 
 
 class TestContract(StoreContract):

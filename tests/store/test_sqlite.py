@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from contract import Clock, StoreContract, claim, message
 from ketafhir.errors import StoreError
 from ketafhir.store import sqlite_file as database
 from ketafhir.store import statements as sql
-from ketafhir.store.protocol import Inbound, Result, Store
+from ketafhir.store.protocol import Inbound, Result
 from ketafhir.store.sqlite import SqliteStore
 
 WRITER = """
@@ -36,13 +36,13 @@ for number in range(version, 100_000):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kept" / "store.db"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kept" / "store.db"
+def place(path: Path) -> Path:
+    return path
 
 
 @pytest.fixture
@@ -50,33 +50,6 @@ def store(path: Path, clock: Clock) -> Iterator[SqliteStore]:
     opened = SqliteStore(path, clock=clock)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def reopen(store: SqliteStore, path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
-    opened: list[SqliteStore] = []
-
-    def again() -> Store:
-        store.close()
-        opened.append(SqliteStore(path, clock=clock))
-        return opened[-1]
-
-    yield again
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def beside(store: SqliteStore, path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
-    opened: list[Store] = []
-
-    def again() -> Store:
-        opened.append(SqliteStore(path, clock=clock))
-        return opened[-1]
-
-    yield again
-    for one in opened:
-        one.close()
 
 
 class TestContract(StoreContract):

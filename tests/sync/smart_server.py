@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +16,8 @@ from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+
+from http_peer import Answering, serving_http
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -137,25 +137,23 @@ def smart_server() -> Iterator[SmartWorld]:
     world = SmartWorld()
     authorization = Server(world)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             if self.path == "/fhir/.well-known/smart-configuration":
-                self._answer(200, world.configuration())
+                self.answer(200, world.configuration())
             else:
                 self._guarded({"resourceType": "CapabilityStatement"})
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.body()
             if self.path == "/token":
                 if world.token_fault:
-                    self._answer(world.token_fault, {})
+                    self.answer(world.token_fault, {})
                     return
                 status, told = authorization.create_token_response(
                     (f"{world.origin}/token", dict(parse_qsl(body.decode())))
                 )
-                self._answer(status, told)
+                self.answer(status, told)
                 return
             entries = [{"response": {"status": "200", "etag": 'W/"1"'}} for _ in json.loads(body)["entry"]]
             self._guarded({"resourceType": "Bundle", "type": "transaction-response", "entry": entries})
@@ -163,30 +161,11 @@ def smart_server() -> Iterator[SmartWorld]:
         def _guarded(self, resource: dict[str, Any]) -> None:
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             if token not in world.tokens or token in world.revoked:
-                self._answer(401, {"resourceType": "OperationOutcome"})
+                self.answer(401, {"resourceType": "OperationOutcome"})
                 return
             world.bundles += resource["resourceType"] == "Bundle"
-            self._answer(200, resource)
+            self.answer(200, resource)
 
-        def _answer(self, status: int, told: Any) -> None:
-            data = json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/fhir+json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    world.origin = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving_http(Handler) as port:
+        world.origin = f"http://127.0.0.1:{port}"
         yield world
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from http_peer import Answering, serving_http
 from ketafhir.errors import ConfigError, TransferError
 from ketafhir.sync.opening import Access, open_client
 
@@ -29,38 +28,14 @@ def serving(context: ssl.SSLContext | None, location: str = "") -> Iterator[tupl
     """A server that tells its capabilities, or redirects to `location`; the port, and each request with its headers."""
     came: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             peer = self.connection.getpeercert() if context else None  # type: ignore[attr-defined]
             came.append({"path": self.path, "peer": peer, **{name.lower(): one for name, one in self.headers.items()}})
-            self.send_response(307 if location else 200)
-            self.send_header("Content-Type", "application/fhir+json")
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", str(len(CAPABILITIES)))
-            self.end_headers()
-            self.wfile.write(CAPABILITIES)
+            self.answer(307 if location else 200, CAPABILITIES, {"Location": location} if location else {})
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Handshakes that fail are what some tests are about."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1], came
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_http(Handler, context) as port:
+        yield port, came
 
 
 class Certificates:
