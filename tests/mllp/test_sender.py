@@ -302,3 +302,18 @@ def test_an_unclosed_block_between_two_messages_is_not_trusted():
                 await asyncio.sleep(0.01)
 
     run(scenario())
+
+
+def test_a_connection_that_is_kept_is_kept_alive():
+    async def serve(peer: Client) -> None:
+        while payload := await peer.frame():
+            await peer.send(wrap(ack("AA", control_id_of(payload))))
+
+    async def scenario() -> None:
+        async with receiver(serve) as port, Sender("127.0.0.1", port) as sender:
+            await sender.exchange(message("M1"))
+            assert sender._link is not None
+            sock = sender._link.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+    run(scenario())

@@ -319,3 +319,9 @@ def test_tests_that_hold_a_promise_are_there(document: Path) -> None:
     there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert named
     assert [one for one in named if not (ROOT / one).is_file() and ("/" in one or one not in there)] == []
+
+
+def test_every_test_of_the_guarantee_is_named_beside_it() -> None:
+    document = (DOCS / "reliability.md").read_text("utf-8")
+    there = {path.name for path in (ROOT / "tests" / "reliability").glob("test_*.py")}
+    assert sorted(one for one in there if one not in document) == []

@@ -185,5 +185,7 @@ def test_what_a_server_repeats_without_quotes_is_known_by_what_was_sent() -> Non
     )
     said = "422: value Jane DOE of Patient.name, ABC QRS zoe afraid, Ketamine unknown"
     assert without_sent(said, payload) == ("422: value *** *** of Patient.name, *** *** *** ***, Ketamine unknown")
+    for sent, told in (("M\u00fcller", "Mu\u0308ller"), ("Mu\u0308ller", "M\u00fcller")):
+        assert without_sent(f"422: {told}", json.dumps({"family": sent}).encode()) == "422: ***"
     assert without_sent("500: about Jan…", payload) == "500: about ***…"
     assert without_sent("500: no reason", b"not JSON") == "500: no reason"

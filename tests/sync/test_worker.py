@@ -560,6 +560,26 @@ def test_who_lost_its_lease_writes_nothing(store: SqliteStore, caplog: pytest.Lo
     assert delivery(store, message_id).state == "claimed"
 
 
+def test_what_a_server_says_between_two_races_is_scrubbed_too(store: SqliteStore) -> None:
+    """It repeats a name without quotes, while its version is read again."""
+    store.learn_versions("fhir", {A: 'W/"1"'})
+    payload = json.loads(bundle(A))
+    payload["entry"][0]["resource"]["name"] = [{"family": "Goldhamster"}]
+    message_id = queue(store, json.dumps(payload).encode())
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return outcome(409, STALE) if request.method == "POST" else outcome(500, "no room for Goldhamster")
+
+    async def scenario() -> None:
+        async with working(store, httpx.MockTransport(answer)):
+            while not delivery(store, message_id).reason:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert "no room for" in delivery(store, message_id).reason
+    assert "Goldhamster" not in delivery(store, message_id).reason
+
+
 def test_nothing_of_a_patient_is_logged(store: SqliteStore, sink: FhirSink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "ketafhir")
     queue(store, bundle(A, text=CANARY), f"{CANARY}|1")

@@ -14,6 +14,7 @@ from ketafhir.mllp.address import endpoint
 from ketafhir.mllp.connection import Connection, Shared
 from ketafhir.mllp.framing import MAX_BYTES
 from ketafhir.mllp.handler import Handler, OnEvent, log_event
+from ketafhir.mllp.keepalive import keep_alive
 from ketafhir.mllp.peers import Peers
 
 _REASONS = {
@@ -22,7 +23,6 @@ _REASONS = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 _HANDSHAKE_SECONDS = 10.0
-_KEEPALIVE_SECONDS = 120  # firewalls and clouds forget a silent connection after 4 to 10 minutes
 
 
 class Listener:
@@ -85,7 +85,7 @@ class Listener:
             raise ConfigError(self._refusal(error)) from error
         self._port = self._server.sockets[0].getsockname()[1]
         for sock in self._server.sockets:
-            _keep_alive(sock)
+            keep_alive(sock)
         self._timer = loop.call_later(self._check_interval, self._check)
 
     async def close(self, drain: float = 10.0) -> None:
@@ -148,11 +148,3 @@ class Listener:
             async with asyncio.timeout(seconds):
                 await self._shared.emptied.wait()
         return not self._shared.connections
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    """Accepted sockets inherit these. Not every system has every option."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", _KEEPALIVE_SECONDS), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -12,6 +12,7 @@ from types import TracebackType
 from ketafhir.errors import Ambiguous, Transient
 from ketafhir.mllp.address import endpoint
 from ketafhir.mllp.framing import Found, Framer, Oversize, wrap
+from ketafhir.mllp.keepalive import keep_alive
 
 _MAX_REPLY_BYTES = 1024 * 1024
 _MAX_UNASKED = 64  # replies nobody waits for, before the peer is taken for broken
@@ -205,6 +206,7 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        keep_alive(transport.get_extra_info("socket"))
         transport.set_write_buffer_limits(0)  # `flushed` then means that all has left
 
     def data_received(self, data: bytes) -> None:

@@ -77,7 +77,7 @@ class FhirCourier:
                 current = {reference: await self._client.version(reference) for reference in versions}
             except TransferError as error:
                 # Whether the server is there is for the next attempt to find out.
-                return Carried(Outcome(Disposition.TRANSIENT, str(error)))
+                return Carried(_scrubbed(Outcome(Disposition.TRANSIENT, str(error)), delivery.payload))
             await asyncio.to_thread(store.learn_versions, destination, current)
             versions = {reference: etag for reference, etag in current.items() if etag is not None}
         return Carried(_scrubbed(result.outcome, delivery.payload), result.versions)

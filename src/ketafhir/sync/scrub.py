@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from unicodedata import normalize
 
 from ketafhir.errors import Refused
 from ketafhir.fhir import json
@@ -85,7 +86,10 @@ def without_sent(text: str, payload: bytes) -> str:
         sent = json.loads(payload)
     except Refused:
         return text
-    words = {word.casefold() for leaf in _leaves(sent) for word in _WORDS.findall(_TAG.sub(" ", leaf))}
+    text = normalize("NFC", text)  # a letter and its accent are one, however they were sent
+    words = {
+        word.casefold() for leaf in _leaves(sent) for word in _WORDS.findall(_TAG.sub(" ", normalize("NFC", leaf)))
+    }
     end = _cut_word(text)
     hidden = _WORDS.sub(lambda found: "***" if found[0].casefold() in words else found[0], text)
     cut = end and any(word.startswith(end) for word in words)
