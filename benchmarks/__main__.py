@@ -38,8 +38,11 @@ def main() -> int:
         results.append(Result(row.name, "KiB", apart(_kept, number), row.note))
     _say(feed.NAME)
     results.append(Result(feed.NAME, "KiB", feed.measure(), feed.NOTE))
+    _say(accepting.NAME)
+    committed, translated = accepting.measure()
+    results.append(Result(accepting.NAME, "us", committed, accepting.NOTE))
+    results.append(Result(accepting.TRANSLATED, "us", translated, accepting.TRANSLATED_NOTE))
     for name, note, measure in (
-        (accepting.NAME, accepting.NOTE, accepting.measure),
         (draining.TO_HAPI, draining.TO_HAPI_NOTE, draining.measure_hapi),
         (draining.TWO_WORKERS, draining.TWO_WORKERS_NOTE, draining.measure_workers),
     ):

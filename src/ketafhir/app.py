@@ -91,10 +91,10 @@ class App:
             await self._start_delivering(stack)
             forwards = {one.name: one.forward for one in self._config.receivers}
             self.intake = Intake(self.store, channels, self._config.policy.order, forwards, destination(self._config))
-            self._together = Together(self.intake, self._thread)
+            self._together = Together(self.intake, self._thread, self._wake)
             self._legs = Legs(self.store)
             stack.push_async_callback(self._close_intake)
-            await self._review()
+            self._together.look()
             for one in self._config.listeners:
                 await self._listen(one, channels[one.name])
                 stack.push_async_callback(self._listeners[-1].close)
@@ -189,18 +189,14 @@ class App:
 
     async def _review(self) -> None:
         """Translate what waits for it, and write which acknowledgments have left."""
-        loop = asyncio.get_running_loop()
-        try:
-            if await loop.run_in_executor(self._thread, self.intake.finish):
-                self._wake()
-            await asyncio.to_thread(self._legs.flush)
-        except StoreError as error:
-            _log.error("the store does not answer: %s", error)
+        self._together.look()
+        await asyncio.to_thread(self._legs.flush)
 
     async def _close_intake(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._together.close()
         await asyncio.to_thread(self._thread.shutdown)
         await asyncio.to_thread(self._legs.flush)
 

@@ -5,7 +5,9 @@ its patients is decided on what the one before has done. Nothing waits for the F
 
 In the original mode a message is translated and then stored with its outcome in one transaction, before it is
 acknowledged. In enhanced mode (MSH-15, -16) it is stored as it came, and then translated: a crash in between
-leaves it to `finish`.
+leaves it to `finish`. Where its sender wants no application answer (MSH-16 NE, as with IHE PCD-01), it is acknowledged when it
+is stored, and translated when nothing else waits to be stored. Whatever comes, messages are translated in the order they
+were stored in.
 """
 
 from __future__ import annotations
@@ -25,11 +27,15 @@ from ketafhir.service.histories import Histories
 from ketafhir.service.measures import Measures
 from ketafhir.service.translating import Verdict
 from ketafhir.store import states
-from ketafhir.store.protocol import Accepted, RecordsChanged, Store, Unfinished
+from ketafhir.store.protocol import Accepted, NotAllowed, RecordsChanged, Store, Unfinished, Unknown
 from ketafhir.translate import incoming
 from ketafhir.translate.order_answers import echo
 
+_MOST_BEHIND = 1000  # messages that are acknowledged and not translated; then one that comes waits until two are
+_TOGETHER = 100  # of these read at a time
+_SOME = 16  # of these translated with one commit, for somebody who waits
 _RACES = 5  # a record that others write more often than this in the time of one message is a fault
+_TAKEN: tuple[Outcome, ...] = ("accepted", "refused")
 _log = logging.getLogger("ketafhir.service")
 
 
@@ -51,6 +57,7 @@ class Intake:
         self._order = order
         self._channels = channels
         self._histories = Histories(store)
+        self.behind = 1  # messages that are stored and not translated, at most: there may be some from before a restart
         self.counts: Counter[str] = Counter()
         self.measures = Measures()
 
@@ -76,6 +83,7 @@ class Intake:
 
     def take_together(self, arrivals: Sequence[Arrival]) -> list[Answered]:
         """As `take` of one after another, but committed once, before any of them is answered."""
+        self._make_way(arrivals)
         if len(arrivals) > 1:
             counted = self.counts.copy()
             try:
@@ -91,18 +99,39 @@ class Intake:
     def rejected(self, channel: Channel, head: bytes, issue: Issue) -> Answered:
         """AR, or CE in enhanced mode, to a message that is not stored; `head` holds its MSH."""
         arrived = Arrived(channel, head, "")
-        ack, answer = self._codes(arrived, "failed")
+        ack, answer = _codes(arrived, "failed")
         answered = Answered()
         answered.add("ack", channel.answers.accept(head, ack, [issue]) if ack else None)
         answered.add("answer", channel.answers.accept(head, answer, [issue]) if answer else None)
         return answered
 
-    def finish(self) -> int:
-        """Translate what was stored and not translated: after a crash, or when an operator asks; how many."""
-        waiting = self._store.unfinished()
-        for one in waiting:
-            self._finish(one)
-        return len(waiting)
+    def finish(self, most: int | None = None) -> int:
+        """Translate the oldest of what was stored and not translated, or all: of those who want no answer, after a crash, or
+        when an operator asks; how many."""
+        count = 0
+        while most is None or count < most:
+            wanted = _TOGETHER if most is None else most - count
+            waiting = self._store.unfinished(wanted)
+            for one in waiting:
+                try:
+                    self._finish(one)
+                except (NotAllowed, Unknown):  # another process has done it meanwhile
+                    _log.warning("message %d was translated elsewhere", one.message_id)
+                self.behind = max(1, self.behind - 1)
+            count += len(waiting)
+            if len(waiting) < wanted:
+                self.behind = 0
+                break
+        return count
+
+    def finish_together(self, most: int) -> int:
+        """As `finish`, with one commit."""
+        try:
+            with self._store.batch():
+                return self.finish(most)
+        except StoreError:
+            self._histories.forget()
+            raise
 
     # --- a message that came before
 
@@ -148,10 +177,11 @@ class Intake:
 
     def _original(self, arrived: Arrived, refusal: Refused | None) -> Answered:
         """One transaction, then AA, AE or AR."""
+        self._catch_up()
         answers = arrived.channel.answers
 
         def store(verdict: Verdict) -> Accepted:
-            code = self._codes(arrived, verdict.told)[0]
+            code = _codes(arrived, verdict.told)[0]
             shown = _shown(verdict)
             if code is None:
                 ack = None
@@ -166,10 +196,24 @@ class Intake:
         answered.add("ack", accepted.ack)
         return answered
 
+    def _catch_up(self) -> None:
+        """What was stored before is translated before."""
+        if self.behind:
+            self.finish()
+
+    def _make_way(self, arrivals: Sequence[Arrival]) -> None:
+        """`_catch_up` for these, while they hold no transaction yet: others get their turn in between."""
+        if self.behind and any(not _is_unanswered(Arrived(one.channel, one.raw, one.peer)) for one in arrivals):
+            try:
+                while self.behind:
+                    self.finish_together(_SOME)
+            except StoreError as error:
+                _log.error("the store does not answer: %s", error)  # each of them will find that
+
     def _turned_away(self, arrived: Arrived, verdict: Verdict) -> Answered:
         """Enhanced mode: CR or CE; only a sender that wants none of these gets an application answer."""
         answers = arrived.channel.answers
-        code, application = self._codes(arrived, verdict.told)
+        code, application = _codes(arrived, verdict.told)
         ack = answers.accept(arrived.raw, code, verdict.issues) if code else None
         answer = _answer(arrived, application, verdict.issues) if application else None
         accepted = self._store.accept(arrived.inbound(ack, replace(verdict.result, answer=answer)))
@@ -181,11 +225,19 @@ class Intake:
 
     def _enhanced(self, arrived: Arrived, refusal: Refused | None) -> Answered:
         """Stored as it came, CA; then translated, and the application's answer."""
-        code = self._codes(arrived, "accepted")[0]
+        unanswered = _is_unanswered(arrived)
+        if unanswered and self.behind >= _MOST_BEHIND:
+            self.finish(2)
+        elif not unanswered:
+            self._catch_up()
+        code = _codes(arrived, "accepted")[0]
         ack = arrived.channel.answers.accept(arrived.raw, code) if code else None
         accepted = self._store.accept(arrived.inbound(ack))
         answered = Answered(accepted.message_id)
         answered.add("ack", ack)
+        if unanswered:
+            self.behind += 1
+            return answered
         try:
             answer, verdict = self._complete(arrived, refusal, accepted.message_id)
         except StoreError as error:
@@ -202,7 +254,7 @@ class Intake:
 
         def store(verdict: Verdict) -> Accepted:
             nonlocal answer
-            code = self._codes(arrived, verdict.told)[1]
+            code = _codes(arrived, verdict.told)[1]
             answer = _answer(arrived, code, _shown(verdict)) if code else None
             self._store.complete(message_id, replace(verdict.result, answer=answer))
             return Accepted(message_id, duplicate=False, reused=False, ack=None, answer=answer)
@@ -276,11 +328,6 @@ class Intake:
             verdict.result = translating.forwarded(verdict, message, arrived.raw, names)
         return verdict
 
-    def _codes(self, arrived: Arrived, told: Outcome) -> tuple[str | None, str | None]:
-        """MSA-1 of the first answer, and of the application answer of enhanced mode."""
-        accept, application = choreography(*arrived.modes, told)
-        return (application, None) if arrived.modes == ("", "") else (accept, application)
-
     def _count(self, message_id: int, verdict: Verdict) -> None:
         outcome = "rejected" if verdict.told in ("rejected", "failed") else verdict.result.outcome
         self.counts[outcome] += 1
@@ -299,6 +346,17 @@ def _answer(arrived: Arrived, code: str, issues: Sequence[Issue], *, enhanced: b
         return answers.accept(arrived.raw, code, issues)
     below = echo(message, code, arrived.channel.settings.tables)
     return answers.application(message, code, issues, below, enhanced=enhanced, separators=arrived.separators)
+
+
+def _codes(arrived: Arrived, told: Outcome) -> tuple[str | None, str | None]:
+    """MSA-1 of the first answer, and of the application answer of enhanced mode."""
+    accept, application = choreography(*arrived.modes, told)
+    return (application, None) if arrived.modes == ("", "") else (accept, application)
+
+
+def _is_unanswered(arrived: Arrived) -> bool:
+    """Whether its sender is told no more than that it is stored, whatever becomes of it then (enhanced mode, MSH-16 NE)."""
+    return arrived.modes != ("", "") and not any(_codes(arrived, told)[1] for told in _TAKEN)
 
 
 def _told(refusal: Refused | None) -> Outcome:
