@@ -24,6 +24,7 @@ from fhir_peer import HapiServer
 from ketafhir.hapi import server
 from ketafhir.hapi.settings import Settings
 from ketafhir.store.opening import open_store
+from ketafhir.store.protocol import Store
 
 _NICE = 10
 DELIVERY = """
@@ -93,7 +94,7 @@ class Sender:
             for number in range(1, self.each + 1):
                 for patient in self.patients:
                     control_id = f"{patient}-{number}"
-                    mode = {"MSH_15": "AL", "MSH_16": "NE"} if number % 3 == 0 else {}
+                    mode = {"MSH_15": "AL", "MSH_16": "NE"} if number % 4 else {}
                     self._send(heart_rate(control_id, patient, value=str(number), **mode))
                     self.acknowledged.append(control_id)
         except BaseException as error:
@@ -163,12 +164,19 @@ def _progress(senders: list[Sender]) -> None:
         time.sleep(0.005)
 
 
+def is_at_work(store: Store) -> bool:
+    """Whether something is still to be translated or delivered."""
+    counts = store.counts()
+    waiting = [counts.deliveries[state] for state in ("queued", "claimed", "inflight", "parked")]
+    return any(waiting) or counts.outcomes["received"] > 0
+
+
 def judge_store(service: Service, acknowledged: list[str], patients: list[str], each: int) -> None:
     """Every acknowledged message is stored once, and is delivered."""
     store = open_store(service.store, create=False)
     try:
         until = time.monotonic() + 120
-        while any(store.counts().deliveries[state] for state in ("queued", "claimed", "inflight", "parked")):
+        while is_at_work(store):
             assert time.monotonic() < until, store.counts()
             time.sleep(0.05)
         kept: Counter[str] = Counter()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import Service, killable_hapi, serving
+from crashing import Service, is_at_work, killable_hapi, serving
 from service_peers import Peer, Sink, fhir_sink, heart_rate
 
 from fhir_peer import HapiServer
@@ -112,7 +112,7 @@ def all_done(service: Service, messages: int) -> None:
     store = open_store(service.store, create=False)
     try:
         until = time.monotonic() + 120
-        while any(store.counts().deliveries[state] for state in ("queued", "claimed", "inflight", "parked")):
+        while is_at_work(store):
             assert time.monotonic() < until, store.counts()
             time.sleep(0.1)
         assert store.counts().deliveries["done"] == messages
