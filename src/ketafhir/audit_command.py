@@ -56,7 +56,8 @@ def _list(store: Store, args: argparse.Namespace) -> int:
         if args.json:
             sys.stdout.write(json.dumps(asdict(row)) + "\n")
         else:
-            about = "" if row.message_id is None else f"message {row.message_id}"
+            message = "" if row.message_id is None else f"message {row.message_id}"
+            about = " to ".join(filter(None, (message, row.destination)))
             sys.stdout.write(f"{row.number:<7} {row.at}  {row.who:<24} {row.action:<8} {about:<16} {row.digest}\n")
     return 0
 
@@ -78,6 +79,6 @@ def _fhir(store: Store, args: argparse.Namespace) -> int:
     from ketafhir.translate.audit_event import audit_event
 
     for row in _rows(store, args.after):
-        event = audit_event(row.digest, row.at, row.who, row.action, row.message_id)
+        event = audit_event(row.digest, row.at, row.who, row.action, row.message_id, row.destination)
         sys.stdout.write(fhir_json.dumps(event).decode() + "\n")
     return 0

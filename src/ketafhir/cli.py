@@ -126,11 +126,14 @@ def _backup(args: argparse.Namespace) -> int:
 
 
 def _with_store(args: argparse.Namespace) -> argparse.Namespace:
-    if not args.store:
+    """The store that is named, else that of the configuration; and the destinations of the configuration, where one tells."""
+    if not args.store or args.config:
         from ketafhir.config import find, load
 
         file = find(args.config)
-        args.store = load(file).store.place if file else None
+        config = load(file) if file else None
+        args.store = args.store or (config.store.place if config else None)
+        args.destinations = config.destinations if config else None
     return args
 
 

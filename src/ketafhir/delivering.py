@@ -16,7 +16,7 @@ from ketafhir.mllp import tls
 from ketafhir.mllp.address import parse_address
 from ketafhir.mllp.sender import Sender
 from ketafhir.service.shadow import ShadowCourier
-from ketafhir.service.translating import FHIR, SHADOW
+from ketafhir.service.translating import FHIR
 from ketafhir.store.opening import open_store
 from ketafhir.store.protocol import Store
 from ketafhir.sync.client import FhirClient, Timeouts
@@ -88,8 +88,8 @@ def _carrier(receiver: ReceiverSettings) -> Hl7Courier:
 
 
 def destination(config: Config) -> str:
-    """Where Bundles go. Those of shadow mode are not the server's, also when it is live afterwards."""
-    return SHADOW if config.fhir.mode == "shadow" else FHIR
+    """Where Bundles go."""
+    return config.destinations[0]
 
 
 def _to_fhir(config: Config, store: Store) -> tuple[FhirClient | None, Courier]:

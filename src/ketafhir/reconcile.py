@@ -94,7 +94,7 @@ async def _mend(store: Store, found: list[Difference], args: argparse.Namespace)
         return []
     messages = await to_replay(store, _DESTINATION, damaged)
     try:
-        store.audit(f"cli {user()}", "replay", *messages)
+        store.audit(f"cli {user()}", "replay", *messages, destination=_DESTINATION)
         planned = queue.replay(
             store, messages, destination=_DESTINATION, force=True, confirm=args.confirm, states=(DONE,)
         )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ketafhir.config import Config
 from ketafhir.config.tokens import read_tokens
 from ketafhir.delivering import access_to
-from ketafhir.delivering import destination as bundles_to
 from ketafhir.errors import ConfigError, TransferError
 from ketafhir.mllp import tls
 from ketafhir.service.arrivals import Channel
@@ -128,7 +127,7 @@ def open_http(
         max_bytes=config.limits.max_message_bytes,
         body_seconds=config.limits.frame_timeout,
         pump=lambda: _pump(config),
-        destinations=(bundles_to(config), *(one.name for one in config.receivers)),
+        destinations=config.destinations,
     )
     return Http(config, backend, probe)
 

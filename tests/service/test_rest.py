@@ -369,7 +369,7 @@ def test_what_is_seen_and_done_is_noted_with_who_did_it(here: Served) -> None:
 def test_what_cannot_be_noted_is_not_done(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     here.client("sender").post("/v1/messages", adt("M1"))
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
 
     monkeypatch.setattr(here.service.app.store, "audit", full)

@@ -52,8 +52,10 @@ def test_a_destination_is_paused_and_resumed(tmp_path: Path, sink: Sink) -> None
         here.service.drain()
         assert len(sink.bundles) == 1
         assert step("resume", to="fhir").status_code == 409
-        actions = [one["action"] for one in here.client("auditor").get("/v1/audit").json()["entries"]]
-        assert actions == ["pause", "resume", "resume"]
+        told = here.client("auditor").get("/v1/audit").json()["entries"]
+        assert [(one["action"], one["destination"]) for one in told] == [
+            ("pause", "fhir"), ("resume", "fhir"), ("resume", "fhir"),
+        ]  # fmt: skip
 
 
 def test_rest_and_the_command_have_the_same_verbs() -> None:

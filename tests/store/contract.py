@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -866,6 +867,7 @@ class StoreContract:
         assert [(row.who, row.action, row.message_id) for row in rows] == [
             ("http op", "view", 1), ("cli root", "export", 1), ("cli root", "export", 2), ("cli root", "purge", None),
         ]  # fmt: skip
+        assert [row.destination for row in rows] == [None] * 4
         assert (rows[0].at, rows[1].at) == ("1970-01-12T13:46:40.000+00:00", "1970-01-12T13:46:41.000+00:00")
         assert [row.number for row in store.audited(after=rows[1].number, limit=1)] == [rows[2].number]
         assert first_broken(rows) is None
@@ -873,6 +875,21 @@ class StoreContract:
         assert first_broken([rows[0], replace(rows[1], who="cli other"), *rows[2:]]) == rows[1].number
         with pytest.raises(ValueError, match="no action"):
             store.audit("http op", "look", 1)
+
+    def test_the_audit_log_tells_the_destination_and_its_digest_covers_it(self, store: Store) -> None:
+        store.audit("cli root", "pause", None, destination="lab")
+        store.audit("cli root", "replay", 1, 2, destination="fhir")
+        rows = store.audited()
+        assert [(row.message_id, row.destination) for row in rows] == [(None, "lab"), (1, "fhir"), (2, "fhir")]
+        assert first_broken(rows) is None
+        assert first_broken([replace(rows[0], destination="fhir"), *rows[1:]]) == rows[0].number
+        assert first_broken([replace(rows[0], destination=None), *rows[1:]]) == rows[0].number
+
+    def test_the_digest_of_an_entry_without_a_destination_is_as_ever(self, store: Store) -> None:
+        """Digests that somebody has kept elsewhere stay good."""
+        store.audit("http op", "view", 1)
+        told = "\n".join(("", "1970-01-12T13:46:40.000+00:00", "http op", "view", "1"))
+        assert store.audited()[0].digest == sha256(told.encode()).hexdigest()
 
     def test_no_statement_changes_the_audit_log(self, store: Store) -> None:
         store.audit("http op", "view", 1)

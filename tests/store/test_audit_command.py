@@ -11,7 +11,9 @@ from contract import message
 
 from ketafhir.cli import main
 from ketafhir.fhir.check import shape
+from ketafhir.store.audit import ACTIONS
 from ketafhir.store.sqlite import SqliteStore
+from ketafhir.translate.audit_event import audit_event
 
 
 @pytest.fixture
@@ -59,6 +61,31 @@ def test_it_is_listed_and_as_fhir(path: Path, capsys: pytest.CaptureFixture[str]
     assert [one["subtype"][0]["code"] for one in events] == ["audit-view", "audit-content"]
     assert len({one["id"] for one in events}) == 2
     assert [problem for one in events for problem in shape(one)] == []
+
+
+def test_a_step_with_a_destination_names_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--store", str(path)]
+    main(["queue", "pause", "fhir", "--reason", "update", *place])
+    main(["queue", "resume", "fhir", *place])
+    main(["queue", "replay", "1", "--as-sent", "--to", "fhir", "--yes", *place])
+    capsys.readouterr()
+    assert main(["audit", "list", *place]) == 0
+    assert [" ".join(line.split()[4:-1]) for line in capsys.readouterr().out.splitlines()] == [
+        "pause fhir", "resume fhir", "replay message 1 to fhir",
+    ]  # fmt: skip
+    assert main(["audit", "fhir", *place]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["entity"][-1] for event in events] == [{"name": "fhir"}] * 3
+    assert len(events[2]["entity"]) == 2
+    assert [problem for one in events for problem in shape(one)] == []
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_is_an_event_of_fhir(action: str) -> None:
+    """The code of two was missing: after the first of them no event could be told any more."""
+    event = audit_event("0" * 64, "2026-03-09T08:20:00.000+00:00", "cli root", action, None, None)
+    assert [one["code"] for one in event["subtype"]] == [f"audit-{action}"]
+    assert shape(event) == []
 
 
 def test_an_entry_that_was_changed_is_found(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,8 +156,18 @@ def test_errors_tell_neither_password_nor_row(store: PostgresStore, url: str) ->
 def test_a_store_of_a_newer_version_is_left_alone(store: PostgresStore, url: str) -> None:
     with store._database.transaction() as cursor:
         cursor.execute("INSERT INTO ketafhir_schema VALUES (999)")
-    with pytest.raises(StoreError, match="newer ketafhir"):
+    with pytest.raises(StoreError, match=r"newer ketafhir .* use that version, or restore"):
         type(store)(url)
+
+
+def test_a_store_is_not_made_unasked(postgresql: PostgresServer, store: PostgresStore) -> None:
+    """`ketafhir queue` with the wrong database made its tables there."""
+    url = postgresql.url()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"there is no store in postgresql://.*`ketafhir serve` makes it"):
+            type(store)(url, create=False)
+    type(store)(url).close()
+    type(store)(url, create=False).close()
 
 
 def test_a_claim_among_many_settled_is_quick(store: PostgresStore) -> None:

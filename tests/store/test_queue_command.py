@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from contract import Clock, inbound, message, send
 
+from ketafhir.cli import main
 from ketafhir.store import command
 from ketafhir.store.protocol import NewDelivery, Result, dead, done, park, retry
 from ketafhir.store.sqlite import SqliteStore
@@ -129,7 +130,7 @@ def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert queue("list") == 2
     assert "--store FILE" in capsys.readouterr().err
     assert queue("show", "1", "--store", str(tmp_path / "absent.db")) == 1
-    assert "No such file" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err
 
 
 def test_park_and_release(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,16 +224,40 @@ def test_export_writes_bytes_and_attempts(path: Path, tmp_path: Path, capsys: py
 
 def test_a_paused_destination_is_told_with_its_reason(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ("--store", str(path))
-    assert queue("pause", "a", "--reason", "the\x1b[2J server is updated", *place) == 0
-    assert capsys.readouterr().out == "a is paused: 1 waiting\n"
+    assert queue("pause", "fhir", "--reason", "the\x1b[2J server is updated", *place) == 0
+    assert capsys.readouterr().out == "fhir is paused: 3 waiting\n"
     assert queue("list", *place) == 0
     told = capsys.readouterr().err
-    assert told.startswith("a is paused since 20")
+    assert told.startswith("fhir is paused since 20")
     assert told.endswith("Z: the [2J server is updated\n")
     assert queue("list", "--json", *place) == 0
-    assert [one["destination"] for one in json.loads(capsys.readouterr().out)["paused"]] == ["a"]
-    assert queue("resume", "a", *place) == 0
-    assert queue("resume", "a", *place) == 1
-    assert "a is not paused" in capsys.readouterr().err
+    assert [one["destination"] for one in json.loads(capsys.readouterr().out)["paused"]] == ["fhir"]
+    assert queue("resume", "fhir", *place) == 0
+    assert queue("resume", "fhir", *place) == 1
+    assert "fhir is not paused; nothing is" in capsys.readouterr().err
     assert queue("list", *place) == 0
     assert "paused" not in capsys.readouterr().err
+
+
+def test_only_a_destination_that_is_configured_is_paused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with a slip in it was taken, and the one that was meant went on."""
+    config = path.with_name("ketafhir.toml")
+    receiver = '[[receiver]]\nname = "lab"\naddress = "mllp://127.0.0.1:1"\nforward = ["ADT"]\n'
+    config.write_text(f'[store]\npath = "{path}"\n{receiver}')
+    for place in (["--config", str(config)], ["--config", str(config), "--store", str(path)]):
+        assert main(["queue", "pause", "labb", *place]) == 1
+        assert "there is no destination 'labb'; configured are fhir, lab" in capsys.readouterr().err
+        assert main(["queue", "pause", "lab", *place]) == 0
+    assert main(["queue", "resume", "labb", "--store", str(path)]) == 1
+    assert "labb is not paused; paused are lab" in capsys.readouterr().err
+    assert main(["queue", "pause", "lab", "--store", str(path)]) == 1
+    assert "--config FILE" in capsys.readouterr().err
+    config.write_text(f'[store]\npath = "{path}"\n[fhir]\nmode = "shadow"\n')
+    assert main(["queue", "pause", "fhir", "--config", str(config)]) == 1
+    assert "configured are shadow" in capsys.readouterr().err
+    assert main(["queue", "resume", "lab", "--config", str(config)]) == 0  # also where it is no more
+    assert main(["audit", "list", "--json", "--store", str(path)]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [(one["action"], one["destination"]) for one in told] == [
+        ("pause", "lab"), ("pause", "lab"), ("resume", "labb"), ("resume", "lab"),
+    ]  # fmt: skip

@@ -99,17 +99,60 @@ def test_a_file_open_to_others_is_refused(store: SqliteStore, path: Path) -> Non
 
 
 def test_what_is_not_there_is_not_made_unasked(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreError, match=r"there is no store .*absent.db: `ketafhir serve` makes it"):
         SqliteStore(tmp_path / "absent.db", create=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_directory_is_no_store_and_stays_as_it_is(tmp_path: Path, create: bool) -> None:
+    """It was said to be open to other users, and `chmod 600` would have shut it for its owner."""
+    mode = tmp_path.stat().st_mode
+    with pytest.raises(StoreError, match=r"is a directory: name the file in it, such as .*/ketafhir.sqlite"):
+        SqliteStore(tmp_path, create=create)
+    assert tmp_path.stat().st_mode == mode
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_pipe_is_no_store_and_nobody_waits_for_it(tmp_path: Path, create: bool) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(StoreError, match="no store of ketafhir"):
+        SqliteStore(tmp_path / "pipe", create=create)
 
 
 def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     other = tmp_path / "letter.txt"
     other.write_text("Dear colleague, " * 100)
     other.chmod(0o600)
-    with pytest.raises(StoreError, match="no store of ketafhir"):
+    with pytest.raises(StoreError, match=r"no store of ketafhir: name the file of \[store\] path"):
         SqliteStore(other)
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("version", [0, 2, 999])
+def test_a_database_of_something_else_is_left_as_it_was(tmp_path: Path, create: bool, version: int) -> None:
+    """Tables of ours were made in it, and its journal mode was changed."""
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE patients (name TEXT)")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.commit()
+    connection.close()
+    other.chmod(0o600)
+    before = other.read_bytes()
+    with pytest.raises(StoreError, match="no store of ketafhir"):
+        SqliteStore(other, create=create)
+    assert other.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_store_only_when_asked(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    empty.touch(0o600)
+    with pytest.raises(StoreError, match="no store of ketafhir"):
+        SqliteStore(empty, create=False)
+    assert empty.stat().st_size == 0
+    SqliteStore(empty).close()
+    SqliteStore(empty, create=False).close()
 
 
 def test_a_store_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path) -> None:
@@ -117,7 +160,7 @@ def test_a_store_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
-    with pytest.raises(StoreError, match="newer ketafhir"):
+    with pytest.raises(StoreError, match=r"newer ketafhir \(schema 999, known \d+\): use that version, or restore"):
         SqliteStore(path)
 
 
@@ -178,14 +221,14 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, path: Path, monkeypat
 
 
 def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (b); -- with a note\n")
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE message (b); -- with a note\nCREATE TABLE delivery (b);\n")
     monkeypatch.setattr(database, "_MIGRATIONS", tmp_path)
     SqliteStore(path).close()
-    (tmp_path / "0002_second.sql").write_text("INSERT INTO a VALUES (1);\n")
+    (tmp_path / "0002_second.sql").write_text("INSERT INTO message VALUES (1);\n")
     for _ in range(2):
         SqliteStore(path).close()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT b FROM a").fetchall() == [(1,)]
+    assert connection.execute("SELECT b FROM message").fetchall() == [(1,)]
     assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     connection.close()
 

@@ -126,6 +126,6 @@ class TestCircuit:
         for _ in range(5):
             circuit.tell(Outcome(D.DONE))
         assert [record.getMessage() for record in caplog.records] == [
-            "destination fhir is paused: no connection",
+            "destination fhir takes nothing, all waits for it: no connection",
             "destination fhir answers again",
         ]

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from ketafhir.config.kinds import KINDS, typed
 from ketafhir.config.public import is_public
 from ketafhir.config.sections import (
+    FHIR,
     SECTIONS,
+    SHADOW,
     Config,
     ListenerSettings,
     PeerSettings,
@@ -150,7 +152,7 @@ class Loader:
         for number, table in enumerate(tables, start=1):
             place = f"[[receiver]] {number}" if len(tables) > 1 else "[[receiver]]"
             one = self._section(ReceiverSettings, table, place)
-            if not one.name or one.name in ("fhir", "shadow") or one.name in [other.name for other in found]:
+            if not one.name or one.name in (FHIR, SHADOW) or one.name in [other.name for other in found]:
                 raise self.error(f"{place} needs a name of its own, which is not fhir or shadow")
             if not one.address.startswith(("mllp://", "mllps://")):
                 raise self.error(f"{place} address is mllp://HOST:PORT or mllps://HOST:PORT, not {one.address!r}")

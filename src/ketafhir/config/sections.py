@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+FHIR, SHADOW = "fhir", "shadow"
+"""The destination of Bundles. Those of shadow mode are not the server's, also when it is live afterwards."""
+
 
 @dataclass(slots=True, frozen=True)
 class ListenerSettings:
@@ -214,6 +217,11 @@ class Config:
     delivery: DeliverySettings = DeliverySettings()
     peers: tuple[PeerSettings, ...] = ()
     receivers: tuple[ReceiverSettings, ...] = ()
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Where messages go, by their names in the queue: first where Bundles do, then the receivers."""
+        return (SHADOW if self.fhir.mode == "shadow" else FHIR, *(one.name for one in self.receivers))
 
 
 SECTIONS: dict[str, Any] = {

@@ -16,10 +16,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ketafhir.errors import StoreError
-from ketafhir.store import verbs
+from ketafhir.store import queue, verbs
 from ketafhir.store.opening import open_store
-from ketafhir.store.protocol import Store
-from ketafhir.store.queue import as_json
+from ketafhir.store.protocol import NotAllowed, Store
 from ketafhir.store.rows import DeliveryRow, Summary
 from ketafhir.store.states import DELIVERY_STATES, OUTCOMES
 
@@ -48,11 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 done, 1 refused or not there, 2 no store named. `args.store` is a path or URL."""
+    """Exit code: 0 done, 1 refused or not there, 2 wrong usage. `args.store` is a path or URL, `args.destinations` those of the
+    configuration."""
     if not args.store:
         sys.stderr.write("ketafhir queue: name the store with --store FILE, or with --config FILE\n")
         return 2
     try:
+        _known(args)
         store = open_store(args.store, create=False)
         try:
             _note(store, args)
@@ -62,6 +63,20 @@ def run(args: argparse.Namespace) -> int:
     except StoreError as error:
         sys.stderr.write(f"ketafhir queue: {error}\n")
         return 1
+
+
+def _known(args: argparse.Namespace) -> None:
+    """A destination that is paused is one that there is, and not a name with a slip in it: what was meant would go on.
+    `args.destinations` are those of the configuration, None without one. Raises NotAllowed."""
+    if args.queue_command != "pause":
+        return
+    to, configured = args.to, getattr(args, "destinations", None)
+    if to not in (queue.RENDERED if configured is None else configured):
+        raise NotAllowed(
+            f"there is no destination {to!r}; configured are {', '.join(configured)}"
+            if configured
+            else f"whether {to!r} is a destination its configuration tells: name it with --config FILE"
+        )
 
 
 _CHANGING = ("retry", "park", "release", "pause", "resume", "replay", "purge", "export")
@@ -78,7 +93,8 @@ def _note(store: Store, args: argparse.Namespace) -> None:
         return
     told = getattr(args, "id", None)
     ids = [told] if isinstance(told, int) else told or [None]
-    store.audit(f"cli {user()}", action, *ids)
+    to = getattr(args, "to", None)
+    store.audit(f"cli {user()}", action, *ids, destination=to)
 
 
 def user() -> str:
@@ -128,7 +144,7 @@ def _show(store: Store, args: argparse.Namespace) -> int:
     if args.payload:
         return _print_bytes(b"\n".join(row.payload for row in detail.deliveries))
     if args.json:
-        return _print_json(as_json(detail))
+        return _print_json(queue.as_json(detail))
     lines = [
         f"message   {detail.message_id}  {detail.message_type}  MSH-10 {detail.control_id}",
         f"from      {detail.sender}  {detail.peer}  through {detail.listener}",

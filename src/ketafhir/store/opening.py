@@ -16,13 +16,13 @@ def is_url(place: str | Path) -> bool:
 
 
 def open_store(place: str | Path, *, create: bool = True) -> TableStore:
-    """The store at `place`. Without `create` a file that is not there is refused. Raises StoreError."""
+    """The store at `place`. Without `create` one that is not there is refused. Raises StoreError."""
     if is_url(place):
         try:
             from ketafhir.store.postgresql import PostgresStore
         except ImportError as error:
             raise StoreError("a store on PostgreSQL needs psycopg: pip install 'ketafhir[postgresql]'") from error
-        return PostgresStore(str(place))
+        return PostgresStore(str(place), create=create)
     from ketafhir.store.sqlite import SqliteStore
 
     return SqliteStore(place, create=create)

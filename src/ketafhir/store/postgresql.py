@@ -38,8 +38,9 @@ _SETTINGS = {
 
 _SPOKEN = {
     "08": "the connection is lost",
-    "28": "it does not let us in",
-    "3D": "there is no such database",
+    "28": "it does not let us in: mend user and password (KETAFHIR_STORE_URL, ~/.pgpass)",
+    "3D": "there is no such database: make it, or mend [store] url",
+    "42": "its tables are not ours, or not ours to change: ketafhir needs a database of its own",
     "53": "it has no room left (disk, memory or connections)",
     "57": "it is shutting down, or has cancelled the statement",
     "55": "another process holds the lock",
@@ -100,7 +101,7 @@ class PostgresDatabase:
     Connections are made as threads need them, and made anew where one was lost.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         self._url = url
         self._name = _name(url)
         self._idle: list[psycopg.Connection[Any]] = []
@@ -111,7 +112,7 @@ class PostgresDatabase:
         self._closed = False
         try:
             with self.transaction() as cursor:
-                self._check(cursor)
+                self._check(cursor, create)
                 self._migrate(cursor)
         except BaseException:
             self.close()
@@ -223,7 +224,9 @@ class PostgresDatabase:
         except psycopg.Error as error:
             raise StoreError(f"the store {self._name}: {_reason(error)}") from None
 
-    def _check(self, cursor: Cursor) -> None:
+    def _check(self, cursor: Cursor, create: bool) -> None:
+        if not create and cursor.execute("SELECT to_regclass('ketafhir_schema')").fetchone() == (None,):
+            raise StoreError(f"there is no store in {self._name}: `ketafhir serve` makes it, where [store] url says")
         if cursor.execute("SHOW fsync").fetchone() != ("on",):
             raise StoreError(f"the store {self._name} does not sync its writes: set fsync = on in postgresql.conf")
 
@@ -236,7 +239,8 @@ class PostgresDatabase:
         newest = int(scripts[-1].name[:4])
         if current > newest:
             raise StoreError(
-                f"the store {self._name} was written by a newer ketafhir (schema {current}, known {newest})"
+                f"the store {self._name} was written by a newer ketafhir (schema {current}, known {newest}): "
+                "use that version, or restore a backup of this one"
             )
         for number, script in enumerate(scripts[current:], current + 1):
             for statement in script.read_text("utf-8").split(";\n"):
@@ -250,8 +254,9 @@ class PostgresStore(TableStore):
 
     _database: PostgresDatabase
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(PostgresDatabase(url), clock)
+    def __init__(self, url: str, *, create: bool = True, clock: Callable[[], float] = time.time) -> None:
+        """Without `create` a database that holds no store is refused."""
+        super().__init__(PostgresDatabase(url, create=create), clock)
 
 
 def _number(name: str) -> int:
@@ -293,5 +298,5 @@ def _name(url: str) -> str:
 def _reason(error: psycopg.Error) -> str:
     state = error.sqlstate or ""
     if not state:
-        return "no connection"
+        return "no connection: is the database up, and its address right?"
     return f"{_SPOKEN.get(state[:2], type(error).__name__)} ({state})"

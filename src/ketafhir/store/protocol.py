@@ -345,8 +345,9 @@ class Store(Protocol):
         """How many there are in each state."""
 
     # The audit log.
-    def audit(self, who: str, action: str, *message_ids: int | None) -> None:
-        """Notes what somebody is about to do (`audit.ACTIONS`), with each of these messages. It stays for good."""
+    def audit(self, who: str, action: str, *message_ids: int | None, destination: str | None = None) -> None:
+        """Notes what somebody is about to do (`audit.ACTIONS`), with each of these messages, or with a destination. It stays
+        for good."""
 
     def audited(self, after: int = 0, limit: int = 500) -> list[AuditRow]:
         """What was noted, oldest first, from behind the entry of this number."""

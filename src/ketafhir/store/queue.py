@@ -85,7 +85,8 @@ def pause(store: Store, destination: str, reason: str = "") -> int:
 def resume(store: Store, destination: str) -> int:
     """Lets it go on; returns how many deliveries wait for it. Raises NotAllowed where it is not paused."""
     if not store.resume(destination):
-        raise NotAllowed(f"{destination} is not paused")
+        paused = ", ".join(one.destination for one in store.paused())
+        raise NotAllowed(f"{destination} is not paused; {f'paused are {paused}' if paused else 'nothing is'}")
     return _waiting_for(store, destination)
 
 

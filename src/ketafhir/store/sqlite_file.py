@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from ketafhir.errors import StoreError
@@ -22,11 +23,11 @@ from ketafhir.store.cursor import Cursor, without_row_locks
 
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _OTHERS = 0o077
+_OURS = {"message", "delivery"}  # tables that every store has
 _PAGES = 2000  # given back to the disk at a time
 _BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
 
 _SETTINGS = (
-    f"PRAGMA busy_timeout = {_BUSY_MS}",
     "PRAGMA auto_vacuum = INCREMENTAL",  # it can only be chosen before the first table is made
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -34,16 +35,17 @@ _SETTINGS = (
     "PRAGMA secure_delete = ON",
 )
 
+NO_STORE = "it is no store of ketafhir: name the file of [store] path"
 _SPOKEN = {
     "SQLITE_FULL": "the disk is full",
     "SQLITE_BUSY": "another process holds the lock",
     "SQLITE_LOCKED": "another process holds the lock",
-    "SQLITE_READONLY": "it can only be read",
-    "SQLITE_PERM": "it may not be opened",
-    "SQLITE_CANTOPEN": "it cannot be opened",
+    "SQLITE_READONLY": "it can only be read: let the user of the service write it, and its folder",
+    "SQLITE_PERM": "it may not be opened: run this as the user of the service",
+    "SQLITE_CANTOPEN": "it cannot be opened: the user of the service must be able to write its folder too",
     "SQLITE_IOERR": "the disk does not read or write",
     "SQLITE_CORRUPT": "it is damaged: restore a backup",
-    "SQLITE_NOTADB": "it is no store of ketafhir",
+    "SQLITE_NOTADB": NO_STORE,
 }
 
 
@@ -81,11 +83,13 @@ class SqliteDatabase:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with self._spoken():
+                connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+                _check(connection, path, create)
                 for setting in _SETTINGS:
                     connection.execute(setting).fetchall()
             self._connection = connection
             with self.transaction() as cursor:
-                _migrate(cursor, path)
+                _migrate(cursor)
         except BaseException:
             self._connection = None
             connection.close()
@@ -192,24 +196,48 @@ def _reason(error: sqlite3.Error) -> str:
 
 def _make_private(path: Path, create: bool) -> None:
     """The file is made 0600 before SQLite opens it; its WAL takes the same rights from it."""
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a directory: name the file in it, such as {path / 'ketafhir.sqlite'}")
     try:
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
         mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise StoreError(f"there is no store {path}: `ketafhir serve` makes it, where [store] path says") from error
     except OSError as error:
-        raise StoreError(f"the store {path}: {error.strerror}") from error
+        remedy = "run this as the user of the service" if isinstance(error, PermissionError) else "name another file"
+        raise StoreError(f"the store {path}: {error.strerror}: {remedy}") from error
+    if not S_ISREG(mode):
+        raise StoreError(f"the store {path}: {NO_STORE}")
     if mode & _OTHERS:
         raise StoreError(f"the store {path} is open to other users: chmod 600 {path}")
 
 
-def _migrate(cursor: Cursor, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path, create: bool) -> None:
+    """Nothing is changed in a file that is not ours, or of a later time. Raises StoreError."""
+    (current,) = connection.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    ours = current > 0 and tables >= _OURS
+    if not ours and (tables or current or not create):
+        raise StoreError(f"the store {path}: {NO_STORE}")
+    newest = int(_scripts()[-1].name[:4])
+    if current > newest:
+        raise StoreError(
+            f"the store {path} was written by a newer ketafhir (schema {current}, known {newest}): use that version, or "
+            "restore a backup of this one"
+        )
+
+
+def _scripts() -> list[Path]:
+    return sorted(_MIGRATIONS.glob("[0-9]*.sql"))
+
+
+def _migrate(cursor: Cursor) -> None:
     """Runs the migrations that the file has not seen, forward only. Its number is kept in user_version."""
     (current,) = cursor.execute("PRAGMA user_version").fetchone()
-    scripts = sorted(_MIGRATIONS.glob("[0-9]*.sql"))
+    scripts = _scripts()
     newest = int(scripts[-1].name[:4])
-    if current > newest:
-        raise StoreError(f"the store {path} was written by a newer ketafhir (schema {current}, known {newest})")
     for script in scripts[current:]:
         for statement in _statements(script.read_text("utf-8")):
             cursor.execute(statement)

@@ -241,5 +241,6 @@ WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (CAST(? AS TEXT) 
 # --- audit ---
 
 LAST_AUDIT = "SELECT digest FROM audit ORDER BY id DESC LIMIT 1"
-INSERT_AUDIT = "INSERT INTO audit (at, who, action, message_id, digest) VALUES (?, ?, ?, ?, ?)"
-AUDIT = "SELECT id, at, who, action, message_id, digest FROM audit WHERE id > ? ORDER BY id LIMIT ?"
+INSERT_AUDIT = "INSERT INTO audit (at, who, action, message_id, destination, digest) VALUES (?, ?, ?, ?, ?, ?)"
+AUDIT = """
+SELECT id, at, who, action, message_id, destination, digest FROM audit WHERE id > ? ORDER BY id LIMIT ?"""

@@ -180,9 +180,9 @@ class TableStore:
         with self._database.reading() as cursor:
             return review.counts(cursor, destination)
 
-    def audit(self, who: str, action: str, *message_ids: int | None) -> None:
+    def audit(self, who: str, action: str, *message_ids: int | None, destination: str | None = None) -> None:
         with self._database.transaction() as cursor:
-            audit.note(cursor, self._clock(), who, action, message_ids)
+            audit.note(cursor, self._clock(), who, action, message_ids, destination)
 
     def audited(self, after: int = 0, limit: int = 500) -> list[AuditRow]:
         with self._database.reading() as cursor:

@@ -57,7 +57,7 @@ class Circuit:
             self._until = 0.0
             return
         if not self._failures:
-            _log.warning("destination %s is paused: %s", self._destination, outcome.text)
+            _log.warning("destination %s takes nothing, all waits for it: %s", self._destination, outcome.text)
         self._failures += 1
         wait = max(outcome.after or 0.0, self._policy.wait(self._failures, self._chance()))
         self._until = self._clock() + wait

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _PAGE = 500
 
 
-async def note(backend: Backend, ask: Ask, action: str, *message_ids: int | None) -> None:
+async def note(backend: Backend, ask: Ask, action: str, message_id: int | None, destination: str | None = None) -> None:
     """What is about to be done; nothing is done that cannot be noted. Raises StoreError."""
-    await asyncio.to_thread(backend.store.audit, f"http {ask.who}", action, *message_ids)
+    await asyncio.to_thread(backend.store.audit, f"http {ask.who}", action, message_id, destination=destination)
 
 
 async def listing(backend: Backend, ask: Ask) -> Answer:
     """A page, oldest first; `after` is the number of the last entry of the one before."""
     rows = await asyncio.to_thread(backend.store.audited, ask.values.get("after", 0), _PAGE)
     if FHIR_JSON in ask.accept:
-        events = [audit_event(row.digest, row.at, row.who, row.action, row.message_id) for row in rows]
+        events = [audit_event(row.digest, row.at, row.who, row.action, row.message_id, row.destination) for row in rows]
         bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
         if events:
             bundle["entry"] = [{"fullUrl": urn(one["id"]), "resource": one} for one in events]

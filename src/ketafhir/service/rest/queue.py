@@ -142,7 +142,7 @@ async def pause(backend: Backend, ask: Ask) -> Answer:
     """Nothing goes to one destination until it is resumed; messages are taken as before."""
     told = ask.json(_PAUSE)
     to = _destination(backend, told.get("to", ""))
-    await note(backend, ask, "pause", None)
+    await note(backend, ask, "pause", None, to)
     count = await _in_store(lambda: queue.pause(backend.store, to, told.get("reason", "")))
     return as_json({"paused": to, "waiting": count})
 
@@ -150,7 +150,7 @@ async def pause(backend: Backend, ask: Ask) -> Answer:
 async def resume(backend: Backend, ask: Ask) -> Answer:
     """A destination that was paused goes on where it stood."""
     to = _destination(backend, ask.json(_RESUME).get("to", ""))
-    await note(backend, ask, "resume", None)
+    await note(backend, ask, "resume", None, to)
     count = await _in_store(lambda: queue.resume(backend.store, to))
     backend.wake()
     return as_json({"resumed": to, "waiting": count})
@@ -171,7 +171,7 @@ async def replay(backend: Backend, ask: Ask) -> Answer:
         raise refused(400, "parameter-value", "how is as-sent or re-render; to and force go with as-sent", where="how")
     do, confirm = told.get("yes", False), told.get("confirm", False)
     if do:
-        await note(backend, ask, "replay", number)
+        await note(backend, ask, "replay", number, told.get("to"))
 
     def work() -> list[dict[str, Any]]:
         if how == "re-render":
