@@ -161,6 +161,21 @@ class TestBytes:
         assert reply.msh.get(5) == r"A\T\B"
         assert reply.segments[1].get(2) == r"1\E\2"
 
+    @pytest.mark.parametrize("data", [b"MSH\xa6^~\\&\xa6A\xa6B", "MSH\u00a6^~\\&\u00a6A\u00a6B".encode()])
+    def test_the_field_separator_is_a_character_of_ascii(self, data: bytes) -> None:
+        """2.7: it is chosen from ASCII, so that an answer never depends on a character set that is not known yet."""
+        reply = answer(data, "AR", ISSUE)
+        assert reply.separators.text == r"|^~\&"
+        assert reply.msh.get(5) == "A"
+
+    @pytest.mark.parametrize("name", [b"\xa0UNICODE UTF-8", b"\xc2\xa0UNICODE UTF-8", "UN\u0131CODE".encode()])
+    def test_a_name_of_a_charset_is_ascii(self, name: bytes) -> None:
+        """What only looks like a charset is not said back, and the answer can be written."""
+        data = HEADER.format(type="RAS^O17", id="M1", version="2.5.1", charset="X").encode().replace(b"|X", b"|" + name)
+        reply = answer(data, "AE", ISSUE)
+        assert reply.msh.get(18) == ""
+        assert er7.to_bytes(reply.text).startswith(b"MSH|")
+
     def test_separators_without_an_escape_character(self) -> None:
         reply = answer(b"MSH|^~|A|B|C|D|2026||RAS^O17|1|P|2.5", "AR", Issue("error", "x", "a|b^c&d"))
         assert reply.separators.text == "|^~"

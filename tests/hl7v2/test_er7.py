@@ -94,6 +94,7 @@ class TestHeader:
             ("MSH|^~|&|A", ("header-short", "101", "MSH-9")),
             ("MSH|^~\\|A", ("header-short", "101", "MSH-9")),
             ("MSHA^~\\&A", ("separators", "102", "MSH-2")),
+            ("MSH\u00a6^~\\&\u00a6A", ("separators", "102", "MSH-1")),
             ("MSH|\x01\x02\x03\x04|A", ("separators", "102", "MSH-2")),
             ("MSH|^~ &|A", ("separators", "102", "MSH-2")),
             ("MSH|ABCD|A", ("separators", "102", "MSH-2")),

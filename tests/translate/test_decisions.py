@@ -7,6 +7,7 @@ from oru_trips import Json, back, below_patient, compose, message, obx, resource
 
 from ketafhir.errors import Refused
 from ketafhir.fhir.check import shape
+from ketafhir.fhir.profile.check import check
 
 DECISION, RULE = "candidacy-decision^Candidacy decision^99KETA", "candidacy-rule^Candidacy rule^99KETA"
 HEADING = f"OBR|1|P1^EHR|CD-1^EHR|{DECISION}|||20260518104000-0500||||||||||||||||||F"
@@ -101,3 +102,14 @@ def test_a_decision_under_another_heading_is_still_the_impression_that_says_so()
         to_bundle(message(HEADING.replace(DECISION, "INTAKE^Intake^L"), *LINES[2:])), "ClinicalImpression"
     )
     assert impression["code"]["coding"][0]["code"] == "candidacy-decision"
+
+
+@pytest.mark.parametrize("nothing", ["^^^^^^^", "\\X0B\\", " "])
+def test_a_rule_that_says_nothing_is_no_finding(nothing: str) -> None:
+    bundle = to_bundle(message(HEADING, LINES[2], obx(2, "CWE", RULE, nothing, f4="1"), "NTE|1||two readings"))
+    assert check(bundle) == []
+    (impression,) = resources(bundle, "ClinicalImpression")
+    assert len(impression["finding"]) == 1
+    (rule,) = resources(bundle, "Observation")
+    assert rule["dataAbsentReason"]
+    assert rule["note"][0]["text"] == "two readings"

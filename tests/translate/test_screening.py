@@ -10,6 +10,7 @@ from oru_trips import Json, back, below_patient, codes_of, compose, message, obx
 
 from ketafhir import data
 from ketafhir.fhir.check import shape
+from ketafhir.fhir.profile.check import check
 from ketafhir.mapping import codes
 from ketafhir.translate import instruments
 
@@ -335,3 +336,17 @@ def test_a_risk_that_is_both_said_and_denied_is_never_the_lower_one() -> None:
     recent = list(FORMS["cssrs"].items.values())[-1]
     (risk,) = scores(cssrs("nnnnnyy", obx(8, "CWE", cwe(recent), cwe("answer.no"))))
     assert risk["valueCodeableConcept"]["coding"][0]["display"].lower().startswith("high")
+
+
+def test_a_question_of_another_code_system_is_none_of_the_form() -> None:
+    """The number is that of a question, its system is not: the form then claims no Questionnaire, whose order it has not."""
+    lines = answers("phq9", [1, 2, 3, 1, 2, 3, 1, 2, 3])
+    strange = lines[0].replace("^LN|", "^L|", 1)
+    assert strange != lines[0]
+    text = message(heading(cwe("phq9.panel")), lines[1], strange, *lines[2:])
+    assert "item-unexpected" in codes_of(read(text).c.issues)
+    bundle = to_bundle(text)
+    assert check(bundle) == []
+    (form,) = resources(bundle, "QuestionnaireResponse")
+    assert "questionnaire" not in form
+    assert len(form["item"]) == 9

@@ -48,6 +48,18 @@ def test_alone_it_is_refused_and_told_of(value: dict[str, Any]) -> None:
     assert [one.code for one in refusal.value.issues] == ["resource-unread", "nothing-to-write"]
 
 
+def test_what_a_report_refers_to_is_looked_at_only_where_it_is_an_observation() -> None:
+    """Nothing is known of the shape of another: here its code is one of another standard."""
+    other = {"resourceType": "Specimen", "id": "x", "code": {"coding": ["blood"]}}
+    report = {
+        "resourceType": "DiagnosticReport", "status": "final", "code": {"text": "Vital signs"}, "id": "r",
+        "subject": VITAL["subject"], "effectiveDateTime": "2026-03-09T08:20:00-05:00",
+        "result": [{"reference": "Specimen/x"}],
+    }  # fmt: skip
+    made = ketafhir.to_hl7v2(bundle(patient(), VITAL, report, other))
+    assert {"resource-unread", "result-missing"} <= {one.code for one in made.issues}
+
+
 def test_a_metric_of_ours_says_nothing_new() -> None:
     own = {"resourceType": "DeviceMetric", "meta": {"source": "urn:ketafhir:sender:A:B"}}
     assert not warned(bundle(patient(), VITAL, own))

@@ -36,7 +36,7 @@ _TAKEN = "ASCII, 8859/1 to 8859/16 (there is no 12), UNICODE, UNICODE UTF-8, UNI
 def codec_of(name: str, where: str = "MSH-18") -> str:
     """The Python codec of a charset name of table 0211 or of a setting. Raises `Refused` (103) for names we
     do not take."""
-    codec = _CODECS.get(name.strip().upper().replace("_", "-"))
+    codec = _CODECS.get(name.strip().upper().replace("_", "-")) if name.isascii() else None
     if codec is None:
         raise refused(
             "charset-unknown",

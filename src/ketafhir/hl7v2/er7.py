@@ -244,6 +244,15 @@ def separators_of(text: str) -> Separators:
     if text.startswith(_USUAL):
         return DEFAULT
     field = text[3:4]
+    if not field.isascii():  # 2.7: MSH-18 is found by it, before there is a character set to read it in
+        raise refused(
+            "separators",
+            "MSH-1 must be a character of ASCII, whatever the character set of the message",
+            where="MSH-1",
+            value=field,
+            hl7="102",
+            hint="use MSH|^~\\&|",
+        )
     msh2 = text[4:].split(field, 1)[0] if field else ""
     found = field + msh2
     if not 3 <= len(found) <= 6 or len(set(found)) != len(found) or any(_is_data(char) for char in found):

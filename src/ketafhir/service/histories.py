@@ -201,7 +201,7 @@ class KnownHistory(History):
             for patient in sorted(wanted - self._known.keys()):
                 self._known[patient] = self._histories.take(patient)
             self._become()
-            wanted = merges.family(wanted, {**self.others.merges, **new.merges})
+            wanted = merges.family(wanted, [*self.others.merges.values(), *new.merges.values()])
 
     def _complete_family(self, new: Records, ready: Records) -> None:
         """The rows that a message of several patients, or of one with several numbers, meets: under any of these."""

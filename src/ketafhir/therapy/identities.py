@@ -16,6 +16,9 @@ from ketafhir.therapy.records import KINDS, Administration, Dispense, Order, Rec
 if TYPE_CHECKING:
     from ketafhir.therapy.fold import History
 
+_REFERENCES = ("key", "order", "infusion", "part_of", "panel", "report", "response")
+"""The attributes that hold the key of a record."""
+
 
 def rekeyed(history: History, numbers: dict[str, tuple[str, str]], new: Records, stays: dict[str, str]) -> Records:
     """`new` under the identities its orders are known by: an order keeps the identity it was first told under."""
@@ -107,11 +110,9 @@ def rename(new: Records, names: dict[str, str]) -> Records:
     out = Records()
     for kind in KINDS:
         for key, record in getattr(new, kind).items():
-            changes: dict[str, Any] = {
-                name: renamed(getattr(record, name))
-                for name in ("key", "order", "infusion", "part_of", "panel", "report", "response")
-                if hasattr(record, name)
-            }
+            told = {name: getattr(record, name, None) for name in _REFERENCES}
+            # An adverse event names the order it is suspected of by its number, which stays as it was told.
+            changes: dict[str, Any] = {name: renamed(text) for name, text in told.items() if isinstance(text, str)}
             if isinstance(record, Order):
                 changes["observations"] = tuple(renamed(one) for one in record.observations)
             getattr(out, kind)[renamed(key)] = replace(record, **changes)

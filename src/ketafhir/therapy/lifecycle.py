@@ -142,6 +142,11 @@ def _among(one: Order, others: list[Order]) -> bool:
     return any(one is other for other in others)
 
 
+def order_of_infusion(infusion: str) -> str:
+    """The identity of the order of an infusion, from its key."""
+    return infusion.rpartition("|@")[0].rpartition("|")[0]
+
+
 def order_of(key: str) -> str:
     """The identity of the order that the key of a record of it begins with."""
     return key.rpartition("|")[0]

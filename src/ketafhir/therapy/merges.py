@@ -81,12 +81,12 @@ def families(patients: Iterable[str], merges: Mapping[str, Merge]) -> dict[str, 
     return {key: first(key) for key in place}
 
 
-def family(patients: Iterable[str], merges: Mapping[str, Merge]) -> set[str]:
+def family(patients: Iterable[str], merges: Iterable[Merge]) -> set[str]:
     """These patients and all that were ever merged with them, however far."""
     found = set(patients)
+    pairs = [{merge.key, merge.patient} for merge in merges]
     grown = True
     while grown:
-        pairs = [{merge.key, merge.patient} for merge in merges.values()]
         wider = found.union(*(pair for pair in pairs if pair & found))
         grown, found = wider != found, wider
     return found

@@ -17,6 +17,7 @@ from ketafhir.therapy.charts import Chart, Span
 from ketafhir.therapy.checks import Limits, Mismatch
 from ketafhir.therapy.fold import History, waste_group
 from ketafhir.therapy.infusion import GIVEN, Act, Course
+from ketafhir.therapy.lifecycle import order_of_infusion
 from ketafhir.therapy.records import Observation, Order, Records
 from ketafhir.therapy.values import Quantity
 from ketafhir.therapy.volumes import Reading, Segment
@@ -52,11 +53,6 @@ def infusions(history: History, new: Records, weights: list[Observation] | None 
     for infusion in list(found):  # of one order: what its pumps told may stand in another now
         found |= dict.fromkeys(history.courses.get(order_of_infusion(infusion), ()))
     return list(found)
-
-
-def order_of_infusion(infusion: str) -> str:
-    """The identity of the order of an infusion, from its key."""
-    return infusion.rpartition("|@")[0].rpartition("|")[0]
 
 
 def _identities(history: History, new: Records, weights: list[Observation]) -> list[str]:

@@ -11,7 +11,7 @@ from ketafhir.hl7v2.groups import Order as Group
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.coded import of_name, read_cwe
-from ketafhir.mapping.engine import Preserved, get_preserved, put_back, put_preserved
+from ketafhir.mapping.engine import NULL, Preserved, get_preserved, put_back, put_preserved
 from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.therapy.records import Decision, Item, Observation
 from ketafhir.therapy.values import Coded
@@ -55,6 +55,11 @@ def _is(reading: Reading, result: Result, name: str) -> bool:
     return code is not None and code.has(one.system, one.code)
 
 
+def _says(reading: Reading, result: Result) -> bool:
+    text = result.obx.get(5)
+    return text != NULL and read_cwe(text, reading.c) is not None
+
+
 def read(reading: Reading, group: Group) -> Decision:
     """One decision with its rules; what else stands under its OBR are Observations. Raises Refused."""
     assert group.obr is not None
@@ -88,7 +93,7 @@ def read(reading: Reading, group: Group) -> Decision:
     for result in group.results:
         if result is chosen:
             continue
-        if _is(reading, result, _RULE) and result.obx.get(5) not in ("", '""'):
+        if _is(reading, result, _RULE) and _says(reading, result):
             decision.rules += (_read_rule(reading, result, chosen),)
         else:
             rest.append(result)

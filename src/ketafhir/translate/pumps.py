@@ -228,7 +228,8 @@ class _Event:
             text = result.obx.get(5).split("~")[0]
             if result.obx.get(2) in ("CWE", "CE"):
                 return read_cwe(text, self.reading.c)
-            return Coded((), unescape(text))
+            said = unescape(text)
+            return Coded((), said) if said else None
         code = report.code
         if code is None or any(one.system == MDC or one.code.startswith("MDC_") for one in code.codings):
             return None

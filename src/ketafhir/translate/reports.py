@@ -116,7 +116,7 @@ def event_of(taking: Taking, resource: Json) -> str:
     from ketafhir.translate.pump_terms import of_concept
 
     found = (taking.resolve(one, resource) for one in resource.get("result", ()))
-    told = {of_concept(one.get("code")) for one in found if one is not None}
+    told = {of_concept(one.get("code")) for one in found if one is not None and one["resourceType"] == "Observation"}
     return "R42" if "event" in told else "R40" if "alarm" in told else ""
 
 

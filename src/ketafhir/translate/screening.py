@@ -206,7 +206,8 @@ def render(writing: Writing, response: Response, scored: list[Observation]) -> N
     if items:
         resource["item"] = items
     links = [one["linkId"] for one in items]
-    if form and len(set(links)) == len(links) and all(_is_of_form(form, one) for one in items):
+    asked = form and (form.single or all(form.asks(item.code) for item in response.items))
+    if form and asked and len(set(links)) == len(links) and all(_is_of_form(form, one) for one in items):
         # R4: who names a Questionnaire answers its questions, by its answers, and shows them as it has them.
         resource["questionnaire"] = QUESTIONNAIRE + response.instrument
     if response.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ketafhir.plain import Plain, replace
+from ketafhir.therapy.lifecycle import order_of_infusion
 from ketafhir.therapy.settled import act as settled_act
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def courses_of(history: History, infusions: Iterable[str], tables: Tables) -> di
 def _told(history: History, infusion: str, tables: Tables) -> list[Administration]:
     """What was told of an infusion; with what its pumps told without naming an order, or without its give sub-ID."""
     told = _acts(history, infusion)
-    for other in history.courses.get(told[0].order, ()) if told else ():
+    for other in history.courses.get(order_of_infusion(infusion), ()) if told else ():
         told += _acts(history, other) if other != infusion else []
     channels = {act.channel for act in told if act.channel}
     if not channels:

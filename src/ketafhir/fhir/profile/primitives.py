@@ -55,7 +55,7 @@ def _integer(low: int) -> Primitive:
 
 
 def _pattern(name: str) -> Primitive:
-    matches = re.compile(_PATTERNS[name]).fullmatch
+    matches = re.compile(_PATTERNS[name], re.ASCII).fullmatch  # what no other validator takes for white space is none
 
     def check(value: Any) -> str:
         if type(value) is not str:

@@ -158,7 +158,7 @@ class CheckedIdentifier(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Identifier | None:
         parts = cells[0].split("^")
-        if not unescape(parts[0]):
+        if not unescape(parts[0].partition("&")[0]):
             return None
         value, check, scheme = parts_of("^".join(parts[:3]), 3, c)
         if check:

@@ -1,0 +1,133 @@
+"""What two hundred thousand mutated messages found: a history that others told a part of, and values that say nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from service_peers import er7, header, ras
+from test_broken_senders import GOLDEN, ZONE, code_of
+from test_intake import Desk, desk
+
+from ketafhir import Refused, iter_fhir, to_fhir
+from ketafhir.fhir.profile.check import check
+from ketafhir.hl7v2.stream import split_messages
+
+__all__ = ["desk"]  # the fixture
+PID = "PID|1||SYN-1^^^WILLOW^MR||Doe^Jo^^^^^L||19840211|F"
+
+
+def outcomes(desk: Desk, messages: list[bytes]) -> list[list[str]]:
+    """What each message came to, and the codes of what was found."""
+    found = []
+    for number, message in enumerate(messages, 1):
+        desk.take(message)
+        desk.intake.finish()
+        detail = desk.show(number)
+        found.append([detail.outcome, *dict.fromkeys(one["code"] for one in json.loads(detail.issues))])
+    return found
+
+
+# --- what others told
+
+
+def test_an_order_that_gets_its_second_number_with_an_adverse_event(desk: Desk) -> None:
+    """The order is known by its filler number; the event names it by the number of the placer, and goes on doing so."""
+    first = ras("M1").replace(b"ORC|RE|P-1^EHR|", b"ORC|RE||")
+    rows = (
+        "OBX|1|CWE|adverse-event^Adverse event^99KETA|1|422587007^Nausea (finding)^SCT||||||F|||20260309083000-0500\r"
+        "OBX|2|EI|rescue-order^Order number of the rescue medicine^99KETA|1|ORD-9^EHR||||||F|||20260309083000-0500\r"
+    )
+    second = ras("M2") + rows.encode()
+    assert outcomes(desk, [first, second]) == [["translated"], ["translated"]]
+    (event,) = (
+        one["resource"] for one in desk.bundles(2)[0]["entry"] if one["resource"]["resourceType"] == "AdverseEvent"
+    )
+    assert check(desk.bundles(2)[0]) == []
+    assert event["suspectEntity"]
+
+
+def merge(control: str, at: str, stays: str, gone: str) -> bytes:
+    return er7(
+        header(control, "ADT^A40^ADT_A39", MSH_7=at),
+        f"EVN|A40|{at}",
+        PID.replace("SYN-1", stays),
+        f"MRG|{gone}^^^WILLOW^MR",
+    )
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_one_number_is_given_up_for_two_patients(desk: Desk, late: bool) -> None:
+    """The newer merge holds, in whichever order they come: who stays after it is read too, and not only who the message names."""
+    newer, older = (
+        merge("M1", "20260309110000-0500", "SYN-1", "SYN-OLD"), merge("M2", "20260309100000-0500", "SYN-2", "SYN-OLD")
+    )  # fmt: skip
+    told = [newer, older] if late else [older, newer]
+    for message in told:
+        desk.renew()
+        desk.take(message)
+    assert [desk.show(number).outcome for number in (1, 2)] == ["translated", "translated"]
+    gone = [
+        one["resource"]["link"][0]["other"]["reference"]
+        for one in desk.bundles(2)[0]["entry"]
+        if any(link["type"] == "replaced-by" for link in one["resource"].get("link", ()))
+    ]
+    (stays,) = (one for one in desk.bundles(2)[0]["entry"] if one["fullUrl"] in gone)
+    assert stays["resource"]["identifier"][0]["value"] == "SYN-1"
+
+
+def test_a_bolus_names_a_parent_and_its_own_order_has_an_infusion_too(desk: Desk) -> None:
+    """The infusion of the parent holds nothing of the bolus order's own infusion, which is not read for it."""
+    own = ras("M1", order="P-9").replace(b"RXA|0|1|", b"RXA|0|3|")
+    bolus = er7(
+        header("M2", "RAS^O17^RAS_O17"), PID, "PV1|1|O|||||||||||||||||V-SYN-1^^^WILLOW^VN",
+        "ORC|CH|P-9^EHR|F-P-9^PHARM||CM|||P-2&EHR",
+        "RXA|0|1|20260309083000-0500||6130^ketamine^RXN|5|mL^^UCUM||||||1|mg/mL^^UCUM||||||CP|A",
+        "RXR|IV^Intravenous^HL70162",
+    )  # fmt: skip
+    desk.take(own)
+    desk.renew()
+    desk.take(bolus)
+    assert [desk.show(number).outcome for number in (1, 2)] == ["translated", "translated"]
+
+
+# --- values that say nothing
+
+
+@pytest.mark.parametrize(
+    ("told", "broken", "found"),
+    [
+        ("PID|1||SYN-1^^^WILLOW^MR|", "PID|1||&&&&|", "patient-missing PID-3"),
+        ("PID|1||SYN-1^^^WILLOW^MR|", "PID|1||&X^^^WILLOW^MR|", "patient-missing PID-3"),
+        ("MRG|SYN-2^^^WILLOW^MR", "MRG|&&&&", "patient-missing MRG-1"),
+    ],
+)
+def test_a_number_of_separators_is_none(told: str, broken: str, found: str) -> None:
+    text = merge("M1", "20260309110000-0500", "SYN-1", "SYN-2").decode()
+    assert told in text
+    assert code_of(text.replace(told, broken).encode()) == found
+
+
+def test_a_visit_number_of_separators_is_none() -> None:
+    step = to_fhir(ras("M1").replace(b"|V-SYN-1^^^WILLOW^VN", b"|&&&&"), timezone=ZONE)
+    assert [one.code for one in step.issues] == ["visit-without-number"]
+    assert check(step.bundle or {}) == []
+
+
+@pytest.mark.parametrize("control", ["\x1d", "\x1f", "\x85", "\xa0"])
+def test_a_code_may_hold_what_only_some_take_for_white_space(control: str) -> None:
+    bundle = to_fhir(ras("M1").replace(b"|6130^", f"|6130{control}^".encode()), timezone=ZONE).bundle
+    assert check(bundle or {}) == []
+
+
+@pytest.mark.parametrize("label", ["~~~", "\\.br\\", " "])
+def test_a_pump_whose_drug_label_is_blank_tells_no_drug(label: str) -> None:
+    """As without the OBX: nothing is claimed, and who sends it is told what to send."""
+    messages = split_messages((GOLDEN / "ORU_R42" / "story-b" / "in.hl7").read_bytes())
+    first = next(one for one in messages if b"DELIV_START" in one)
+    assert b"|Ketamine||" in first
+    assert code_of(first.replace(b"|Ketamine||", f"|{label}||".encode())) == "drug-missing OBX-5"
+    order = (GOLDEN.parents[1] / "examples" / "stories" / "b" / "08-rde-order.hl7").read_bytes()
+    for step in iter_fhir([order, first.replace(b"|Ketamine||", f"|{label}||".encode())], timezone=ZONE):
+        assert not isinstance(step, Refused)
+        assert check(step.bundle or {}) == []
