@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ketafhir.store.protocol import Store
 
 _PAGE = 500
+_DIGITS = 18  # of the largest number that both databases hold
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fhir = actions.add_parser("fhir", help="print the entries as AuditEvents, one a line (NDJSON)")
     listing.add_argument("--json", action="store_true", help="an object a line in place of a table")
     for one in (listing, fhir):
-        one.add_argument("--after", type=int, default=0, metavar="NUMBER", help="only what comes behind this entry")
+        one.add_argument("--after", type=_entry, default=0, metavar="NUMBER", help="only what comes behind this entry")
     for one in (listing, verify, fhir):
         one.add_argument("--store", metavar="FILE|URL", help="the store of the service")
         one.add_argument("--config", metavar="FILE", help="its configuration, which names the store")
+
+
+def _entry(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of an entry")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from ketafhir import config as configuration
 from ketafhir import doctor
 from ketafhir.config import Config
+from ketafhir.config.tokens import read_tokens
 from ketafhir.doctor import Finding
 from ketafhir.errors import ConfigError
 
@@ -51,9 +52,10 @@ def examine(file: str | None = None) -> Iterator[Finding]:
         yield _certificate(where, cert, key)
     for where, authorities in _authorities_of_tls(config):
         yield _trusted(where, authorities)
+    yield from _tokens(config)
     for listener in config.listeners:
         yield from _listening(config, listener.name, listener.host, bool(listener.tls_cert), bool(listener.allow))
-        yield _port(doctor.port_of(listener))
+        yield _port(doctor.port_of(listener), listener.host)
         yield doctor.zone_of(listener)
     yield from _authorities(config)
     for site in dict.fromkeys(one.site for one in config.listeners):
@@ -155,9 +157,26 @@ def _listening(config: Config, name: str, host: str, encrypted: bool, allowed: b
     yield Finding("note", f"listener {name}", f"on {host} for others to reach, without {lacks}", remedy)
 
 
-def _port(found: Finding) -> Finding:
-    """A port that is taken may be taken by the service itself."""
-    return found._replace(state="note") if found.state == "wrong" else found
+def _tokens(config: Config) -> Iterator[Finding]:
+    """Those of [rest], as the service will read them; that their file is there has been looked at."""
+    rest = config.rest
+    if not rest.enabled or (rest.tokens_file and not rest.tokens_file.exists()):
+        return
+    try:
+        known = read_tokens(rest.tokens, rest.tokens_file)
+    except ConfigError as error:
+        yield Finding(
+            "wrong", "[rest] tokens", str(error), "mend the line; `ketafhir config token NAME ROLE` writes one"
+        )
+        return
+    yield Finding("ok", "[rest] tokens", ", ".join(f"{one.name} ({one.role})" for one in known))
+
+
+def _port(found: Finding, host: str) -> Finding:
+    """A port that is taken may be taken by the service itself; an address that is not of this machine is no port at all."""
+    if found.state == "wrong" and doctor.is_of_this_machine(host):
+        return found._replace(state="note")
+    return found if found.state != "wrong" else found._replace(remedy="name an address of this machine")
 
 
 def _authorities(config: Config) -> Iterator[Finding]:
@@ -189,12 +208,24 @@ def _server(config: Config) -> Iterator[Finding]:
         yield Finding(
             "note", "[fhir] mode", "shadow: nothing is written to the server", 'set mode = "live" when it is to be'
         )
+        yield _shadow(fhir.shadow_directory)
         return
     parts = urlsplit(fhir.url)
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         text = f"{parts.hostname} is reached without TLS: patient data and token can be read on the way"
         yield Finding("note", "[fhir] url", text, "name an https:// address, but on a network of its own")
     yield doctor.fhir_server(config)
+
+
+def _shadow(folder: Path) -> Finding:
+    what = f"[fhir] shadow_directory {folder}"
+    if not folder.exists():
+        return Finding("ok", what, "not there yet; the service makes it")
+    if not folder.is_dir():
+        return Finding("wrong", what, "it is no directory", "name another")
+    if folder.stat().st_mode & 0o077:
+        return Finding("wrong", what, "it is open to other users", f"chmod 700 {folder}")
+    return Finding("ok", what, "for its owner alone")
 
 
 def _receiver(name: str, address: str) -> Finding:

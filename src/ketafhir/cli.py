@@ -86,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         command = " ".join(self.prog.split()[:2])
-        hint = f"`{command} --help` tells what it takes"
+        hint = f"`{self.prog} --help` tells what it takes"
         if message.startswith("unrecognized arguments: ") and command in _OF_ONE_FILE and " -" not in message:
             hint = f"it takes one FILE; several are one after the other: cat FILE ... | {command} -"
         super().error(f"{message}; {hint}")
@@ -195,7 +195,22 @@ def _configured(args: argparse.Namespace) -> Settings:
     return settings.allowing(PumpOrders(pump.owner, pump.weight_hours, time.time()) if pump.orders else None)
 
 
-_WIRED = {"send": _send, "queue": _queue, "backup": _backup, "translate": _translate, "explain": _explain}
+def _validate(args: argparse.Namespace) -> int:
+    from ketafhir.profiles import validate
+
+    if not args.server:
+        return validate.run(args)
+    from ketafhir.config import PUBLIC_HOSTS, find, load
+    from ketafhir.config.public import is_public
+
+    file = find()
+    hosts = load(file).fhir.public_hosts if file else PUBLIC_HOSTS
+    return validate.run(args, is_public(args.server, (*PUBLIC_HOSTS, *hosts)))
+
+
+_WIRED = {
+    "send": _send, "queue": _queue, "backup": _backup, "translate": _translate, "explain": _explain, "validate": _validate,
+}  # fmt: skip
 """Commands of rooms that must not know what they are given here."""
 
 

@@ -162,6 +162,19 @@ def port_of(listener: ListenerSettings) -> Finding:
     return Finding("ok", what, f"{listener.host}:{listener.port} is free")
 
 
+def is_of_this_machine(host: str) -> bool:
+    """Whether something may listen on it."""
+    import socket
+
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as sock:
+            sock.bind(address)
+    except OSError:
+        return False
+    return True
+
+
 def store_at(place: str) -> Finding:
     """Whether the store can be opened, or made; nothing is made."""
     from ketafhir.store.opening import is_url, open_store, shown

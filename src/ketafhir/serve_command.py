@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ketafhir.config import Config, find, load, required
+from ketafhir.config import Config, find, load, parse, required
 from ketafhir.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,22 +47,24 @@ def run(args: argparse.Namespace) -> int:
 
 def settings(args: argparse.Namespace) -> Config:
     """The configuration with what the command line puts in place. Raises ConfigError."""
-    from pathlib import Path
-
     file = find(args.config) if args.listen else required(args.config)
-    config = load(file) if file else Config()
+    environment = {**os.environ, **_in_place(args)}
+    config = load(file, environment) if file else parse("", environment=environment)
     if args.listen:
         host, port = _address(args.listen)
         first = replace(config.listeners[0], host=host, port=port)
         config = replace(config, listeners=(first, *config.listeners[1:]))
-    if args.fhir:
-        config = replace(config, fhir=replace(config.fhir, url=args.fhir))
-    if args.store:
-        from ketafhir.config import StoreSettings
-
-        url = "://" in args.store
-        config = replace(config, store=StoreSettings(url=args.store) if url else StoreSettings(Path(args.store)))
     return config
+
+
+def _in_place(args: argparse.Namespace) -> dict[str, str]:
+    """As variables of the environment: what is asked of a setting is asked of these too."""
+    found = {"KETAFHIR_FHIR_URL": args.fhir} if args.fhir else {}
+    if args.store and "://" in args.store:
+        found["KETAFHIR_STORE_URL"] = args.store
+    elif args.store:
+        found |= {"KETAFHIR_STORE_PATH": args.store, "KETAFHIR_STORE_URL": ""}
+    return found
 
 
 def _address(text: str) -> tuple[str, int]:

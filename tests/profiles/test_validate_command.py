@@ -84,6 +84,28 @@ def test_the_depth_server_needs_a_server(tmp_path: Path) -> None:
     assert main(["validate", "x.json", "--depth", "shape", "--server", "http://127.0.0.1:1/fhir"]) == 2
 
 
+def test_nothing_of_a_patient_goes_to_a_public_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It went there unasked."""
+    file = tmp_path / "x.json"
+    file.write_text('{"resourceType": "Patient"}')
+    assert main(["validate", str(file), "--server", "https://HAPI.fhir.org./baseR4"]) == 1
+    assert "say --synthetic" in capsys.readouterr().err
+
+
+def test_a_public_server_is_asked_at_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ketafhir.profiles import validate as module
+
+    asked: list[object] = []
+    monkeypatch.setattr(module, "_of_server", lambda resource, url, pace: asked.append(pace) or [])
+    file = tmp_path / "x.json"
+    file.write_text('{"resourceType": "Patient"}\n' * 2)
+    assert main(["validate", str(file), "--server", "https://hapi.fhir.org/baseR4", "--synthetic"]) == 0
+    assert asked[0] is not None
+    assert asked[0] == asked[1]  # one pace for all
+    assert main(["validate", str(file), "--server", "http://127.0.0.1:1/fhir"]) == 0
+    assert asked[2] is None
+
+
 def test_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     given = io.TextIOWrapper(io.BytesIO(b'{"resourceType": "Patient", "gender": "banana"}'))
     monkeypatch.setattr("sys.stdin", given)

@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "simulate": {"fhir", "mapping", "translate"},
     "explain": {"therapy", "hl7v2", "fhir", "mapping", "translate"},
     "sync": {"store", "fhir", "mllp"},
-    "config": {"hl7v2"},
+    "config": {"hl7v2", "mllp"},
     "service": {"therapy", "hl7v2", "fhir", "translate", "mllp", "store", "sync"},
     "delivering": {"service", "config", "translate", "mllp", "store", "sync"},
     "rest": {"delivering", "service", "config", "mllp", "store", "sync", "translate", "__init__"},
@@ -49,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
         "therapy", "hl7v2", "fhir", "mapping", "translate", "mllp", "store", "sync", "hapi",
         "config", "app", "profiles", "__init__",
     },
-    "cli": {"config", "explain", "hl7v2", "mllp", "store", "translate", "__init__"},
+    "cli": {"config", "explain", "hl7v2", "mllp", "profiles", "store", "translate", "__init__"},
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip

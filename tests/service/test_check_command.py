@@ -139,3 +139,38 @@ def test_a_configuration_that_cannot_be_read_ends_it() -> None:
     assert "banana" in one.text
     (one,) = check.examine("absent.toml")
     assert one.state == "wrong"
+
+
+def test_tokens_are_read_as_the_service_reads_them() -> None:
+    """A file of them was only looked for."""
+    line = "{} viewer " + "0" * 64
+    rest = '[rest]\nenabled = true\ntokens_file = "tokens"\n'
+    for text, remark in (
+        ("Zebrafink", "each is NAME ROLE SHA256"),
+        (f"{line.format('a')}\n" * 2, "two tokens"),
+        ("#", "no token"),
+    ):
+        Path("tokens").write_text(text)
+        Path("tokens").chmod(0o600)
+        (one,) = found(more=rest)
+        assert (one.state, one.what, remark in one.text) == ("wrong", "[rest] tokens", True)
+        assert "Zebrafink" not in one.line()
+    Path("tokens").write_text(line.format("a"))
+    assert found(more=rest) == []
+
+
+def test_the_directory_of_shadow_mode() -> None:
+    mode = 'mode = "shadow"\nshadow_directory = "here"'
+    Path("here").write_text("")
+    assert [one.text for one in found(fhir=mode) if one.state == "wrong"] == ["it is no directory"]
+    Path("here").unlink()
+    Path("here").mkdir()
+    Path("here").chmod(0o755)
+    assert [one.text for one in found(fhir=mode) if one.state == "wrong"] == ["it is open to other users"]
+    Path("here").chmod(0o700)
+    assert [one for one in found(fhir=mode) if one.state == "wrong"] == []
+
+
+def test_an_address_that_is_not_of_this_machine_is_no_port_that_is_taken() -> None:
+    (one,) = [one for one in found(host="192.0.2.1") if one.what.startswith("port")]
+    assert (one.state, one.remedy) == ("wrong", "name an address of this machine")

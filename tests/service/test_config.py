@@ -116,7 +116,7 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
         ("[authorities]\nW = 1", "W is a text, not 1"),
         ("[policy]\nunsupported = 'drop'", '[policy] unsupported is "accept" or "reject"'),
         ("[policy]\nprocessing_ids = 'P'", "processing_ids is a list of texts"),
-        ("[limits]\nframe_timeout = -1", "frame_timeout is a number of seconds"),
+        ("[limits]\nframe_timeout = -1", "frame_timeout is a number from 0"),
         ("[limits]\nmax_message_bytes = 10", "max_message_bytes is at least 1024, not 10"),
         ("[fhir]\nauth = 'oauth'", '[fhir] auth is "none", "bearer", "basic" or "smart"'),
         ("[fhir]\nauth = 'smart'", "needs client_id and key_file"),
@@ -124,7 +124,24 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
         ("[fhir]\nwrite = 'patch'", '[fhir] write is "auto"'),
         ("[fhir]\ntls_cert = 'a'", "[fhir] tls_cert and tls_key belong together"),
         ("[[receiver]]\nname = 'fhir'", "[[receiver]] needs a name of its own"),
-        ("[[receiver]]\nname = 'a'\naddress = 'a:1'", "address is mllp://HOST:PORT"),
+        ("[[receiver]]\nname = 'a'\naddress = 'a:1'", "address: 'a:1' is no MLLP address"),
+        ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:99999'", "the port is not a number from 1 to 65535"),
+        ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:1'\nforward = ['adt^a01']", "forward names the message types"),
+        ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:1'\nforward = ['ADTT']", "forward names the message types"),
+        (
+            "[[receiver]]\nname = \"a\\u001b\"\naddress = 'mllp://a:1'\nforward = ['ADT']",
+            "name is printed in lists and logs",
+        ),
+        ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:1'\nforward = ['ADT']\ntls_ca = 'x'", "begins with mllps://"),
+        ("[[receiver]]\nname = 'a'\naddress = 'mllps://a:1'\nforward = ['ADT']\ntls_cert = 'x'", "belong together"),
+        ("[[peer]]\nname = 'p'\ncertificates = ['a.example']", "tls_client_ca"),
+        ("[[listener]]\nname = 'a'\n[[listener]]\nname = 'b'", "two listeners have port 2575"),
+        ("[policy]\nprocessing_ids = []", "at least one"),
+        ("[store]\nurl = 'mysql://h/d'", "postgresql://HOST/DATABASE"),
+        ("[store]\nurl = 'postgresql://h/d?password=x'", "holds a password"),
+        ("[fhir]\norigins = ['auth.example']", r"[fhir] origins: it is http:// or https://"),
+        ("[fhir]\norigins = ['https://auth.example/token']", "without a path"),
+        ("[fhir]\npublic_hosts = ['https://x.example']", r"[fhir] public_hosts: a host is a name"),
         ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:1'", "forward names the message types"),
         ("[[receiver]]\nname = 'a'\naddress = 'mllp://a:1'\nforward = ['ADT']\non_error = 'x'", 'on_error is "retry"'),
         ("[[peer]]\naddresses = ['10.0.0.1']", "[[peer]] needs a name of its own"),
@@ -267,3 +284,48 @@ def test_a_version_that_is_not_written_is_refused() -> None:
     assert config.parse('[[listener]]\nversion = "2.4"\n').listeners[0].version == "2.4"
     with pytest.raises(ConfigError, match=r"version is one of 2\.3, "):
         config.parse('[[listener]]\nversion = "3"\n')
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://u:Zebrafink@x/fhir", "x/fhir?key=Zebrafink", "http://x/fhir?key=Zebrafink", "ftp://Zebrafink", "http://[::1/Zebrafink",
+     "https://ho\u2100st/Zebrafink", "http://x:ab/Zebrafink", "http://x:99999/Zebrafink", "https://a%2eb/Zebrafink", ""],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["url", "token_url"])
+def test_an_address_that_is_none_is_refused_without_its_text(
+    url: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some ended in a traceback, others were repeated with the password in them."""
+    if (name == "token_url" and "?" in url and "://" in url) or (name, url) == ("token_url", ""):
+        return  # it may have a query
+    file = tmp_path / "k.toml"
+    file.write_text(f'[fhir]\n{name} = "{url}"\n', "utf-8")
+    for command in (["check", "--config", str(file)], ["config", "check", str(file)], ["serve", "--config", str(file)]):
+        assert main(command) == 1
+        told = "".join(capsys.readouterr())
+        assert f"[fhir] {name}: it" in told
+        assert "Zebrafink" not in told
+
+
+def test_what_the_command_line_puts_in_place_is_held_to_the_same(tmp_path: Path) -> None:
+    """`--fhir` went past the guard for public servers, `--store` past the retention."""
+    import argparse
+
+    from ketafhir.serve_command import add_arguments, settings
+
+    file = tmp_path / "k.toml"
+    file.write_text('[store]\nurl = "postgresql://h/d"\nretention_days = 9\n')
+
+    def asked(*words: str) -> config.Config:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        return settings(parser.parse_args(["--config", str(file), *words]))
+
+    with pytest.raises(ConfigError, match="everybody may read"):
+        asked("--fhir", "https://hapi.fhir.org/baseR4")
+    with pytest.raises(ConfigError, match="no user name and no password"):
+        asked("--fhir", "https://u:p@h/fhir")
+    store = asked("--store", "other.sqlite").store
+    assert (store.place, store.retention_days) == ("other.sqlite", 9.0)
+    assert asked("--store", "postgresql://h/e").store.place == "postgresql://h/e"
+    assert asked("--fhir", "http://h/fhir").fhir.url == "http://h/fhir"

@@ -210,6 +210,24 @@ def test_json_too_deep_is_refused(here: Served) -> None:
 def test_xml_and_forms_are_not_read(here: Served, kind: str, path: str) -> None:
     answer = here.client("sender").post(path, b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", kind)
     assert (answer.status_code, _code(answer)) == (415, "media-type")
+    assert (b"XML is not read" in answer.content) is kind.endswith("xml")
+
+
+def test_xml_that_is_told_to_be_something_else_is_named(here: Served) -> None:
+    answer = here.client("sender").post("/v1/translate?to=hl7v2", b"\n<Patient>Zebrafink</Patient>", FHIR_JSON)
+    assert (answer.status_code, _code(answer)) == (422, "input-unknown")
+    assert b"the input is XML, which is not read" in answer.content
+    assert b"Zebrafink" not in answer.content
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?after=" + "9" * 30 + ".1", "?after=1.%C2%B2", "?limit=" + "0" * 30, "/" + "9" * 30, "/00000000000000000015"],
+)
+def test_a_number_that_no_message_has(here: Served, query: str) -> None:
+    """They were faults of ours, and a long number was cut to that of another message."""
+    here.client("sender").post("/v1/messages", adt("M1"))
+    assert here.client("viewer").get(f"/v1/queue{query}").status_code == 400
 
 
 def test_a_body_is_read_up_to_the_cap_and_no_further(tmp_path: Path) -> None:
@@ -302,6 +320,22 @@ def test_what_is_stuck_is_queued_again(tmp_path: Path, sink: Sink) -> None:
         assert client.post("/v1/queue/9/retry", b"", "application/json").status_code == 404
         for body in (b"[]", b'{"force": 1}', b'{"other": true}', b"{"):
             assert client.post("/v1/queue/1/retry", body, "application/json").status_code == 400
+
+
+def test_all_that_is_stuck_is_queued_again_at_once(tmp_path: Path, sink: Sink) -> None:
+    """As `ketafhir queue retry` without a number."""
+    with served(tmp_path, sink.url) as here:
+        client = here.client("operator")
+        client.post("/v1/queue/pause", b'{"to": "fhir"}', "application/json")
+        for number in ("1", "2", "3"):
+            here.client("sender").post("/v1/messages", adt(f"M{number}", f"SYN-{number}"))
+        for number in (1, 3):
+            client.post(f"/v1/queue/{number}/park", b"{}", "application/json")
+        assert here.client("viewer").post("/v1/queue/retry", b"", "application/json").status_code == 403
+        assert client.post("/v1/queue/retry", b"", "application/json").json() == {"retried": [1, 3], "refused": []}
+        assert client.post("/v1/queue/retry", b"", "application/json").json() == {"retried": [], "refused": []}
+        told = [(one.action, one.message_id) for one in here.service.app.store.audited()]
+        assert told[-2:] == [("retry", 1), ("retry", 3)]
 
 
 def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:

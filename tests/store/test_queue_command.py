@@ -133,6 +133,34 @@ def test_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no store" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("list", "--limit", "0"), ("list", "--limit", "-5"), ("list", "--after", "-1.0"), ("list", "--after", "9" * 30),
+     ("list", "--after", "1.\u00b2"), ("show", "9" * 30), ("show", "0"), ("retry", "9" * 30), ("export", "-1", "--directory", "d")],
+)  # fmt: skip
+def test_a_number_that_is_none_is_wrong_usage(
+    path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They ended in tracebacks, or were taken for something else."""
+    status: object
+    try:
+        status = main(["queue", *words, "--store", str(path)])
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert "is no " in capsys.readouterr().err
+    store = SqliteStore(path)
+    assert store.audited() == []
+    store.close()
+
+
+def test_a_retry_of_all_notes_each_message(path: Path) -> None:
+    assert queue("retry", "--store", str(path)) == 0
+    store = SqliteStore(path)
+    assert [(row.action, row.message_id) for row in store.audited()] == [("retry", 2), ("retry", 4)]
+    store.close()
+
+
 def test_park_and_release(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert queue("park", "3", "5", "1", "--reason", "ward calls\x1b", "--store", str(path)) == 1
     shown = capsys.readouterr()

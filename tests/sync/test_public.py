@@ -24,6 +24,11 @@ from ketafhir.sync.public import PRODUCTION, SYNTHETIC, Pace, SyntheticOnly
         ("https://hapi.fhir.org/baseR4", True),
         ("http://HAPI.fhir.org.:80/baseR4", True),
         ("https://r4.smarthealthit.org", True),
+        ("https://hapi\uff0efhir\u3002org/baseR4", True),  # the same name to whoever resolves it
+        ("https://\uff28API.fhir.org/baseR4", True),
+        ("https://x.example\\@hapi.fhir.org/", True),
+        ("https://hapi.fhir.org@x.example/", False),
+        ("http://[::1", False),
         ("https://hapi.fhir.org.hospital.example/fhir", False),
         ("https://nothapi.fhir.org/fhir", False),
         ("https://fhir.hospital.example/hapi.fhir.org", False),

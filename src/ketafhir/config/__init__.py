@@ -15,8 +15,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ketafhir.config.loader import PASSWORD_VARIABLE, TOKEN_VARIABLE, Loader
+from ketafhir.config.loader import TOKEN_VARIABLE, Loader
+from ketafhir.config.meaning import PASSWORD_VARIABLE
 from ketafhir.config.sections import (
+    PUBLIC_HOSTS,
     SECTIONS,
     Config,
     DeliverySettings,
@@ -35,6 +37,7 @@ from ketafhir.errors import ConfigError
 
 __all__ = [
     "PASSWORD_VARIABLE",
+    "PUBLIC_HOSTS",
     "SECTIONS",
     "TOKEN_VARIABLE",
     "Config",

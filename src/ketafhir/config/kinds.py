@@ -48,7 +48,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
     "str": ("a text", _is_text, str),
     "int": ("a whole number", _is_whole, int),
     "bool": ("true or false", _is_switch, bool),
-    "float": ("a number of seconds", _is_seconds, float),
+    "float": ("a number from 0", _is_seconds, float),
     "Path": ("a path", _is_path, Path),
     "Path | None": ("a path", _is_path, Path),
     "tuple[str, ...]": ("a list of texts", _is_texts, tuple),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ketafhir.config.addresses import has_password
 from ketafhir.config.kinds import KINDS, typed
-from ketafhir.config.public import is_public
+from ketafhir.config.meaning import PASSWORD_VARIABLE, problems
 from ketafhir.config.sections import (
     FHIR,
     SECTIONS,
@@ -24,8 +26,8 @@ from ketafhir.config.tokens import is_loopback, parse_token
 from ketafhir.errors import ConfigError
 
 TOKEN_VARIABLE = "KETAFHIR_FHIR_TOKEN"  # noqa: S105  # the name of a variable
-PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of another
 _PREFIX = "KETAFHIR_"
+_TYPE = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2})?")  # MSH-9.1, or with MSH-9.2
 _LONGEST_PAUSE = 60  # well within the lease of a message that waits for it
 _SECRET = ("token", "password", "key", "url")  # what an error does not repeat, should a secret stand there
 T = TypeVar("T")
@@ -48,9 +50,10 @@ class Loader:
         }
         authorities, default = self._authorities(tree.get("authorities", {}))
         listeners = self._listeners(tree)
-        peers = self._peers(tree, {one.name for one in listeners})
+        peers = self._peers(tree, listeners)
         config = Config(listeners, authorities, default, **parts, peers=peers, receivers=self._receivers(tree))
-        self._check(config)
+        for problem in problems(config):
+            raise self.error(problem)
         self._rest(config.rest, {one.name for one in listeners})
         return config
 
@@ -67,8 +70,7 @@ class Loader:
 
     def _no_password(self, tree: dict[str, Any]) -> None:
         url = tree.get("store", {}).get("url") if isinstance(tree.get("store"), dict) else None
-        user, at, _ = str(url or "").partition("://")[2].rpartition("@")
-        if at and ":" in user:
+        if has_password(str(url or "")):
             raise self.error(
                 "[store] url holds a password: set KETAFHIR_STORE_URL in the environment, or use ~/.pgpass"
             )
@@ -121,11 +123,16 @@ class Loader:
             found.append(self._listener(table, place))
         names = [one.name for one in found]
         for name in names:
+            self._name(name, "[[listener]]")
             if names.count(name) > 1:
                 raise self.error(f"two listeners are {name}: give each its own port, or its own name")
+        places = [(one.host, one.port) for one in found if one.port]
+        for host, port in places:
+            if places.count((host, port)) > 1:
+                raise self.error(f"two listeners have port {port} on {host}: give each its own")
         return tuple(found)
 
-    def _peers(self, tree: dict[str, Any], listeners: set[str]) -> tuple[PeerSettings, ...]:
+    def _peers(self, tree: dict[str, Any], listeners: Sequence[ListenerSettings]) -> tuple[PeerSettings, ...]:
         tables = tree.get("peer", [])
         if not isinstance(tables, list):
             raise self.error("peers are written as [[peer]], one section each")
@@ -137,8 +144,15 @@ class Loader:
                 raise self.error(f"{place} needs a name of its own, by which the log and the store call it")
             if not (peer.certificates or peer.addresses):
                 raise self.error(f"{place} is known by its certificates, or else by its addresses: name them")
-            if peer.listener and peer.listener not in listeners:
-                raise self.error(f"{place} listener is one of {', '.join(sorted(listeners))}, not {peer.listener!r}")
+            self._name(peer.name, place)
+            where = [one for one in listeners if peer.listener in ("", one.name)]
+            if not where:
+                names = ", ".join(sorted(one.name for one in listeners))
+                raise self.error(f"{place} listener is one of {names}, not {peer.listener!r}")
+            if peer.certificates and not any(one.tls_client_ca for one in where):
+                raise self.error(
+                    f"{place} certificates are asked for by a listener with tls_cert, tls_key and tls_client_ca"
+                )
             self._addresses(peer.addresses, f"{place} addresses")
             self._acks(peer.acks, place)
             found.append(peer)
@@ -154,9 +168,9 @@ class Loader:
             one = self._section(ReceiverSettings, table, place)
             if not one.name or one.name in (FHIR, SHADOW) or one.name in [other.name for other in found]:
                 raise self.error(f"{place} needs a name of its own, which is not fhir or shadow")
-            if not one.address.startswith(("mllp://", "mllps://")):
-                raise self.error(f"{place} address is mllp://HOST:PORT or mllps://HOST:PORT, not {one.address!r}")
-            if not one.forward:
+            self._name(one.name, place)
+            self._mllp(one, place)
+            if not one.forward or not all(map(_TYPE.fullmatch, one.forward)):
                 raise self.error(f'{place} forward names the message types that go there, as "ADT" or "ADT^A40"')
             for key in ("on_error", "on_reject", "on_silence"):
                 if getattr(one, key) not in ("retry", "hold", "dead"):
@@ -167,6 +181,22 @@ class Loader:
                 raise self.error(f"{place} connections are at least 1, and reply_timeout is above 0")
             found.append(one)
         return tuple(found)
+
+    def _name(self, name: str, place: str) -> None:
+        if not name.isprintable() or name != name.strip():
+            raise self.error(f"{place} name is printed in lists and logs: {name!r} cannot be")
+
+    def _mllp(self, one: ReceiverSettings, place: str) -> None:
+        from ketafhir.mllp.address import parse_address
+
+        try:
+            address = parse_address(one.address)
+        except ConfigError as error:
+            raise self.error(f"{place} address: {error}") from None
+        if bool(one.tls_cert) != bool(one.tls_key):
+            raise self.error(f"{place} tls_cert and tls_key belong together")
+        if (one.tls_ca or one.tls_cert) and not address.encrypted:
+            raise self.error(f"{place} tls_ca, tls_cert and tls_key go with an address that begins with mllps://")
 
     def _rest(self, rest: RestSettings, listeners: set[str]) -> None:
         try:
@@ -247,65 +277,6 @@ class Loader:
             return systems_of(table)
         except ConfigError as error:
             raise self.error(str(error)) from None
-
-    def _check(self, config: Config) -> None:
-        if config.policy.unsupported not in ("accept", "reject"):
-            raise self.error(f'[policy] unsupported is "accept" or "reject", not {config.policy.unsupported!r}')
-        if config.policy.order not in ("patient", "sender", "all"):
-            raise self.error(f'[policy] order is "patient", "sender" or "all", not {config.policy.order!r}')
-        if "://" not in config.store.url and config.store.url:
-            raise self.error("[store] url is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
-        if 0 < config.store.retention_error_days < config.store.retention_days:
-            raise self.error("[store] retention_error_days is at least retention_days, or 0 for ever")
-        if config.store.retention_error_days and not config.store.retention_days:
-            raise self.error("[store] retention_error_days needs retention_days: what ended well is not kept longer")
-        if config.pump.orders and not config.pump.owner.strip():
-            raise self.error("[pump] orders = true needs the owner: the name of who answers for it")
-        fhir = config.fhir
-        if fhir.auth not in ("", "none", "bearer", "basic", "smart"):
-            raise self.error(f'[fhir] auth is "none", "bearer", "basic" or "smart", not {fhir.auth!r}')
-        if fhir.auth == "basic" and not fhir.username:
-            raise self.error(f'[fhir] auth = "basic" needs username, and password_file or {PASSWORD_VARIABLE}')
-        if fhir.auth == "smart" and not (fhir.client_id and fhir.key_file):
-            raise self.error('[fhir] auth = "smart" needs client_id and key_file')
-        if fhir.write not in ("auto", "transaction", "batch", "single"):
-            raise self.error(f'[fhir] write is "auto", "transaction", "batch" or "single", not {fhir.write!r}')
-        if fhir.mode not in ("live", "shadow"):
-            raise self.error(f'[fhir] mode is "live" or "shadow", not {fhir.mode!r}')
-        if bool(fhir.tls_cert) != bool(fhir.tls_key):
-            raise self.error("[fhir] tls_cert and tls_key belong together")
-        live = fhir.mode == "live" and is_public(fhir.url, fhir.public_hosts)
-        if live and not set(config.policy.processing_ids) <= {"T", "D"}:
-            raise self.error(
-                "[fhir] url is a server that everybody may read: [policy] processing_ids are T and D alone for it, "
-                "and the store is one of its own"
-            )
-        if config.log.format not in ("text", "json"):
-            raise self.error(f'[log] format is "text" or "json", not {config.log.format!r}')
-        if config.log.level not in ("debug", "info", "warning", "error"):
-            raise self.error(f'[log] level is "debug", "info", "warning" or "error", not {config.log.level!r}')
-        limits, delivery = config.limits, config.delivery
-        least = (
-            ("[fhir] parallel", config.fhir.parallel, 1),
-            ("[pump] weight_hours", config.pump.weight_hours, 1),
-            ("[fhir] connect_timeout", fhir.connect_timeout, 0.1),
-            ("[fhir] read_timeout", fhir.read_timeout, 0.1),
-            ("[fhir] write_timeout", fhir.write_timeout, 0.1),
-            ("[fhir] total_timeout", fhir.total_timeout, 0.1),
-            ("[delivery] wait", delivery.wait, 0.01),
-            ("[delivery] longest_wait", delivery.longest_wait, delivery.wait),
-            ("[delivery] attempts", delivery.attempts, 1),
-            ("[delivery] parked_wait", delivery.parked_wait, 1),
-            ("[delivery] rejections", delivery.rejections, 1),
-            ("[delivery] limit", delivery.limit, delivery.attempts),
-            ("[limits] max_message_bytes", limits.max_message_bytes, 1024),
-            ("[limits] max_connections", limits.max_connections, 1),
-            ("[limits] idle_timeout", limits.idle_timeout, 0),
-            ("[limits] frame_timeout", limits.frame_timeout, 0.1),
-        )
-        for place, value, minimum in least:
-            if value < minimum:
-                raise self.error(f"{place} is at least {minimum}, not {value}")
 
 
 def _zone(name: str) -> None:

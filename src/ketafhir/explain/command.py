@@ -129,7 +129,9 @@ def explained(source: Iterator[bytes], settings: Settings, number: int | None = 
     if begin.lstrip(_BLANK)[:1] in (b"{", b"["):
         return _of_fhir(source, settings, number)
     if begin.lstrip(_BLANK) and not begin.lstrip(_BLANK).startswith(_HL7V2):
-        raise Refused(Issue("error", "input-unknown", "it is neither HL7v2 (MSH...) nor JSON", hint=_SEND, hl7="100"))
+        xml = begin.lstrip(_BLANK)[:1] == b"<"
+        text = "it is XML, which is not read" if xml else "it is neither HL7v2 (MSH...) nor JSON"
+        raise Refused(Issue("error", "input-unknown", text, hint=_SEND, hl7="100"))
     return _of_hl7v2(source, settings, number)
 
 

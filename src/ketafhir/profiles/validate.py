@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from typing import Any
 
 from ketafhir.errors import ConfigError, Issue, Refused, reason_of
 
 Json = dict[str, Any]
+_Pace = Callable[[Any], Awaitable[None]]
 _DEPTHS = ("shape", "profile", "server")
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
 _CODES = {
@@ -31,10 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a resource, a Bundle or NDJSON of them; - for standard input")
     parser.add_argument("--depth", choices=_DEPTHS, help="how deep (default: profile; with --server: server)")
     parser.add_argument("--server", metavar="URL", help="the FHIR server whose $validate is asked")
+    parser.add_argument(
+        "--synthetic",
+        action="store_true",
+        help="FILE holds nothing of a real person: needed where the server is public",
+    )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Validate a file; gives the exit code."""
+def run(args: argparse.Namespace, public: bool = False) -> int:
+    """Validate a file; gives the exit code. `public`: everybody may read what the server is sent. Raises ConfigError."""
     from ketafhir.fhir import json
     from ketafhir.fhir.outcome import operation_outcome
 
@@ -42,12 +48,26 @@ def run(args: argparse.Namespace) -> int:
     if (depth == "server") is not bool(args.server):
         sys.stderr.write("ketafhir validate: --depth server and --server URL go together\n")
         return 2
+    if public and not args.synthetic:
+        raise ConfigError(
+            f"everybody may read what {args.server} is sent: say --synthetic where FILE holds nothing of a real person, or "
+            "ask a server of your own (`ketafhir fhir-server start`)"
+        )
+    pace = _pace() if public else None
     try:
-        found = [issue for resource in _resources(_read(args.file)) for issue in _issues(resource, depth, args.server)]
+        found = [
+            issue for resource in _resources(_read(args.file)) for issue in _issues(resource, depth, args.server, pace)
+        ]
     except Refused as refusal:
         found = list(refusal.issues)
     sys.stdout.buffer.write(json.dumps(operation_outcome(found), indent=sys.stdout.isatty()) + b"\n")
     return 1 if any(one.severity == "error" for one in found) else 0
+
+
+def _pace() -> _Pace:
+    from ketafhir.sync.public import Pace
+
+    return Pace().wait
 
 
 def _read(name: str) -> bytes:
@@ -83,14 +103,14 @@ def _resources(data: bytes) -> Iterator[Json]:
         yield one
 
 
-def _issues(resource: Json, depth: str, server: str | None) -> list[Issue]:
+def _issues(resource: Json, depth: str, server: str | None, pace: _Pace | None) -> list[Issue]:
     if depth == "shape":
         from ketafhir.fhir.check import shape
 
         return shape(resource)
     found = list(profile_issues(resource))
     if server:
-        found += _of_server(resource, server)
+        found += _of_server(resource, server, pace)
     return found
 
 
@@ -153,14 +173,14 @@ def _rows() -> dict[tuple[str, str], str]:
     return found
 
 
-def _of_server(resource: Json, url: str) -> list[Issue]:
+def _of_server(resource: Json, url: str, pace: _Pace | None) -> list[Issue]:
     import asyncio
 
     from ketafhir.errors import KetafhirError
     from ketafhir.sync.client import FhirClient
 
     async def ask() -> Json:
-        client = FhirClient(url)
+        client = FhirClient(url, before_each=pace)
         try:
             return await client.validate(resource)
         finally:

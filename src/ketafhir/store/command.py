@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="the messages in the queue, oldest first")
     listing.add_argument("--state", choices=[*DELIVERY_STATES, *OUTCOMES], help="only what is in this state")
     listing.add_argument("--to", metavar="DESTINATION", help="only what goes to this destination")
-    listing.add_argument("--limit", type=int, default=50, help="lines on a page (50)")
+    listing.add_argument("--limit", type=verbs.number, default=50, help="lines on a page (50)")
     listing.add_argument("--after", default="0.0", metavar="CURSOR", help="the next page, as the last one said")
     showing = commands.add_parser("show", help="one message: outcome, issues, deliveries, attempts")
-    showing.add_argument("id", type=int, help="its ID in the list")
+    showing.add_argument("id", type=verbs.number, help="its ID in the list")
     form = showing.add_mutually_exclusive_group()
     form.add_argument("--raw", action="store_true", help="the message itself, byte for byte")
     form.add_argument("--payload", action="store_true", help="what is sent for it, one delivery after the other")
@@ -92,9 +92,11 @@ def _note(store: Store, args: argparse.Namespace) -> None:
     else:
         return
     told = getattr(args, "id", None)
-    ids = [told] if isinstance(told, int) else told or [None]
+    ids = [told] if isinstance(told, int) else told
+    if command == "retry" and not ids:
+        ids = args.id = queue.stuck(store)
     to = getattr(args, "to", None)
-    store.audit(f"cli {user()}", action, *ids, destination=to)
+    store.audit(f"cli {user()}", action, *([None] if ids is None else ids), destination=to)
 
 
 def user() -> str:
@@ -106,10 +108,9 @@ def user() -> str:
 
 def _list(store: Store, args: argparse.Namespace) -> int:
     try:
-        message, _, delivery = args.after.partition(".")
-        after = (int(message), int(delivery or 0))
-    except ValueError:
-        sys.stderr.write(f"ketafhir queue: {args.after!r} is no cursor, which is such as 120.118\n")
+        after = queue.cursor_of(args.after)
+    except ValueError as error:
+        sys.stderr.write(f"ketafhir queue: {error}\n")
         return 2
     rows = store.page(state=args.state, destination=args.to, after=after, limit=args.limit)
     more = "{}.{}".format(*rows[-1].cursor) if len(rows) == args.limit else None

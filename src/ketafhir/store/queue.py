@@ -20,6 +20,7 @@ RENDERED = ("fhir", "shadow")
 """The destinations of what is rendered from messages; all others get messages as they came."""
 
 PUMP_ORDERS = ("RGV",)
+DIGITS = 18  # of the largest number that both databases hold
 _REASON = 200
 _DAY = 86400.0
 
@@ -30,6 +31,15 @@ class Export:
 
     message_id: int
     files: dict[str, bytes] = field(repr=False)
+
+
+def cursor_of(text: str) -> tuple[int, int]:
+    """The place behind which a page begins, as `Summary.cursor` with a point between. Raises ValueError."""
+    message, _, delivery = text.partition(".")
+    parts = (message, delivery or "0")
+    if not all(one.isascii() and one.isdigit() and len(one) <= DIGITS for one in parts):
+        raise ValueError(f"{text!r} is no cursor, which is such as 120.118")
+    return int(parts[0]), int(parts[1])
 
 
 def is_pump_order(message_type: str) -> bool:

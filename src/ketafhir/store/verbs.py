@@ -23,14 +23,14 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 def add_arguments(commands: Any) -> list[ArgumentParser]:
     """The parsers of these commands, made in `commands`."""
     retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
-    retrying.add_argument("id", type=int, nargs="*", help="IDs in the list; none: all that is parked or dead")
+    retrying.add_argument("id", type=number, nargs="*", help="IDs in the list; none: all that is parked or dead")
     retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
     _confirm(retrying)
     parking = commands.add_parser("park", help="hold a message, and so its patient, until it is released")
-    parking.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    parking.add_argument("id", type=number, nargs="+", help="IDs in the list")
     parking.add_argument("--reason", default="", help="why, without anything about a patient")
     releasing = commands.add_parser("release", help="let the patient of a parked message go on")
-    releasing.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    releasing.add_argument("id", type=number, nargs="+", help="IDs in the list")
     pausing = commands.add_parser(
         "pause", help="send nothing to one destination until it is resumed; messages are taken"
     )
@@ -39,7 +39,7 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     resuming = commands.add_parser("resume", help="send again to a destination that was paused")
     resuming.add_argument("to", metavar="DESTINATION", help="as it was paused")
     replaying = commands.add_parser("replay", help="send again what was done or is dead")
-    replaying.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    replaying.add_argument("id", type=number, nargs="+", help="IDs in the list")
     mode = replaying.add_mutually_exclusive_group(required=True)
     mode.add_argument("--as-sent", action="store_true", help="the same bytes again")
     mode.add_argument(
@@ -61,7 +61,7 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     )
     purging.add_argument("--yes", action="store_true", help="do it; without it nothing is deleted")
     exporting = commands.add_parser("export", help="write messages, what was sent, and every attempt into a directory")
-    exporting.add_argument("id", type=int, nargs="+", help="IDs in the list")
+    exporting.add_argument("id", type=number, nargs="+", help="IDs in the list")
     exporting.add_argument(
         "--directory", required=True, metavar="DIR", help="made where it is not there, for its owner only"
     )
@@ -72,6 +72,13 @@ def _confirm(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--confirm", action="store_true", help="also an order to a pump, which is to be looked at first"
     )
+
+
+def number(text: str) -> int:
+    """A whole number from 1, that both databases hold."""
+    if not (text.isascii() and text.isdigit() and len(text) <= queue.DIGITS and int(text)):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def age(text: str) -> float:
@@ -107,7 +114,7 @@ def _retry(store: Store, args: Namespace) -> int:
     def one(message_id: int) -> int:
         return queue.retry(store, message_id, force=args.force, confirm=args.confirm)
 
-    return _each(args, args.id or queue.stuck(store), "retried", one)
+    return _each(args, args.id, "retried", one)
 
 
 def _park(store: Store, args: Namespace) -> int:
@@ -215,7 +222,7 @@ def _export(store: Store, args: Namespace) -> int:
                 _write(folder / name, data)
                 written.append(name)
     except OSError as error:
-        sys.stderr.write(f"ketafhir queue: {error.filename or folder}: {error.strerror}\n")
+        sys.stderr.write(f"ketafhir queue: {error.filename or folder}: {error.strerror}: name another --directory\n")
         return 1
     if args.json:
         return _print_json({"written": written})

@@ -61,6 +61,8 @@ def translate(run: Run, source: Iterator[bytes]) -> bool:
         return True
     text = "the input is empty" if not start else "the input is neither HL7v2 (MSH...) nor JSON"
     hint = "send HL7v2 messages or a FHIR resource"
+    if start == b"<":
+        text, hint = "the input is XML, which is not read", "send FHIR as JSON, HL7v2 with delimiters (|^~\\&)"
     run.issues.extend([Issue("error", "input-unknown", text, where=run.name, hint=hint, hl7="100")])
     return True
 

@@ -109,7 +109,8 @@ def _media(one: Operation, request: Request) -> str:
     """The media type of the body. One that is not told is taken for the first; a form, as curl tells it, is none of them."""
     told = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if told and told not in one.takes:
-        raise refused(415, "media-type", "this media type is not read", f"send {', '.join(one.takes)}", "Content-Type")
+        text = "XML is not read" if told.endswith(("/xml", "+xml")) else "this media type is not read"
+        raise refused(415, "media-type", text, f"send {', '.join(one.takes)}", "Content-Type")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise refused(415, "media-type", "a packed body is not read", "send it as it is", "Content-Encoding")
     return told or one.takes[0]

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 _PAGE = 500
 
 
-async def note(backend: Backend, ask: Ask, action: str, message_id: int | None, destination: str | None = None) -> None:
+async def note(
+    backend: Backend, ask: Ask, action: str, *message_ids: int | None, destination: str | None = None
+) -> None:
     """What is about to be done; nothing is done that cannot be noted. Raises StoreError."""
-    await asyncio.to_thread(backend.store.audit, f"http {ask.who}", action, message_id, destination=destination)
+    await asyncio.to_thread(backend.store.audit, f"http {ask.who}", action, *message_ids, destination=destination)
 
 
 async def listing(backend: Backend, ask: Ask) -> Answer:

@@ -13,6 +13,7 @@ from ketafhir.errors import Issue
 from ketafhir.fhir import json
 from ketafhir.fhir.outcome import operation_outcome
 from ketafhir.service.rest.access import Holder, May
+from ketafhir.store.queue import DIGITS
 
 if TYPE_CHECKING:
     from ketafhir.service.rest.backend import Backend
@@ -52,8 +53,14 @@ class Parameter:
 
     def read(self, text: str) -> str | int | bool:
         """Its value. Raises HttpRefused, 400."""
-        if self.kind == "integer" and text.isascii() and text.isdigit() and self.least <= int(text[:19]):
-            return int(text[:19])
+        if (
+            self.kind == "integer"
+            and text.isascii()
+            and text.isdigit()
+            and len(text) <= DIGITS
+            and self.least <= int(text)
+        ):
+            return int(text)
         if self.kind == "boolean" and text in ("", "true", "false"):
             return text != "false"
         if self.kind == "string" and (not self.among or text in self.among):

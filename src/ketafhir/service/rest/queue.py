@@ -55,7 +55,10 @@ async def listing(backend: Backend, ask: Ask) -> Answer:
     limit = values.get("limit", 50)
     if limit > _MOST:
         raise refused(400, "parameter-value", "too many lines for a page", f"at most {_MOST}", "limit")
-    after = _cursor(values.get("after", "0.0"))
+    try:
+        after = queue.cursor_of(values.get("after", "0.0"))
+    except ValueError as error:
+        raise refused(400, "parameter-value", "this is no cursor", "the `after` of the page before", "after") from error
 
     def page() -> list[Any]:
         return backend.store.page(state=values.get("state"), destination=values.get("to"), after=after, limit=limit)
@@ -64,13 +67,6 @@ async def listing(backend: Backend, ask: Ask) -> Answer:
     more = "{}.{}".format(*rows[-1].cursor) if len(rows) == limit else None
     paused = [asdict(one) for one in await _in_store(backend.store.paused)]
     return as_json({"entries": [asdict(row) for row in rows], "after": more, "paused": paused})
-
-
-def _cursor(text: str) -> tuple[int, int]:
-    message, _, delivery = text.partition(".")
-    if not (message.isascii() and message.isdigit() and (delivery or "0").isdigit()):
-        raise refused(400, "parameter-value", "this is no cursor", "the `after` of the page before", "after")
-    return int(message), int(delivery or 0)
 
 
 async def show(backend: Backend, ask: Ask) -> Answer:
@@ -120,6 +116,28 @@ async def retry(backend: Backend, ask: Ask) -> Answer:
     return as_json({"message": number, "queued": count})
 
 
+async def retry_stuck(backend: Backend, ask: Ask) -> Answer:
+    """All that is parked or dead; what is refused is told and stops no other."""
+    told = ask.json(_FORCE)
+    numbers = await _in_store(lambda: queue.stuck(backend.store))
+    await note(backend, ask, "retry", *numbers)
+    force, confirm = told.get("force", False), told.get("confirm", False)
+    retried: list[int] = []
+    refusals: list[str] = []
+
+    def work() -> None:
+        for number in numbers:
+            try:
+                queue.retry(backend.store, number, force=force, confirm=confirm)
+                retried.append(number)
+            except (Unknown, NotAllowed) as error:
+                refusals.append(str(error))
+
+    await _in_store(work)
+    backend.wake()
+    return as_json({"retried": retried, "refused": refusals})
+
+
 async def park(backend: Backend, ask: Ask) -> Answer:
     """Held, and so its patients, until it is released."""
     told, number = ask.json(_REASON), ask.values["id"]
@@ -142,7 +160,7 @@ async def pause(backend: Backend, ask: Ask) -> Answer:
     """Nothing goes to one destination until it is resumed; messages are taken as before."""
     told = ask.json(_PAUSE)
     to = _destination(backend, told.get("to", ""))
-    await note(backend, ask, "pause", None, to)
+    await note(backend, ask, "pause", None, destination=to)
     count = await _in_store(lambda: queue.pause(backend.store, to, told.get("reason", "")))
     return as_json({"paused": to, "waiting": count})
 
@@ -150,7 +168,7 @@ async def pause(backend: Backend, ask: Ask) -> Answer:
 async def resume(backend: Backend, ask: Ask) -> Answer:
     """A destination that was paused goes on where it stood."""
     to = _destination(backend, ask.json(_RESUME).get("to", ""))
-    await note(backend, ask, "resume", None, to)
+    await note(backend, ask, "resume", None, destination=to)
     count = await _in_store(lambda: queue.resume(backend.store, to))
     backend.wake()
     return as_json({"resumed": to, "waiting": count})
@@ -171,7 +189,7 @@ async def replay(backend: Backend, ask: Ask) -> Answer:
         raise refused(400, "parameter-value", "how is as-sent or re-render; to and force go with as-sent", where="how")
     do, confirm = told.get("yes", False), told.get("confirm", False)
     if do:
-        await note(backend, ask, "replay", number, told.get("to"))
+        await note(backend, ask, "replay", number, destination=told.get("to"))
 
     def work() -> list[dict[str, Any]]:
         if how == "re-render":
@@ -248,6 +266,10 @@ OPERATIONS: Sequence[Operation] = (
     Operation(
         "POST", "/v1/queue/{id}/retry", "Try again what waits, is parked or dead", May.WORK, retry, _STEPS,
         parameters=(_NUMBER,), takes=(JSON,), members=_FORCE,
+    ),
+    Operation(
+        "POST", "/v1/queue/retry", "Try again all that is parked or dead", May.WORK, retry_stuck,
+        {200: (JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_FORCE,
     ),
     Operation(
         "POST", "/v1/queue/{id}/park", "Hold a message, and so its patients, until it is released", May.WORK, park,
