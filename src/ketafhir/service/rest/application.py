@@ -34,7 +34,9 @@ def application(backend: Backend, version: str) -> Starlette:
     """All operations, and `/openapi.json`, which tells them."""
     operations = (*OPERATIONS, _document(version))
     routes = [_route(one, backend) for one in operations]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _not_there})
+    found = Starlette(routes=routes, exception_handlers={HTTPException: _not_there})
+    found.router.redirect_slashes = False  # it would tell the host that the request named
+    return found
 
 
 def _document(version: str) -> Operation:
@@ -158,4 +160,5 @@ async def _not_there(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = "there is no such path" if status == 404 else "not with this method"
     issue = Issue("error", "not-found", text, hint="GET /openapi.json tells what there is")
-    return _response(outcome(status, [issue]))
+    headers = error.headers if isinstance(error, HTTPException) else None  # RFC 9110, 15.5.6: 405 tells what is allowed
+    return _response(outcome(status, [issue], headers or {}))

@@ -94,7 +94,7 @@ class Ask:
             raise refused(400, "json-object", "the body is no JSON object")
         for name, value in found.items():
             if name not in known:
-                hint = f"known are {', '.join(sorted(known))}"
+                hint = f"known are {', '.join(sorted(known))}" if known else "send no body"
                 raise refused(400, "parameter-unknown", "a member of the body is not known", hint)
             if type(value) is not known[name]:
                 kind = {bool: "true or false", int: "a whole number", str: "a text"}.get(known[name], "a list")
