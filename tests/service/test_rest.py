@@ -26,6 +26,7 @@ from service_peers import Sink, adt, damaged, er7, fhir_sink, header, heart_rate
 
 from ketafhir import __version__
 from ketafhir.fhir.check import shape
+from ketafhir.service.rest import server
 from ketafhir.service.rest.access import ROLES
 from ketafhir.service.rest.application import OPERATIONS, application
 from ketafhir.service.rest.operations import FHIR_JSON
@@ -481,7 +482,29 @@ def test_the_page_tells_every_operation_and_who_may() -> None:
 
 def test_there_is_nothing_else(here: Served) -> None:
     assert here.client("operator").get("/v1/other").status_code == 404
-    assert here.client("operator").post("/v1/queue").status_code == 405
+    wrong = here.client("operator").post("/v1/queue")
+    assert (wrong.status_code, {*wrong.headers["allow"].split(", ")}) == (405, {"GET", "HEAD"})
+    assert here.client("operator").get("/healthz/").status_code == 404
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\n"])
+def test_who_does_not_ask_in_time_holds_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(server, "_TO_ASK", 0.2)
+    with served(tmp_path) as here:
+        address = httpx.URL(here.url)
+        with socket.create_connection((address.host, address.port or 0), timeout=10) as slow:
+            ask = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+            slow.sendall(ask)
+            said = b""
+            while b'{"status":"alive"}' not in said:
+                said += slow.recv(65536)
+            slow.sendall(begun + b"X: y" if begun else b"\r")
+            assert slow.recv(65536) == b""
+        with socket.create_connection((address.host, address.port or 0), timeout=10) as silent:
+            silent.sendall(begun)
+            assert silent.recv(65536) == b""
 
 
 def _code(answer: object) -> str:

@@ -10,13 +10,44 @@ import ssl
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ketafhir.errors import ConfigError
 
 _MOST_REQUESTS = 64  # at a time; the next is answered 503
+_TO_ASK = 10  # seconds until the head of a request is there
 _KEEP_ALIVE = 30  # seconds between two requests of a connection
 _GRACE = 15  # seconds that requests under way may take when the service ends
 _STARTED = 0.01
+
+
+class _Connection(H11Protocol):
+    """Closed where it does not ask in time: it would hold one of those there may be (uvicorn waits for ever)."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait_no_more()
+        elif self._late is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(_TO_ASK, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class Server:
@@ -36,7 +67,7 @@ class Server:
         self.port = bound.getsockname()[1]
         settings = uvicorn.Config(
             self._application,
-            http="h11",
+            http=_Connection,
             ws="none",
             lifespan="off",
             log_config=None,
