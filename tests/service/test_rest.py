@@ -500,7 +500,7 @@ def test_who_does_not_ask_in_time_holds_no_connection(
             said = b""
             while b'{"status":"alive"}' not in said:
                 said += slow.recv(65536)
-            slow.sendall(begun + b"X: y" if begun else b"\r")
+            slow.sendall(b"GET /healthz HTTP/1.1\r\nX: y")
             assert slow.recv(65536) == b""
         with socket.create_connection((address.host, address.port or 0), timeout=10) as silent:
             silent.sendall(begun)
