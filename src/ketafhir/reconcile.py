@@ -47,6 +47,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write("ketafhir reconcile: --overwrite and --confirm go with --mend\n")
         return 2
     config = load(required(args.config))
+    if config.fhir.mode == "shadow":
+        sys.stderr.write(
+            "ketafhir reconcile: [fhir] mode is shadow: only what was written before is compared, and nothing is sent until it "
+            "is live\n"
+        )
     store = open_store(config.store.place, create=False)
     try:
         return asyncio.run(_reconcile(config, store, args))

@@ -104,6 +104,14 @@ def test_the_example_configuration_fits_the_services() -> None:
     assert str(Path(settings["store"]["path"]).parent) in kept
 
 
+def test_the_image_has_the_extras_of_the_service() -> None:
+    """Without them neither [rest] nor a store on PostgreSQL could be switched on in it."""
+    text = (ROOT / "docker" / "ketafhir" / "Dockerfile").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert '.whl)[postgresql,rest]"' in text
+    assert {"postgresql", "rest"} <= set(extras)
+
+
 def test_what_the_image_copies_exists_and_is_let_through() -> None:
     ignore = (ROOT / "docker" / "ketafhir" / "Dockerfile.dockerignore").read_text().split()
     allowed = [line.removeprefix("!") for line in ignore if line.startswith("!")]

@@ -112,3 +112,14 @@ def test_explain_of_a_store_says_what_it_cannot(tmp_path: Path, capsys: pytest.C
     assert cli.main([*words, "--number", "3"]) == 2
     assert cli.main(["explain"]) == 2
     assert cli.main(["explain", "--store", str(tmp_path / "absent.db")]) == 1
+
+
+def test_to_reconcile_in_shadow_mode_says_what_that_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ketafhir.cli import main
+    from ketafhir.store.sqlite import SqliteStore
+
+    SqliteStore(tmp_path / "s.sqlite").close()
+    file = tmp_path / "k.toml"
+    file.write_text('[store]\npath = "s.sqlite"\n[fhir]\nurl = "http://127.0.0.1:1/fhir"\nmode = "shadow"\n')
+    assert main(["reconcile", "--config", str(file)]) == 0
+    assert "[fhir] mode is shadow" in capsys.readouterr().err

@@ -893,7 +893,15 @@ class StoreContract:
 
     def test_no_statement_changes_the_audit_log(self, store: Store) -> None:
         store.audit("http op", "view", 1)
-        for statement in ("UPDATE audit SET who = 'nobody'", "DELETE FROM audit"):
+        statements = ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit"]
+        (number,) = [row.number for row in store.audited()]
+        row = f"(id, at, who, action, digest) VALUES ({number}, '', 'nobody', 'view', '')"
+        if "sqlite" in type(store).__module__:
+            statements += [f"INSERT OR REPLACE INTO audit {row}", f"REPLACE INTO audit {row}"]
+        else:
+            statements.append("TRUNCATE audit")
+        statements.append(f"INSERT INTO audit {row} ON CONFLICT (id) DO UPDATE SET who = 'nobody'")
+        for statement in statements:
             with pytest.raises(StoreError), store._database.transaction() as cursor:  # type: ignore[attr-defined]
                 cursor.execute(statement)
         assert [row.who for row in store.audited()] == ["http op"]

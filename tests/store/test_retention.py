@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -143,6 +144,29 @@ def test_what_is_no_store_is_not_restored(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="File exists"):
         backup.save(tmp_path / "s.db", tmp_path / "there")
     assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_backup_of_what_is_no_store_is_none(tmp_path: Path) -> None:
+    """It was said to be whole."""
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE x (y)")
+    other.close()
+    (tmp_path / "empty.db").touch()
+    for name in ("other.db", "empty.db"):
+        with pytest.raises(StoreError, match="no store of ketafhir"):
+            backup.save(tmp_path / name, tmp_path / "copy.db")
+        with pytest.raises(StoreError, match="no store of ketafhir"):
+            backup.restore(tmp_path / name, tmp_path / "new" / "s.db")
+    assert not (tmp_path / "copy.db").exists()
+    assert not (tmp_path / "new" / "s.db").exists()
+
+
+def test_a_store_is_restored_into_a_folder_that_is_gone(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "s.db").close()
+    backup.save(tmp_path / "s.db", tmp_path / "copy.db")
+    backup.restore(tmp_path / "copy.db", tmp_path / "gone" / "s.db")
+    assert (tmp_path / "gone").stat().st_mode & 0o777 == 0o700
+    SqliteStore(tmp_path / "gone" / "s.db", create=False).close()
 
 
 def test_postgresql_is_saved_and_restored_by_its_own_means(tmp_path: Path, postgresql: PostgresServer) -> None:

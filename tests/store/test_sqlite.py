@@ -209,6 +209,8 @@ def test_attempts_cannot_be_changed(store: SqliteStore, clock: Clock) -> None:
     store.reclaim("w1")
     with pytest.raises(StoreError, match="never changed"), store._database.transaction() as cursor:
         cursor.execute("UPDATE attempt SET kind = 'done'")
+    with pytest.raises(StoreError, match="never changed"), store._database.transaction() as cursor:
+        cursor.execute("INSERT OR REPLACE INTO attempt SELECT * FROM attempt")
 
 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ketafhir.errors import StoreError
 from ketafhir.store.opening import is_url
 from ketafhir.store.sqlite import SqliteStore
+from ketafhir.store.sqlite_file import check_ours
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def save(store: Path, copy: Path) -> None:
-    """Raises StoreError where there is no store, where something stands in place of the copy, or where it is damaged."""
+    """Raises StoreError where there is no store, where something stands in place of the copy, or where it is damaged.
+
+    A file that is no store is not copied: a backup of it would be found to be none when it is needed."""
     _copied(store, copy)
 
 
@@ -58,6 +61,7 @@ def restore(copy: Path, store: Path) -> None:
     for left in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
         if left.exists():
             raise StoreError(f"{left} is still there: stop the service and move it away first")
+    store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _copied(copy, store)
     try:
         SqliteStore(store, create=False).close()  # brought to the schema of today, or refused
@@ -70,9 +74,14 @@ def _copied(source: Path, target: Path) -> None:
     if not source.is_file():
         raise StoreError(f"there is no file {source}")
     try:
+        with contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as looked_at:
+            check_ours(looked_at, source)
+    except sqlite3.Error as error:
+        raise StoreError(f"{source} cannot be read: {error}") from error
+    try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}") from error
+        raise StoreError(f"{target}: {error.strerror}: name a file that is not there, in a folder that is") from error
     try:
         with contextlib.closing(sqlite3.connect(source)) as mine, contextlib.closing(sqlite3.connect(target)) as theirs:
             mine.backup(theirs)

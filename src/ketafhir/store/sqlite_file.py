@@ -84,7 +84,7 @@ class SqliteDatabase:
         try:
             with self._spoken():
                 connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-                _check(connection, path, create)
+                check_ours(connection, path, create=create)
                 for setting in _SETTINGS:
                     connection.execute(setting).fetchall()
             self._connection = connection
@@ -214,7 +214,7 @@ def _make_private(path: Path, create: bool) -> None:
         raise StoreError(f"the store {path} is open to other users: chmod 600 {path}")
 
 
-def _check(connection: sqlite3.Connection, path: Path, create: bool) -> None:
+def check_ours(connection: sqlite3.Connection, path: Path, *, create: bool = False) -> None:
     """Nothing is changed in a file that is not ours, or of a later time. Raises StoreError."""
     (current,) = connection.execute("PRAGMA user_version").fetchone()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

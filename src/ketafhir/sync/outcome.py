@@ -113,7 +113,9 @@ def _of_success(status: int, headers: Mapping[str, str], body: bytes, resource: 
     if resource is not None or not body:
         return Outcome(_D.DONE, str(status), status)
     if "json" in headers.get("content-type", "json"):
-        return Outcome(_D.AMBIGUOUS, f"{status}: the answer is cut off", status)
+        return Outcome(
+            _D.AMBIGUOUS, f"{status}: the answer is cut off, or no JSON that is read (depth, digits)", status
+        )
     return Outcome(_D.MISCONFIGURED, f"{status}: the answer is not FHIR JSON", status)
 
 
