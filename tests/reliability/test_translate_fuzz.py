@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import random
 import re
 import time
@@ -47,7 +46,7 @@ def intakes(folder: Path) -> Iterator[tuple[SqliteStore, Intake]]:
 
 
 def to_fhir(folder: Path, count: int, seed: int) -> Counter[str]:
-    """How many came to what. A Bundle that breaks its profile is kept for the operator, and counted here."""
+    """How many came to what. A Bundle that breaks its profile is a fault of ours, as a crash is."""
     chance = random.Random(seed)
     found: Counter[str] = Counter()
     through = channel(policy={"processing_ids": ("P", "T", "D")})
@@ -55,6 +54,7 @@ def to_fhir(folder: Path, count: int, seed: int) -> Counter[str]:
         sent = message(chance)
         begin = time.thread_time()
         answered = intake.take(through, sent, "peer:1")
+        intake.finish()  # who wants no application answer does not wait for the translation
         taken = time.thread_time() - begin
         assert taken < SECONDS, f"mutation {number} of seed {seed} took {taken:.1f} s: {sent[:300]!r}"
         found.update(_judged(store, answered, number, sent))
@@ -69,11 +69,8 @@ def _judged(store: SqliteStore, answered: Answered, number: int, sent: bytes) ->
     if not answered.message_id:
         return ["not-stored" if answered.answers else "no-answer-due"]
     detail = store.show(answered.message_id)
-    if detail.outcome != states.FAILED:
-        return [detail.outcome]
-    codes = {issue["code"] for issue in json.loads(detail.issues)}
-    assert codes == {"profile-broken"}, f"mutation {number}: {detail.issues!r}: {sent!r}"
-    return ["profile-broken"]
+    assert detail.outcome not in (states.FAILED, states.RECEIVED), f"mutation {number}: {detail.issues!r}: {sent!r}"
+    return [detail.outcome]
 
 
 def to_hl7v2(count: int, seed: int) -> Counter[str]:
@@ -113,8 +110,7 @@ def test_mutated_bundles_to_hl7v2() -> None:
 @pytest.mark.reliability
 @pytest.mark.timeout(7200)
 def test_two_hundred_thousand_mutated_messages_to_fhir(tmp_path: Path) -> None:
-    found = to_fhir(tmp_path, 200_000, seed=1)
-    assert found["profile-broken"] <= 200_000 // 500, found
+    assert to_fhir(tmp_path, 200_000, seed=1)["translated"] > 50_000
 
 
 @pytest.mark.reliability

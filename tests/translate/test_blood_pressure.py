@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from oru_trips import PANEL, Json, back, below_patient, codes_of, message, obx, read, resources, take, to_bundle
+from oru_trips import (
+    PANEL,
+    Json,
+    back,
+    below_patient,
+    codes_of,
+    message,
+    obx,
+    read,
+    resources,
+    settings,
+    take,
+    to_bundle,
+)
 
+from ketafhir.fhir.profile.check import check
 from ketafhir.mapping.paths import EXTENSION
+from ketafhir.translate import incoming
+from ketafhir.translate.session import Session, render_records
+from ketafhir.translate.translation import to_hl7v2
 
 SYS, DIA, MEAN, HR = "8480-6^Systolic^LN", "8462-4^Diastolic^LN", "8478-0^Mean^LN", "8867-4^HR^LN"
 MMHG = "mm[Hg]^^UCUM"
@@ -221,3 +238,49 @@ def test_panels_and_single_observations_from_elsewhere_become_obx() -> None:
         "OBX|4|NM|3151-8^^LN||2|L/min^^UCUM|||||F",
     ]
     assert codes_of(taking.c.issues) == ["components-separate"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_half_that_is_told_twice_under_other_sub_ids_is_paired_in_its_newer_version(backwards: bool) -> None:
+    """In whichever order they come: no panel has two diastolics, the report refers to all three, and all go back."""
+    first = message(PANEL, pressure(1, SYS, "150", f4="2"), pressure(2, DIA, "90", f4="P-1"))
+    again = message(PANEL, pressure(1, SYS, "150", f4="2"), pressure(2, DIA, "91", f4="2"))
+    again = again.replace("20260309075805", "20260309075905", 1)
+    session = Session(settings())
+    steps = [session.take(incoming.parse(one)) for one in ((again, first) if backwards else (first, again))]
+    assert [[one.code for one in step.issues if one.code == "bp-ambiguous"] for step in steps] == [[], ["bp-ambiguous"]]
+    bundle = steps[1].bundle
+    assert check(bundle) == []
+    held = resources(bundle, "Observation")
+    assert sorted(values(one) for one in held) == [["150", "91"], ["90", "absent"]]
+    (report,) = resources(bundle, "DiagnosticReport")
+    assert sorted(one["reference"] for one in report["result"]) == sorted(f"urn:uuid:{one['id']}" for one in held)
+    rows = [line for line in to_hl7v2(bundle).text.split("\r") if line.startswith("OBX")]
+    assert sorted((row.split("|")[4], row.split("|")[5]) for row in rows) == [("2", "150"), ("2", "91"), ("P-1", "90")]
+
+
+def test_a_systolic_that_is_told_again_under_another_code_is_paired_once() -> None:
+    mdc = "150021^MDC_PRESS_BLD_NONINV_SYS^MDC"
+    session = Session(settings())
+    session.take(incoming.parse(message(PANEL, pressure(1, SYS, "150"))))
+    both = message(PANEL, pressure(1, mdc, "151"), pressure(2, DIA, "90")).replace(
+        "20260309075805", "20260309075905", 1
+    )
+    bundle = session.take(incoming.parse(both)).bundle
+    assert check(bundle) == []
+    assert sorted(values(one) for one in resources(bundle, "Observation")) == [["150", "absent"], ["151", "90"]]
+
+
+def test_a_panel_from_elsewhere_with_two_systolics_is_no_panel() -> None:
+    bundle = to_bundle(message(PANEL, pressure(1, SYS, "120"), pressure(2, DIA, "80")))
+    (panel,) = resources(bundle, "Observation")
+    panel["component"].insert(
+        1, {**panel["component"][0], "valueQuantity": {**panel["component"][0]["valueQuantity"], "value": 121}}
+    )
+    made = render_records(take(bundle).records, settings(), settings().context(), "urn:x")
+    assert check(made) == []
+    assert [values(one) for one in resources(made, "Observation")] == [
+        ["120", "absent"],
+        ["121", "absent"],
+        ["80", "absent"],
+    ]

@@ -27,6 +27,7 @@ from ketafhir.therapy.records import (
 )
 from ketafhir.therapy.settled import completed
 from ketafhir.therapy.slots import SLOT, SLOTS_OF_A_DAY, Timed, seen_group, seen_groups, slot_of
+from ketafhir.therapy.values import is_before
 
 VERSIONED = ("patients", "visits", "orders", "administrations")
 """The kinds of record of which all versions are kept."""
@@ -90,7 +91,8 @@ class History(Plain):
             older = _check_version(getattr(self.others, kind), getattr(new, kind), stays)
             issues += older if kind != "reports" else []  # its results say the same, each for itself
         for key, act in new.administrations.items():
-            issues += _check(act, self.administrations.get(key, ()))
+            told = self.administrations.get(key, ())
+            issues += [*_check(act, told), *_check_end(act, told)]
         return new, numbers, issues
 
     def add(self, new: Records, numbers: dict[str, tuple[str, str]]) -> None:
@@ -327,6 +329,18 @@ def _check_start(record: Administration, known: tuple[Administration, ...]) -> N
             where="RXA-2", value="/".join(record.counters), hl7="205",
             hint="number each administration of an order (RXA-1, RXA-2), or send the correction as RXA-21 U",
         )  # fmt: skip
+
+
+def _check_end(record: Administration, known: tuple[Administration, ...]) -> list[Issue]:
+    """A correction that puts the start behind the end told before takes that end away (`therapy.settled`)."""
+    end = next((one.end for one in reversed(known) if one.end), None)
+    if not (
+        end and record.start and record.end is None and record.told > known[-1].told and is_before(end, record.start)
+    ):
+        return []
+    text = f"the correction puts the start behind the end that was told ({end.iso}): that end does not hold any more"
+    hint, number = "send RXA-4 with the correction", "/".join(record.counters)
+    return [Issue("warning", "end-before-start", text, where="RXA-3", value=number, hint=hint)]
 
 
 def _check_rate(record: Administration, known: tuple[Administration, ...]) -> None:

@@ -13,6 +13,7 @@ from ketafhir.plain import names, replace
 from ketafhir.therapy import listed
 from ketafhir.therapy.lifecycle import STATUS
 from ketafhir.therapy.records import KINDS, Administration, Records
+from ketafhir.therapy.values import is_before
 
 if TYPE_CHECKING:
     from ketafhir.therapy.fold import History
@@ -74,7 +75,16 @@ def _filled(newest: T, older: Iterable[T], nulls: Callable[[Any], Iterable[str]]
             ):
                 changes[name] = getattr(one, name)
         deleted.update(nulls(one))
+    if "end" in changes or "start" in changes:
+        _leave_out_contradicted(newest, changes)
     return replace(newest, **changes) if changes else newest  # type: ignore[type-var]  # records are Plain
+
+
+def _leave_out_contradicted(newest: Any, changes: dict[str, Any]) -> None:
+    """An older start or end does not stand beside a newer one that makes it impossible."""
+    start, end = (changes.get(name, getattr(newest, name, None)) for name in ("start", "end"))
+    if start and end and is_before(end, start):
+        del changes["end" if "end" in changes else "start"]
 
 
 def act(versions: tuple[Administration, ...]) -> Administration:

@@ -100,6 +100,14 @@ class Time(Plain):
         return len(self.iso) > 10
 
 
+def is_before(one: Time, other: Time) -> bool:
+    """Whether a time is before another, as far as both are told: a day is not before a time of that day."""
+    if one.has_clock and other.has_clock:
+        return one.at < other.at
+    length = min(len(one.iso), len(other.iso), 10)
+    return one.iso[:length] < other.iso[:length]
+
+
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 

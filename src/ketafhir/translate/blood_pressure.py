@@ -17,6 +17,7 @@ from ketafhir.mapping.codecs.coded import coding_json, of_name
 from ketafhir.mapping.engine import NULL, get_preserved, put_preserved
 from ketafhir.mapping.paths import Json
 from ketafhir.plain import replace
+from ketafhir.therapy.fold import weight
 from ketafhir.therapy.records import Observation
 from ketafhir.therapy.values import Coded
 from ketafhir.translate.kinds import OBSERVATION, kind_of
@@ -138,6 +139,13 @@ def join(group: list[Observation], scope: str, heading: Coded | None, used: set[
         one.panel = key
 
 
+def join_components(parts: list[Observation], scope: str, heading: Coded | None, used: set[str]) -> None:
+    """Give the components of one resource the key of their panel; where two are of one kind, each stays alone."""
+    found = [one for one in parts if role_of(one.code)]
+    for group in [found] if _is_single(found) else [[one] for one in found]:
+        join(group, scope, heading, used)
+
+
 def _rank(one: Observation) -> int:
     return _RANK[role_of(one.code)]
 
@@ -145,6 +153,17 @@ def _rank(one: Observation) -> int:
 @cache
 def _panel_code() -> Coded:
     return Coded((of_name(PANEL),))
+
+
+def apart(parts: list[Observation]) -> tuple[list[Observation], list[Observation]]:
+    """The parts that are one reading, and those that are none of it: of two systolics, which messages told under other OBX-4 or
+    codes, the newest that stands is of the reading."""
+    if _is_single(parts):
+        return parts, []
+    held: dict[str, Observation] = {}
+    for one in sorted(parts, key=lambda one: (one.status not in _WITHDRAWN, weight(one))):
+        held[role_of(one.code)] = one
+    return list(held.values()), [one for one in parts if held[role_of(one.code)] is not one]
 
 
 def render(writing: Writing, repeats: Repeats, parts: list[Observation]) -> Json | Written:

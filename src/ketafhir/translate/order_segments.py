@@ -21,7 +21,7 @@ from ketafhir.mapping.engine import Preserved
 from ketafhir.plain import replace
 from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Ingredient, Order
-from ketafhir.therapy.values import Identifier, Quantity, Rate
+from ketafhir.therapy.values import Identifier, Quantity, Rate, is_before
 from ketafhir.translate.old_timing import account, orc_of_administrations, with_tq1
 from ketafhir.translate.reading import Reading, note_texts
 from ketafhir.translate.results import read_results
@@ -186,6 +186,8 @@ def read_detail(
             kept += reading.keep(one, number)
             continue
         more = reading.read(one, table)
+        if table is TQ1:
+            _check_times(reading, one, more)
         kept += more.pop("preserved", ())
         values.update(more)
     values["nulls"] = reading.nulls()
@@ -193,6 +195,15 @@ def read_detail(
     reading.c.nulls.clear()
     values["preserved"] = kept
     return values
+
+
+def _check_times(reading: Reading, tq1: Segment, values: dict[str, Any]) -> None:
+    start, end = values.get("start"), values.get("end")
+    if start and end and is_before(end, start):
+        raise reading.refused(
+            tq1, 8, "end-before-start", f"the order ends before it starts ({start.iso})",
+            "check TQ1-7 and TQ1-8, or what stands for them in ORC-7, RXE-1 or RXG-3", "102", value=tq1.get(8),
+        )  # fmt: skip
 
 
 def read_component(reading: Reading, rxc: Segment) -> Ingredient:

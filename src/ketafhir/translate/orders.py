@@ -18,7 +18,7 @@ from ketafhir.mapping.paths import EXTENSION, Json
 from ketafhir.plain import replace
 from ketafhir.therapy.lifecycle import order_identity, order_of
 from ketafhir.therapy.records import Ingredient, Order, Records
-from ketafhir.therapy.values import Coded, Identifier
+from ketafhir.therapy.values import Coded, Identifier, is_before
 from ketafhir.translate import results
 from ketafhir.translate.order_segments import FILLER, GIVE, OBX, ORC, ORIGINAL, RXC, RXR, TQ1, order_key, tables_of
 from ketafhir.translate.strengths import arranged
@@ -148,6 +148,12 @@ def take(taking: Taking) -> None:
 def _take(taking: Taking, resource: Json) -> None:
     _check(taking, resource)
     values = taking.take(resource, ORC, TQ1, RXR, OBX)
+    start, end = values.get("start"), values.get("end")
+    if start and end and is_before(end, start):
+        raise _refused(
+            taking, resource, "dosageInstruction[0].timing.repeat.boundsPeriod", "end-before-start",
+            f"the order ends before it starts ({start.iso})", "", "102",
+        )  # fmt: skip
     values.setdefault("intent", FILLER)
     if values["intent"] == GIVE and not _has_number(resource):
         values["intent"] = FILLER

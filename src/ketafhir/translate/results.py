@@ -10,6 +10,7 @@ from ketafhir.errors import Issue, Refused
 from ketafhir.fhir.writer import Written
 from ketafhir.hl7v2.groups import Result
 from ketafhir.mapping.paths import Json
+from ketafhir.plain import replace
 from ketafhir.therapy.records import Observation, Records
 from ketafhir.therapy.values import Coded, Time
 from ketafhir.translate import blood_pressure, result_templates, scores
@@ -161,12 +162,20 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
     for one in writing.records.observations.values():
         if one.panel:
             panels.setdefault(one.panel, []).append(one)
+    with_others = len(writing.records.observations) > len(
+        listed
+    )  # that earlier messages told: a reading is paired in its own
+    alone: list[Observation] = []
     for one, own in zip(listed, ids, strict=True):
         preserved = one.preserved
         if not one.panel:
             resource = repeats.resource(one, own)
         elif one.panel in panels:
-            resource, preserved = blood_pressure.render(writing, repeats, panels.pop(one.panel)), ()
+            parts = panels.pop(one.panel)
+            if with_others:
+                parts, rest = blood_pressure.apart(parts)
+                alone += rest
+            resource, preserved = blood_pressure.render(writing, repeats, parts), ()
         else:
             continue
         if isinstance(resource, Written):
@@ -180,6 +189,20 @@ def render(writing: Writing, observations: Iterable[Observation]) -> None:
         if made is not resource:
             writing.like.pop("urn:uuid:" + own, None)
         writing.put(made, preserved)
+    if alone:
+        _render_alone(writing, alone)
+
+
+def _render_alone(writing: Writing, parts: list[Observation]) -> None:
+    """Parts of a blood pressure that has others in their place: each is one of its own, and warned of."""
+    known = writing.records.observations
+    for one in parts:
+        told = one.code.label if one.code else ""
+        text = "a blood pressure of one time is told twice: the newer is paired, the older stays alone"
+        issue = Issue("warning", "bp-ambiguous", text, where="OBX-4", value=told, hint="send one OBX-4 for each pair")
+        writing.c.issues += [] if issue in writing.c.issues else [issue]
+        known[one.key] = replace(one, panel=f"{one.key}|alone")
+    render(writing, [known[one.key] for one in parts])
 
 
 def take_one(
@@ -214,7 +237,7 @@ def take_one(
         taking.records.observations[one.key] = one
         keys.append(one.key)
     used = {one.panel for one in taking.records.observations.values()}
-    blood_pressure.join([one for one in parts if blood_pressure.role_of(one.code)], scope, heading, used)
+    blood_pressure.join_components(parts, scope, heading, used)
     taking.taken[id(resource)] = tuple(keys)
     return tuple(keys)
 

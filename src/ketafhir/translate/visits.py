@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ketafhir.hl7v2.er7 import Segment
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.mapping.codecs.identifiers import read_identifier
 from ketafhir.mapping.engine import put_preserved
 from ketafhir.mapping.paths import DERIVED, EXTENSION, Json
 from ketafhir.therapy.records import Visit
-from ketafhir.therapy.values import Identifier
+from ketafhir.therapy.values import Identifier, is_before
 from ketafhir.translate import diagnoses
 from ketafhir.translate.composing import Composing
 from ketafhir.translate.reading import Reading
@@ -66,8 +67,20 @@ def _read(reading: Reading, group: PatientGroup, event: str, *, owned: bool) -> 
     visit = Visit(key=number.key, patient=reading.patient, owned=owned, nulls=nulls, told=reading.told, **values)
     if event:
         _tell(reading, visit, event)
+    if visit.start and visit.end and is_before(visit.end, visit.start):
+        _leave_out_end(reading, visit, group.pv1)
     reading.records.visits[visit.key] = visit
     reading.visit = visit.key
+
+
+def _leave_out_end(reading: Reading, visit: Visit, pv1: Segment) -> None:
+    reading.warn(
+        "end-before-start", "the visit ends before it starts: it has ended, the time of that is preserved", pv1, 45,
+        pv1.get(45), "check PV1-44, PV1-45 and their offsets",
+    )  # fmt: skip
+    visit.preserved += (("PV1-45", pv1.get(45)),)
+    visit.end = None
+    visit.status = visit.status if visit.status == "cancelled" else "finished"
 
 
 def _tell(reading: Reading, visit: Visit, event: str) -> None:
@@ -98,9 +111,10 @@ def render(writing: Writing, visit: Visit) -> None:
     resource["status"] = writing.tables.code_map(STATUS).domain_to_fhir[stands(visit)]
     if "class" not in resource:
         resource["class"] = _unknown_class(writing)
-    if visit.end is None and visit.left is not None:
-        beside = {"_end": {"extension": [{"url": DERIVED, "valueDateTime": visit.left.iso}]}}
-        resource["period"] = {**resource.get("period", {}), "end": visit.left.iso, **beside}
+    left = visit.left
+    if visit.end is None and left is not None and not (visit.start and is_before(left, visit.start)):
+        beside = {"_end": {"extension": [{"url": DERIVED, "valueDateTime": left.iso}]}}
+        resource["period"] = {**resource.get("period", {}), "end": left.iso, **beside}
     resource["subject"] = writing.patient(visit.patient)
     if visit.diagnoses:
         diagnoses.render(writing, resource, visit)

@@ -10,7 +10,7 @@ from typing import Any
 from ketafhir.mapping.codecs.base import Codec
 from ketafhir.mapping.context import Context, Unreadable
 from ketafhir.patterns import pattern
-from ketafhir.therapy.values import Period, Time
+from ketafhir.therapy.values import Period, Time, is_before
 
 _DTM = pattern(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d\d(?:\d\d)?)?",
@@ -215,6 +215,14 @@ class Span(Codec):
 
     def from_v2(self, c: Context, *cells: str) -> Period | None:
         start, end = (read_dtm(first_component(cell, c, at), c) if cell else None for at, cell in enumerate(cells))
+        if start and end and is_before(end, start):
+            c.warn(
+                "end-before-start", "it ends before it starts: the start counts, the end is preserved", cells[1],
+                "check both times and their offsets",
+            )  # fmt: skip
+            if c.row and c.segment is not None:
+                c.preserved.append((f"{c.segment.name}-{c.row.cells[1].text}", cells[1].partition("^")[0]))
+            end = None
         return Period(start, end) if start or end else None
 
     def to_v2(self, c: Context, value: Period) -> tuple[str, ...]:
