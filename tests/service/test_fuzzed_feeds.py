@@ -9,7 +9,8 @@ from service_peers import er7, header, ras
 from test_broken_senders import GOLDEN, ZONE, code_of
 from test_intake import Desk, desk
 
-from ketafhir import Refused, iter_fhir, to_fhir
+from ketafhir import Refused, iter_fhir, to_fhir, to_hl7v2
+from ketafhir.fhir import json as fhir_json
 from ketafhir.fhir.profile.check import check
 from ketafhir.hl7v2.stream import split_messages
 
@@ -131,3 +132,50 @@ def test_a_pump_whose_drug_label_is_blank_tells_no_drug(label: str) -> None:
     for step in iter_fhir([order, first.replace(b"|Ketamine||", f"|{label}||".encode())], timezone=ZONE):
         assert not isinstance(step, Refused)
         assert check(step.bundle or {}) == []
+
+
+def test_a_duration_of_nothing_repeated_is_none() -> None:
+    rgv = er7(
+        header("M1", "RGV^O15^RGV_O15"), PID, "ORC|NW|P-1^EHR|F-1^PHARM",
+        "RXG|1|||6130^ketamine^RXN|120||mg^^UCUM||||||||20|mL/h^^UCUM", "TQ1|1||||||||||||~~~~~~", "RXR|IV",
+    )  # fmt: skip
+    assert check(to_fhir(rgv, timezone=ZONE).bundle or {}) == []
+
+
+# --- from FHIR
+
+
+@pytest.mark.parametrize(
+    "raw", ["a\rMSH|^~\\&|", "a\rOBX|9|NM|8867-4^HR^LN||300|/min|||||F", "a|b", "a\nZZZ|1", "a\x1c\rb"]
+)
+def test_what_was_preserved_is_one_field_of_the_message(raw: str) -> None:
+    """A Bundle may be anybody's: no text of it begins a segment, a field or a frame that it is not told to be."""
+    bundle = to_fhir(
+        ras("M1").replace(b"RXR|IV^Intravenous^HL70162", b"RXR|IV^Intravenous^HL70162|||||PRE"), timezone=ZONE
+    ).bundle
+    text = fhir_json.dumps(bundle).decode()
+    assert '"PRE"' in text
+    good = to_hl7v2(fhir_json.loads(text)).text
+    told = to_hl7v2(fhir_json.loads(text.replace('"PRE"', json.dumps(raw)))).text
+    names = [[(line[:3], line.count("|")) for line in one.split("\r")] for one in (good, told)]
+    assert names[0] == names[1]
+    assert not set("\n\x0b\x1c") & set(told)
+
+
+def test_the_type_of_an_authority_is_a_component() -> None:
+    text = (
+        fhir_json.dumps(to_fhir(ras("M1"), timezone=ZONE).bundle)
+        .decode()
+        .replace('"urn:id:EHR"', '"urn:id:%0DOBX%7C1:x"')
+    )
+    assert "\rOBX|1" not in to_hl7v2(fhir_json.loads(text)).text
+
+
+def test_a_preserved_field_that_is_too_far_out_is_left_out() -> None:
+    bundle = to_fhir(
+        ras("M1").replace(b"|IV^Intravenous^HL70162", b"|IV^Intravenous^HL70162|||||PRE"), timezone=ZONE
+    ).bundle
+    text = fhir_json.dumps(bundle).decode()
+    assert '"RXR-6"' in text
+    for place in ("RXR-999999999", "RXR-6[999999999]", "RXR-6.999999999", "RXR-6.1.999999999"):
+        assert "PRE" not in to_hl7v2(fhir_json.loads(text.replace('"RXR-6"', f'"{place}"'))).text

@@ -25,6 +25,7 @@ from ketafhir.therapy.values import (
     Range,
     Ratio,
     Time,
+    is_before,
 )
 from ketafhir.translate import instruments, observations, patients
 from ketafhir.translate.observed import code_key, key_of, moment
@@ -126,7 +127,9 @@ reports = st.builds(
     placer=st.one_of(st.none(), identifiers),
     filler=identifiers,
     code=st.just(Coded((Coding("85353-1", "http://loinc.org", "Vital signs"),))),
-    period=st.builds(Period, times, st.one_of(st.none(), times)),
+    period=st.builds(Period, times, st.one_of(st.none(), times)).filter(
+        lambda one: not is_before(one.end or one.start, one.start)
+    ),
     issued=st.one_of(st.none(), times),
     status=st.sampled_from(["", "final", "preliminary", "some-results", "corrected", "cancelled", "no-order"]),
     notes=notes,

@@ -25,6 +25,7 @@ from ketafhir.therapy.values import (
     Quantity,
     Range,
     Time,
+    is_before,
 )
 from ketafhir.translate import order_groups, orders
 from ketafhir.translate.composing import Composing
@@ -193,6 +194,9 @@ def orders_of(draw: st.DrawFn) -> Order:
     requester, enterer = draw(staff | maybe), draw(staff | maybe)
     if requester and enterer and requester.identifier == enterer.identifier:
         enterer = requester
+    start, end = draw(times | maybe), draw(times | maybe)
+    if start and end and is_before(end, start):  # which is refused
+        start, end = end, start
     return Order(
         key=orders.order_key(placer, filler, intent),
         patient="urn:id:WILLOW|SYN-1",
@@ -208,8 +212,8 @@ def orders_of(draw: st.DrawFn) -> Order:
         enterer=enterer,
         category=draw(concepts | maybe),
         priority=draw(st.sampled_from(["", "routine", "stat", "asap", "urgent"])),
-        start=draw(times | maybe),
-        end=draw(times | maybe),
+        start=start,
+        end=end,
         duration=draw(quantities("min", "h") | maybe),
         occurrence_duration=draw(quantities("min", "h") | maybe),
         directions=draw(words | st.just("")),

@@ -23,7 +23,8 @@ __all__ = [
 ]  # fmt: skip
 PRESERVED = EXTENSION + "preserved-field"
 Preserved = tuple[tuple[str, str], ...]
-_PLACE = pattern(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?")
+_NUMBER = r"(\d{1,5})"  # a Bundle of anybody's names no field so far out that the segment fills the memory
+_PLACE = pattern(rf"([A-Z][A-Z0-9]{{2}})(?:\[{_NUMBER}\])?-{_NUMBER}(?:\[{_NUMBER}\])?(?:\.{_NUMBER})?(?:\.{_NUMBER})?")
 
 
 class Mapping:

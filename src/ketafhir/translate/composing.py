@@ -9,7 +9,11 @@ from ketafhir.mapping.codecs.base import escape
 from ketafhir.mapping.context import Context
 from ketafhir.mapping.engine import Preserved, put_back
 from ketafhir.mapping.tables import Tables
+from ketafhir.patterns import pattern
 from ketafhir.therapy.records import Records
+
+_ESCAPES = {"|": "\\F\\", "\r": "\\X0D\\", "\n": "\\.br\\", "\x0b": "\\X0B\\", "\x1c": "\\X1C\\"}
+_ends_more = pattern(r"[|\r\n\x0b\x1c]")
 
 
 class Composing:
@@ -29,7 +33,7 @@ class Composing:
 
     def add(self, name: str, cells: dict[int, str]) -> None:
         """Append a segment."""
-        self.lines.append(encode_segment(name, cells))
+        self.lines.append(segment_of(name, cells))
 
     def add_preserved(self, name: str, preserved: Preserved, number: int = 1) -> None:
         """Append the segments of this name that were preserved as a whole (`NK1-2`, `NK1[2]-2`, ...), from one number on."""
@@ -45,3 +49,11 @@ class Composing:
         """Append NTE segments."""
         for number, text in enumerate(texts, 1):
             self.add("NTE", {1: str(number), 3: escape(text)})
+
+
+def segment_of(name: str, cells: dict[int, str]) -> str:
+    """A segment without its CR. What would end a field, a segment or a frame of MLLP is written as an escape, whoever told it:
+    raw texts of a Bundle (what was preserved) may be anybody's."""
+    if _ends_more.search("".join(cells.values())):
+        cells = {number: _ends_more.sub(lambda found: _ESCAPES[found[0]], cell) for number, cell in cells.items()}
+    return encode_segment(name, cells)

@@ -35,6 +35,10 @@ def with_whole_duration(timing: Segment) -> Segment:
     if len(parts) < 2:
         return timing
     told = [_duration(part) for part in parts if part]
+    if not told:
+        fields = list(timing.fields)
+        fields[_LASTS] = ""
+        return Segment(timing.name, fields, timing.line, timing.occurrence)
     if any(one is None for one in told):
         fields = list(timing.fields)
         fields[_LASTS] = next(part for part in parts if part and _duration(part) is None)

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ketafhir.errors import Issue, Refused
-from ketafhir.hl7v2 import er7
 from ketafhir.mapping.codecs.times import write_dtm
 from ketafhir.mapping.context import Context
 from ketafhir.plain import replace
@@ -17,7 +16,7 @@ from ketafhir.therapy.lifecycle import order_identity
 from ketafhir.therapy.records import Observation, Patient, Records, Report, Visit
 from ketafhir.therapy.values import Time
 from ketafhir.translate import acts, adt, headers, observations, order_groups, patients, provenance, visits
-from ketafhir.translate.composing import Composing
+from ketafhir.translate.composing import Composing, segment_of
 from ketafhir.translate.results import by_heading
 from ketafhir.translate.settings import Settings
 from ketafhir.translate.writing import sender_of
@@ -233,9 +232,7 @@ def _message(person: _Person, patient: Patient, visit: Visit | None, kind: str, 
             "send meta.lastUpdated, or a time of the event such as authoredOn",
         )  # fmt: skip
     elif kind.startswith("ADT^"):
-        composing.lines[0] = er7.encode_segment(
-            "EVN", {2: write_dtm(Time(newest.iso)), **headers.evn(records, kind, visit)}
-        )
+        composing.lines[0] = segment_of("EVN", {2: write_dtm(Time(newest.iso)), **headers.evn(records, kind, visit)})
     if kind == "RGV^O15":
         profile = gives.profile(records, told[0])
     else:

@@ -138,7 +138,7 @@ class EntityIdentifier(Codec):
 
     def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
         name, universal, kind = authority_parts(value, c)
-        return (join([escape(value.value), escape(name), escape(universal), kind]),)
+        return (join([escape(value.value), escape(name), escape(universal), escape(kind)]),)
 
     def to_fhir(self, c: Context, value: Identifier) -> dict[str, Any]:
         return identifier_json(value)
