@@ -121,6 +121,14 @@ def test_a_code_may_hold_what_only_some_take_for_white_space(control: str) -> No
     assert check(bundle or {}) == []
 
 
+@pytest.mark.parametrize("kind", ["a\nb", "M  R", "MR ", "\\.br\\"])
+def test_the_type_of_a_number_is_a_code(kind: str) -> None:
+    bundle = to_fhir(
+        ras("M1").replace(b"PID|1||SYN-1^^^WILLOW^MR|", f"PID|1||SYN-1^^^WILLOW^{kind}|".encode()), timezone=ZONE
+    ).bundle
+    assert check(bundle or {}) == []
+
+
 @pytest.mark.parametrize("label", ["~~~", "\\.br\\", " "])
 def test_a_pump_whose_drug_label_is_blank_tells_no_drug(label: str) -> None:
     """As without the OBX: nothing is claimed, and who sends it is told what to send."""
@@ -179,3 +187,14 @@ def test_a_preserved_field_that_is_too_far_out_is_left_out() -> None:
     assert '"RXR-6"' in text
     for place in ("RXR-999999999", "RXR-6[999999999]", "RXR-6.999999999", "RXR-6.1.999999999"):
         assert "PRE" not in to_hl7v2(fhir_json.loads(text.replace('"RXR-6"', f'"{place}"'))).text
+
+
+def test_a_merge_whose_provenance_has_no_shape_is_refused() -> None:
+    """Whom a Provenance speaks of is asked only where a Bundle has several patients."""
+    bundle = fhir_json.loads(
+        fhir_json.dumps(to_fhir(merge("M1", "20260309110000-0500", "SYN-1", "SYN-2"), timezone=ZONE).bundle)
+    )
+    next(one for one in bundle["entry"] if one["resource"]["resourceType"] == "Provenance")["resource"]["target"] = -1
+    with pytest.raises(Refused) as caught:
+        to_hl7v2(bundle)
+    assert [one.code for one in caught.value.issues] == ["fhir-shape"]

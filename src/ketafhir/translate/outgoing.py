@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ketafhir.errors import Issue, Refused
@@ -40,6 +41,11 @@ READ = (
 
 def outbound(taking: Taking) -> Outbound:
     """What was taken from FHIR, ready to be written."""
+    with _of_its_shape(taking):
+        return _outbound(taking)
+
+
+def _outbound(taking: Taking) -> Outbound:
     entries = sorted(taking.index.resources(), key=_is_of_pump)
     senders, held = _senders(entries), _last_updated(taking)
     if len(taking.records.patients) < 2:
@@ -83,18 +89,26 @@ def take(value: Any, settings: Settings) -> Taking:
 
         taking.c.issues += issues(value, unread, READ)
     try:
-        _take(taking)
+        with _of_its_shape(taking):
+            _take(taking)
     except Unreadable as error:
         issue = Issue(
             "error", error.code, error.why, where=taking.c.where, value=error.value, hint=error.hint, hl7=error.hl7
         )
         raise Refused(*taking.c.issues, issue) from None
+    return taking
+
+
+@contextmanager
+def _of_its_shape(taking: Taking) -> Iterator[None]:
+    """What fails on a resource that has not the shape of its type is that resource's fault, and refused."""
+    try:
+        yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         refusal = guard.malformed([one for one in taking.index.resources() if one["resourceType"] in READ])
         if refusal is None:
             raise  # not the input's fault
         raise refusal from error
-    return taking
 
 
 def _take(taking: Taking) -> None:

@@ -29,7 +29,7 @@ def read_cwe(text: str, c: Context, default: str = "") -> Coded | None:
 def _read_cwe(text: str, default: str) -> tuple[Coded | None, tuple[tuple[str, str], ...]]:
     """The concept, and the components that it has no room for. The same few texts come all day."""
     if "^" not in text:
-        code = _code(text)
+        code = code_text(text)
         return (Coded((Coding(code, default),)) if code else None), ()
     parts = text.split("^")
     beyond = [(f".{place + 1}", parts[place]) for place in range(_PARTS, len(parts)) if parts[place]]
@@ -37,10 +37,10 @@ def _read_cwe(text: str, default: str) -> tuple[Coded | None, tuple[tuple[str, s
     codings = tuple(
         _coding(parts[at], parts[at + 1], parts[at + 2], parts[version], default)
         for at, version in ((0, 6), (3, 7))
-        if _code(parts[at])
+        if code_text(parts[at])
     )
     text = unescape(parts[8])
-    if not _code(parts[0]):
+    if not code_text(parts[0]):
         # No code: CWE.2 is what the concept is called; where CWE.9 has a text as well, CWE.2 is preserved.
         if not text:
             text = unescape(parts[1])
@@ -53,7 +53,7 @@ def _read_cwe(text: str, default: str) -> tuple[Coded | None, tuple[tuple[str, s
     return (Coded(codings, text) if codings or text else None), tuple(beyond)
 
 
-def _code(text: str) -> str:
+def code_text(text: str) -> str:
     """A code has no blanks around it, and single ones inside (FHIR R4, code)."""
     found = unescape(text)
     return found if found.isalnum() else " ".join(_WORDS(found))
@@ -61,7 +61,7 @@ def _code(text: str) -> str:
 
 def _coding(code: str, display: str, system: str, version: str, default: str) -> Coding:
     return Coding(
-        _code(code),
+        code_text(code),
         codes.system_uri(unescape(system)) if system else default,
         unescape(display),
         unescape(version),

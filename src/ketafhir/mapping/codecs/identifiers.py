@@ -9,7 +9,7 @@ from typing import Any
 
 from ketafhir.mapping import codes
 from ketafhir.mapping.codecs.base import Codec, escape, join, unescape
-from ketafhir.mapping.codecs.coded import read_cwe, write_cwe
+from ketafhir.mapping.codecs.coded import code_text, read_cwe, write_cwe
 from ketafhir.mapping.context import Context
 from ketafhir.therapy.values import Coded, Coding, Device, Identifier
 
@@ -170,7 +170,7 @@ class CheckedIdentifier(Codec):
             if parts[place]:
                 c.keep(f".{place + 1}", parts[place])
         system = authority_system(hd[0], hd[1], hd[2], c)
-        kind = unescape(parts[4]) if len(parts) > 4 else ""
+        kind = code_text(parts[4]) if len(parts) > 4 else ""
         return Identifier(value, system, kind, hd[0] if hd[0] and hd[1] and hd[0] not in c.authorities else "")
 
     def to_v2(self, c: Context, value: Identifier) -> tuple[str, ...]:
