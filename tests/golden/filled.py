@@ -34,7 +34,7 @@ GIVEN = {
     "RXE-3": "36", "RXE-4": "140", "RXE-5": "mg^^UCUM", "RXE-10": "50", "RXE-11": "mL^^UCUM", "RXE-22": "M40", "RXE-23": "54",
     "RXE-24": "mL/h^^UCUM", "RXE-25": "1", "RXE-26": "mg/mL^^UCUM",
     "DG1-21": "A",
-    "TQ1-6": "40^min&&UCUM", "TQ1-13": "45^min&&UCUM",
+    "TQ1-6": "40^min&&UCUM", "TQ1-7": "20260102030400-0500", "TQ1-13": "45^min&&UCUM",
 }  # fmt: skip
 """Values that a codec must understand, or the message is refused."""
 DECIDES = {("R42", "OBX"): "MDC_EVT_PUMP_VOL_COUNTERS_CLEARED"}
