@@ -17,7 +17,7 @@ OperationOutcome.issue on the FHIR side (`fhir.outcome`).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from ketafhir.plain import Plain
 
@@ -106,7 +106,9 @@ class FhirServerError(KetafhirError):
 
 
 class TransferError(KetafhirError):
-    """A peer did not do what was asked."""
+    """A peer did not do what was asked. `outcome` is the `sync.outcome.Outcome` that a FHIR server's answer was read as."""
+
+    outcome: Any = None
 
 
 class Permanent(TransferError):

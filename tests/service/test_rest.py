@@ -87,6 +87,22 @@ def test_the_acknowledgment_alone_where_it_is_asked_for(here: Served) -> None:
     assert b"MSA|AA|M1" in answer.content
 
 
+@pytest.mark.parametrize(
+    ("accept", "alone"),
+    [
+        (f"{HL7V2}, application/json;q=0.5", True),
+        (f"{HL7V2.upper()} ; q=0.9, */*;q=0.1", True),
+        (f"application/json, {HL7V2};q=0.1", False),
+        (f"{HL7V2};q=0, */*", False),
+        ("*/*", False),
+        ("text/html", False),
+    ],
+)
+def test_the_form_of_the_answer_goes_by_what_is_preferred(here: Served, accept: str, alone: bool) -> None:
+    answer = here.client("sender").post("/v1/messages", adt("M1"), headers={"Accept": accept})
+    assert (answer.status_code, answer.content.startswith(b"MSH")) == (200, alone)
+
+
 def test_a_refused_message_is_kept_and_told(here: Served) -> None:
     answer = here.client("sender").post("/v1/messages", damaged())
     told = answer.json()

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from ketafhir.errors import Permanent
 from ketafhir.store.protocol import Inbound, NewDelivery, Result, done
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.sync.client import FhirClient
@@ -150,6 +151,14 @@ def test_what_is_addressed_by_an_identifier_is_found_too(case: Case) -> None:
     assert case.told()[0] == ("several", "Patient", 1)
     del case.server.held["Patient/1"], case.server.held["Patient/2"]
     assert case.told()[0] == ("missing", "Patient", 1)
+
+
+def test_a_search_that_does_not_go_by_the_identifier_compares_nothing(case: Case) -> None:
+    """Else another person's record would be told of as changed, and mended."""
+    case.write("p", text="one", kind="ADT^A08")
+    case.server.held["Patient/1"] = (1, {"identifier": [{"system": "urn:other", "value": "ZZCANARY"}]})
+    with pytest.raises(Permanent, match="without the identifier"):
+        case.differences()
 
 
 def test_what_is_addressed_by_an_identifier_may_be_older_too(case: Case) -> None:

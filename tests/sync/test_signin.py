@@ -15,7 +15,7 @@ from fhir_sink import FhirSink, bundle
 
 from ketafhir.errors import ConfigError, Permanent, Transient
 from ketafhir.sync.client import FhirClient
-from ketafhir.sync.outcome import Disposition
+from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.signin import Smart, SmartClient, basic
 from ketafhir.sync.signing import read_keys
 
@@ -307,3 +307,63 @@ def test_basic() -> None:
     assert "cret" not in repr(client)
     with pytest.raises(ConfigError, match="colon"):
         basic("a:b", "x")
+
+
+@pytest.mark.parametrize(
+    ("named", "token", "disposition"),
+    [
+        ([{"alg": "ES384"}, ["RS384"], 5], {}, D.UNAUTHORIZED),
+        (["ES384", {}], {"token_type": "bearer", "access_token": "a", "expires_in": 10**390}, D.DONE),
+        (["ES384"], {"token_type": "bearer", "access_token": "a", "expires_in": "3600"}, D.DONE),
+        (["HS256", "none"], {}, D.UNAUTHORIZED),
+    ],
+)
+def test_what_a_server_says_in_another_shape_is_no_fault_of_ours(
+    tmp_path: Path, named: list[Any], token: Any, disposition: D
+) -> None:
+    assert _asked(tmp_path, named, httpx.Response(200, json=token)).disposition is disposition
+
+
+@pytest.mark.parametrize(
+    ("answer", "disposition", "after"),
+    [
+        (httpx.Response(503, headers={"Retry-After": "120"}), D.UNAVAILABLE, 120.0),
+        (httpx.Response(429, headers={"Retry-After": "soon"}), D.UNAVAILABLE, None),
+        (httpx.Response(200, content=b"[" * 100_000), D.UNAUTHORIZED, None),
+        (httpx.Response(302, headers={"Location": "https://elsewhere.example/token"}), D.UNAUTHORIZED, None),
+    ],
+)
+def test_an_authorization_server_is_asked_again_when_it_says(
+    tmp_path: Path, answer: httpx.Response, disposition: D, after: float | None
+) -> None:
+    found = _asked(tmp_path, ["ES384"], answer)
+    assert (found.disposition, found.after) == (disposition, after)
+
+
+def _asked(tmp_path: Path, named: list[Any], token: httpx.Response) -> Outcome:
+    """The outcome of a transaction at a server that names these algorithms and answers so for a token."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/smart-configuration"):
+            told = {
+                "token_endpoint": "http://127.0.0.1:9/token",
+                "token_endpoint_auth_signing_alg_values_supported": named,
+            }
+            return httpx.Response(200, json=told)
+        if request.url.path == "/token":
+            return token
+        return httpx.Response(200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": [_WRITTEN]})
+
+    smart = Smart("http://127.0.0.1:9/fhir", SmartClient("ketafhir", keep(tmp_path / "keys", new_key("ES384", "one"))))
+
+    async def scenario() -> Outcome:
+        client = FhirClient("http://127.0.0.1:9/fhir", auth=smart, transport=httpx.MockTransport(answer))
+        try:
+            return (await client.transaction(bundle("Observation/a"))).outcome
+        finally:
+            await client.aclose()
+
+    return asyncio.run(scenario())
+
+
+_WRITTEN = {"response": {"status": "200", "location": "Observation/a"}}

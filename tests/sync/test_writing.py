@@ -13,7 +13,7 @@ import pytest
 from fhir_sink import outcome
 
 from ketafhir.store.protocol import LeaseLost
-from ketafhir.sync.bundle import Outgoing
+from ketafhir.sync.bundle import Outgoing, matching
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition
 from ketafhir.sync.writing import Writer, mode_of
@@ -322,3 +322,112 @@ def test_an_answer_with_fewer_entries_is_not_believed() -> None:
 )
 def test_what_a_capability_statement_says(rest: list[dict[str, Any]], mode: str) -> None:
     assert mode_of({"resourceType": "CapabilityStatement", "rest": rest}) == mode
+
+
+class Lying(Server):
+    """Answers every search with whom it likes, or what a test says."""
+
+    def __init__(self, search: httpx.Response) -> None:
+        super().__init__()
+        self._search = search
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("_search"):
+            self.requests.append(request)
+            return self._search
+        return super()._answer(request)
+
+
+def test_a_search_that_does_not_go_by_the_identifier_overwrites_nobody() -> None:
+    """A server that passes by a parameter it does not know answers with all there are: here with one, another person."""
+    other = {
+        "resourceType": "Patient",
+        "id": "7",
+        "identifier": [{"system": "https://willow.example/mrn", "value": "SYN-2"}],
+    }
+    server = Lying(
+        httpx.Response(200, json={"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": other}]})
+    )
+    (found,) = write(server, stored())
+    assert found.outcome.disposition is D.IDENTITY
+    assert "without the identifier" in found.outcome.text
+    assert server.resources == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "disposition"),
+    [
+        (401, D.UNAUTHORIZED),
+        (403, D.UNAUTHORIZED),
+        (503, D.UNAVAILABLE),
+        (429, D.THROTTLED),
+        (404, D.MISCONFIGURED),
+        (500, D.TRANSIENT),
+        (409, D.TRANSIENT),
+        (400, D.REJECTED),
+    ],
+)
+def test_a_search_that_fails_is_judged_as_any_other_request(status: int, disposition: D) -> None:
+    """A wrong password is the destination's fault: no message dies of it."""
+    (found,) = write(Lying(httpx.Response(status, headers={"Retry-After": "7"} if status == 429 else {})), stored())
+    assert found.outcome.disposition is disposition
+    assert found.outcome.after == (7.0 if status == 429 else None)
+
+
+class Renaming(Server):
+    """Gives what is put under an id of ours one of its own."""
+
+    def _write(self, method: str, path: str, resource: dict[str, Any], if_match: str | None) -> Any:
+        status, response, kept = super()._write(method, path, resource, if_match)
+        return status, response, {**kept, "id": "77"} if path.startswith("MedicationAdministration/") else kept
+
+
+def test_what_is_put_under_another_id_is_no_success_of_a_single_request() -> None:
+    (found,) = write(Renaming(), stored())
+    assert found.outcome.disposition is D.REJECTED
+    assert found.outcome.text == "MedicationAdministration/parent was written as MedicationAdministration/77"
+
+
+@pytest.mark.parametrize(("status", "url", "disposition"), [
+    ("404 Not Found", "Observation/a", D.GONE), ("410", "Observation/a", D.GONE), ("304 Not Modified", "Observation/a", D.REJECTED),
+    ("422", "Observation/a", D.REJECTED), ("412", "Observation/a", D.CONFLICT), ("412", "Patient?identifier=x", D.IDENTITY),
+    ("503", "Observation/a", D.UNAVAILABLE),
+])  # fmt: skip
+@pytest.mark.parametrize("codes", [("batch",), ("transaction",)], ids=["batch", "transaction"])
+def test_an_entry_that_fails_without_a_word_does_not_stop_the_destination(
+    codes: tuple[str, ...], status: str, url: str, disposition: D
+) -> None:
+    class Wordless(Server):
+        def _entry(self, entry: dict[str, Any], bundle: dict[str, Any]) -> dict[str, Any]:
+            return {"status": status}
+
+    one = entry("urn:uuid:a", {"resourceType": url.partition("/")[0].partition("?")[0]}, "PUT", url)
+    (found,) = write(
+        Wordless(*codes), json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [one]}).encode()
+    )
+    assert found.outcome.disposition is disposition
+
+
+@pytest.mark.parametrize(
+    ("query", "identifier", "found"),
+    [
+        ("identifier=urn%3Ax%7C1", [{"system": "urn:x", "value": "1"}], True),
+        ("identifier=urn%3Ax%7C1", {"system": "urn:x", "value": "1"}, True),
+        ("identifier=urn%3Ax%7C1", [{"system": "urn:y", "value": "1"}, {"system": "urn:x", "value": "2"}, 5], False),
+        ("identifier=urn%3Ax%7C1", None, False),
+        ("identifier=urn%3Ax%7Ca%5C%7Cb%5C%5C%5C%2Cc", [{"system": "urn:x", "value": "a|b\\,c"}], True),
+        ("identifier=%7C1", [{"value": "1"}], True),
+        ("identifier=1", [{"system": "urn:x", "value": "1"}], True),
+        ("_id=9", None, True),
+    ],
+)
+def test_whether_a_search_found_what_was_asked_for(query: str, identifier: Any, found: bool) -> None:
+    resources = [{"resourceType": "Patient", "id": "1", "identifier": identifier}]
+    assert (matching(resources, query) == resources) is found
+
+
+@pytest.mark.parametrize(
+    "rest", [5, {"mode": "server"}, [{"interaction": 5}], [{"interaction": [{"code": ["transaction"]}]}]]
+)
+def test_a_capability_statement_of_another_shape_says_nothing(rest: Any) -> None:
+    assert mode_of({"rest": rest}) in ("transaction", "single")

@@ -10,13 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ketafhir.errors import refused
 from ketafhir.fhir import json
-from ketafhir.sync.outcome import Disposition, Outcome, classify
+from ketafhir.sync.outcome import Disposition, Outcome, classify, without_version
 from ketafhir.sync.scrub import operation_outcome_text
 
 _BY_ID = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_BARS, _ESCAPED = re.compile(r"(?<!\\)\|"), re.compile(r"\\(.)")
 _LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 
 
@@ -142,12 +144,44 @@ def _entry_failure(result: EntryResult, response: dict[str, Any], target: str | 
     if result.status == 0:
         return Outcome(Disposition.AMBIGUOUS, "answered without a status")
     if not 200 <= result.status < 300:
-        said = response.get("outcome")
-        return classify(result.status, {}, json.dumps(said) if operation_outcome_text(said) else b"", now=now)
+        return _of_one(result.status, response.get("outcome"), target, now)
     written = _LOCATION.search(result.location)
     if target is not None and written is not None and written.group(1) != target:
         return Outcome(Disposition.REJECTED, f"{target} was written as {written.group(1)}", result.status)
     return None
+
+
+def _of_one(status: int, said: Any, target: str | None, now: float) -> Outcome:
+    """Nothing that a server says of one entry tells that it is no server: a missing OperationOutcome, or a 304."""
+    spoken = said if operation_outcome_text(said) else {"resourceType": "OperationOutcome"}
+    failure = classify(status, {}, json.dumps(spoken), now=now)
+    if failure.disposition is Disposition.MISCONFIGURED:
+        return Outcome(Disposition.REJECTED, f"{status}: no answer to a write", status)
+    return without_version(failure) if target is None else failure  # only what has an id of its own names a version
+
+
+def matching(resources: Sequence[dict[str, Any]], query: str) -> list[dict[str, Any]] | None:
+    """Those that a search by `identifier=system|value` found; None where one has not that identifier: a server that does not
+    know a parameter may pass it by (FHIR R4, search.html#errors) and answer with whom it likes.
+    """
+    for name, token in parse_qsl(query):
+        if name == "identifier":
+            system, value = _token(token)
+            if not all(_has(one, system, value) for one in resources):
+                return None
+    return list(resources)
+
+
+def _token(text: str) -> tuple[str | None, str]:
+    """System and value of a search token; each may hold what is escaped by a backslash (FHIR R4, search.html#escaping)."""
+    parts = [_ESCAPED.sub(r"\1", part) for part in _BARS.split(text, maxsplit=1)]
+    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+
+
+def _has(resource: Mapping[str, Any], system: str | None, value: str) -> bool:
+    told = resource.get("identifier")
+    found = [one for one in (told if isinstance(told, list) else [told]) if isinstance(one, dict)]
+    return any(one.get("value") == value and (system is None or one.get("system", "") == system) for one in found)
 
 
 def learned(outgoing: Outgoing, results: list[EntryResult]) -> dict[str, str]:

@@ -80,11 +80,15 @@ class Outcome:
 
     def error(self) -> TransferError:
         """The same as an exception, for callers that wanted a resource."""
+        error: TransferError
         if self.disposition in _PERMANENT:
-            return Permanent(self.text)
-        if self.disposition is Disposition.AMBIGUOUS:
-            return Ambiguous(self.text)
-        return Transient(self.text, self.after)
+            error = Permanent(self.text)
+        elif self.disposition is Disposition.AMBIGUOUS:
+            error = Ambiguous(self.text)
+        else:
+            error = Transient(self.text, self.after)
+        error.outcome = self
+        return error
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> Outcome:
@@ -96,7 +100,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: float
     if 300 <= status < 400:
         return Outcome(_D.MISCONFIGURED, f"{status}: redirects are not followed: set the final address", status)
     disposition = _of_failure(status, said, resource)
-    after = _retry_after(headers.get("retry-after"), now)
+    after = retry_after(headers.get("retry-after"), now)
     if disposition is _D.UNAVAILABLE and after is not None:
         disposition = _D.THROTTLED
     return Outcome(disposition, f"{status}: {said or _unspoken(disposition, resource)}", status, after)
@@ -144,7 +148,7 @@ def _resource(body: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "resourceType" in found else None
 
 
-def _retry_after(value: str | None, now: float) -> float | None:
+def retry_after(value: str | None, now: float) -> float | None:
     """Seconds or an HTTP date (RFC 9110, 10.2.3), between 0 and 15 minutes; None for anything else."""
     if value is None:
         return None

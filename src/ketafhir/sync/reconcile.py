@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ketafhir.errors import Permanent
 from ketafhir.fhir.elements import inside
 from ketafhir.store.protocol import Store
 from ketafhir.store.rows import Written
-from ketafhir.sync.bundle import Outgoing
+from ketafhir.sync.bundle import Outgoing, matching
 from ketafhir.sync.client import FhirClient
 
 _NUMBER = re.compile(r'(?:W/)?"(\d+)"')
@@ -146,7 +147,10 @@ class Reconciler:
             kind, _, query = key.partition("?")
             async with self._room:
                 found = [one async for one in self._client.search(kind, parse_qsl(query))]
-            self._places[key] = [one for one in found if one.get("resourceType") == kind]
+            of_kind = matching([one for one in found if one.get("resourceType") == kind], query)
+            if of_kind is None:
+                raise Permanent(f"the server's search found a {kind} without the identifier that was asked for")
+            self._places[key] = of_kind
         return self._places[key]
 
     async def _resolved(self, outgoing: Outgoing, resource: Mapping[str, Any]) -> dict[str, str]:

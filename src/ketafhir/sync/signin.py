@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from dataclasses import dataclass
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from urllib.parse import urlencode
 
 import httpx
 
-from ketafhir.errors import ConfigError
-from ketafhir.sync.outcome import Disposition, Outcome
+from ketafhir.errors import ConfigError, Refused
+from ketafhir.fhir import json
+from ketafhir.sync.outcome import Disposition, Outcome, retry_after
 from ketafhir.sync.signing import ALGORITHMS, SigningKey, read_keys
 
 _LIFE = 240.0  # seconds of a signed token; the standard allows 300
+_USUAL, _LONGEST = 300, 86400  # seconds that a token is taken to be good for: where it is not told, and at most
 _SKEW = 60.0  # seconds between the clocks that nobody complains about
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 _SAFE_CODE = re.compile(r"[a-z_]{1,40}")
@@ -142,14 +144,14 @@ class Smart(httpx.Auth):
     def _discovered(self, answer: httpx.Response) -> tuple[str, set[str]]:
         told = _object(answer)
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise SignInFailed(Outcome(Disposition.UNAVAILABLE, f"{answer.status_code}: no smart-configuration", None))
+            raise self._away(answer, "no smart-configuration")
         endpoint = told.get("token_endpoint")
         if answer.status_code != 200 or not isinstance(endpoint, str):
             raise _failed(
                 "the server tells no token endpoint (.well-known/smart-configuration)", Disposition.MISCONFIGURED
             )
         named = told.get("token_endpoint_auth_signing_alg_values_supported")
-        return endpoint, set(named) & set(ALGORITHMS) if isinstance(named, list) else set(ALGORITHMS)
+        return endpoint, {one for one in ALGORITHMS if one in named} if isinstance(named, list) else set(ALGORITHMS)
 
     def _check(self, endpoint: str) -> None:
         """Our signature goes to the server's own origin and to those listed, compared as origins."""
@@ -178,17 +180,20 @@ class Smart(httpx.Auth):
     def _take(self, answer: httpx.Response) -> None:
         told = _object(answer)
         if answer.status_code >= 500 or answer.status_code == 429:
-            text = f"{answer.status_code}: the authorization server gives no token"
-            raise SignInFailed(Outcome(Disposition.UNAVAILABLE, text, None))
+            raise self._away(answer, "the authorization server gives no token")
         token, kind = told.get("access_token"), str(told.get("token_type", "")).lower()
         if answer.status_code != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind != "bearer":
             code = str(told.get("error", ""))
             why = code if _SAFE_CODE.fullmatch(code) else "without a reason"
             raise _failed(f"{answer.status_code}: the authorization server gives no token: {why}{self._clocks(answer)}")
-        life = told.get("expires_in", 300)
+        life = told.get("expires_in")
         self._token = token
-        self._until = self._clock() + 0.8 * (float(life) if isinstance(life, (int, float)) else 300.0)
+        self._until = self._clock() + 0.8 * float(min(life, _LONGEST) if isinstance(life, (int, Decimal)) else _USUAL)
         self._warn(str(told.get("scope", self._client.scope)))
+
+    def _away(self, answer: httpx.Response, text: str) -> SignInFailed:
+        after = retry_after(answer.headers.get("retry-after"), self._clock())
+        return SignInFailed(Outcome(Disposition.UNAVAILABLE, f"{answer.status_code}: {text}", None, after))
 
     def _clocks(self, answer: httpx.Response) -> str:
         try:
@@ -211,7 +216,7 @@ def _json() -> dict[str, str]:
 def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
         found = json.loads(answer.content)
-    except ValueError:
+    except Refused:  # also for what is nested without end
         return {}
     return found if isinstance(found, dict) else {}
 

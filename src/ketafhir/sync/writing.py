@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
-from ketafhir.errors import Ambiguous, Permanent, TransferError, Transient
-from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch, written
+from ketafhir.errors import TransferError
+from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch, matching, written
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.parts import Parts, batch
@@ -117,27 +117,48 @@ class Writer:
         query = query or str(request.get("ifNoneExist", ""))
         if not query:
             outcome, result = await self._client.write(request["method"], path, resource, headers)
-            return outcome, [result if outcome.disposition is Disposition.DONE else None]
+            return _checked(path, outcome, result)
         try:
             found = [
                 one async for one in self._client.search(kind, parse_qsl(query)) if one.get("resourceType") == kind
             ]
         except TransferError as error:
-            return Outcome(_AS_ERROR.get(type(error), Disposition.TRANSIENT), str(error)), []
+            return _of_search(error), []
+        if matching(found, query) is None:
+            return Outcome(
+                Disposition.IDENTITY, f"the search found a {kind} without the identifier that was asked for"
+            ), []
         if len(found) > 1:
             return Outcome(Disposition.IDENTITY, f"{len(found)} {kind} match one identity"), []
         if found and request["method"] == "POST":
             return Outcome(Disposition.DONE, "200", 200), [EntryResult(200, f"{kind}/{found[0]['id']}", "")]
         if found:
-            own, version = found[0]["id"], found[0].get("meta", {}).get("versionId")
+            own, meta = found[0]["id"], found[0].get("meta")
+            version = meta.get("versionId") if isinstance(meta, dict) else None
             headers = {"If-Match": f'W/"{version}"'} if version else {}
             outcome, result = await self._client.write("PUT", f"{kind}/{own}", {**resource, "id": own}, headers)
-        else:
-            outcome, result = await self._client.write("POST", kind, resource, {"If-None-Exist": query})
+            return _checked(f"{kind}/{own}", outcome, result)
+        outcome, result = await self._client.write("POST", kind, resource, {"If-None-Exist": query})
         return outcome, [result if outcome.disposition is Disposition.DONE else None]
 
 
-_AS_ERROR = {Permanent: Disposition.REJECTED, Ambiguous: Disposition.TRANSIENT, Transient: Disposition.TRANSIENT}
+def _checked(place: str, outcome: Outcome, result: EntryResult) -> tuple[Outcome, list[EntryResult | None]]:
+    """Success only where it was written under the id that was asked for: others refer to it by that."""
+    if outcome.disposition is not Disposition.DONE:
+        return outcome, [None]
+    if result.reference not in ("", place):
+        return Outcome(Disposition.REJECTED, f"{place} was written as {result.reference}", result.status), [None]
+    return outcome, [result]
+
+
+def _of_search(error: TransferError) -> Outcome:
+    """Nothing is written by a search: what is ambiguous, or a conflict, of a write is a failure that may pass."""
+    told = error.outcome
+    if isinstance(told, Outcome) and told.disposition not in (Disposition.AMBIGUOUS, Disposition.CONFLICT):
+        return told
+    return Outcome(Disposition.TRANSIENT, str(error))
+
+
 _MODES: dict[str, Mode] = {"transaction": "transaction", "batch": "batch", "single": "single"}
 
 
@@ -147,13 +168,16 @@ async def _at_once() -> None:
 
 def mode_of(statement: Mapping[str, Any]) -> Mode:
     """The best that a CapabilityStatement offers to a client of the whole system."""
-    rests = [
-        one for one in statement.get("rest") or () if isinstance(one, dict) and one.get("mode", "server") == "server"
-    ]
-    codes = {one.get("code") for rest in rests for one in rest.get("interaction") or () if isinstance(one, dict)}
+    rests = [one for one in _objects(statement.get("rest")) if one.get("mode", "server") == "server"]
+    codes = [one.get("code") for rest in rests for one in _objects(rest.get("interaction"))]
     if "transaction" in codes or not rests:
         return "transaction"
     if "batch" in codes:
         return "batch"
     told = any(rest.get("interaction") for rest in rests) or any(rest.get("resource") for rest in rests)
     return "single" if told else "transaction"
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Those of a list that a server has written, whatever else stands there."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -29,7 +29,7 @@ async def note(
 async def listing(backend: Backend, ask: Ask) -> Answer:
     """A page, oldest first; `after` is the number of the last entry of the one before."""
     rows = await asyncio.to_thread(backend.store.audited, ask.values.get("after", 0), _PAGE)
-    if FHIR_JSON in ask.accept:
+    if ask.prefers(FHIR_JSON):
         events = [audit_event(row.digest, row.at, row.who, row.action, row.message_id, row.destination) for row in rows]
         bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
         if events:

@@ -40,7 +40,7 @@ async def accept(backend: Backend, ask: Ask) -> Answer:
     detail = await asyncio.to_thread(backend.store.show, answered.message_id)
     issues = [Issue(**one) for one in json.loads(detail.issues)]
     status = {REFUSED: 422, RECEIVED: 202}.get(detail.outcome, 200)
-    if HL7V2 in ask.accept:
+    if ask.prefers(HL7V2):
         first = answered.answers[0] if answered.answers else b""
         answer = Answer(status, first, HL7V2, {"ketafhir-message": str(answered.message_id)})
     else:
@@ -64,7 +64,7 @@ async def accept(backend: Backend, ask: Ask) -> Answer:
 def _not_stored(answered: Answered, ask: Ask) -> Answer:
     if not answered.answers:
         raise refused(422, "not-taken", "an acknowledgment is not taken here")
-    if HL7V2 in ask.accept:
+    if ask.prefers(HL7V2):
         return Answer(503, answered.answers[0], HL7V2, {"Retry-After": _AGAIN_SECONDS})
     error = refused(503, "not-stored", "the message could not be stored", "send it again later")
     error.headers = {"Retry-After": _AGAIN_SECONDS}

@@ -5,6 +5,7 @@ The application and its OpenAPI document are both made from these, so that neith
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -23,6 +24,8 @@ FHIR_NDJSON = "application/fhir+ndjson"
 HL7V2 = "x-application/hl7-v2+er7"
 JSON = "application/json"
 TEXT = "text/plain"
+_AS_JSON = (JSON, "application/*", "*/*")
+_WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
 class HttpRefused(Exception):
@@ -85,6 +88,12 @@ class Ask:
         """The name of who asks."""
         return self.holder.name if self.holder else ""
 
+    def prefers(self, media: str) -> bool:
+        """Whether `media` is named by Accept, and JSON not before it (RFC 9110, 12.5.1)."""
+        told = [_weighed(one) for one in self.accept.split(",")]
+        wanted = max((weight for name, weight in told if name == media), default=0.0)
+        return wanted > 0 and wanted >= max((weight for name, weight in told if name in _AS_JSON), default=0.0)
+
     def json(self, known: Mapping[str, type]) -> dict[str, Any]:
         """The JSON object of the body, with no other members than `known`; empty for no body. Raises Refused, HttpRefused."""
         if not self.body.strip():
@@ -100,6 +109,13 @@ class Ask:
                 kind = {bool: "true or false", int: "a whole number", str: "a text"}.get(known[name], "a list")
                 raise refused(400, "parameter-value", f"this member is {kind}", where=name)
         return found
+
+
+def _weighed(text: str) -> tuple[str, float]:
+    """A media range in lower case, and its weight: 1 where none can be read."""
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    found = next((_WEIGHT.fullmatch(one) for one in parameters if one.startswith("q=")), None)
+    return name, float(found[1]) if found else 1.0
 
 
 @dataclass(slots=True)
