@@ -138,6 +138,7 @@ def test_the_default_authority_may_be_told_by_its_system() -> None:
         ("[[listener]]\nname = 'a'\n[[listener]]\nname = 'b'", "two listeners have port 2575"),
         ("[policy]\nprocessing_ids = []", "at least one"),
         ("[store]\nurl = 'mysql://h/d'", "postgresql://HOST/DATABASE"),
+        ("[store]\nurl = 'postgresql://[::1/d'", "postgresql://HOST/DATABASE"),
         ("[store]\nurl = 'postgresql://h/d?password=x'", "holds a password"),
         ("[fhir]\norigins = ['auth.example']", r"[fhir] origins: it is http:// or https://"),
         ("[fhir]\norigins = ['https://auth.example/token']", "without a path"),

@@ -98,6 +98,22 @@ def test_a_file_open_to_others_is_refused(store: SqliteStore, path: Path) -> Non
         SqliteStore(path)
 
 
+def test_nothing_is_taken_into_a_file_that_was_moved_away(store: SqliteStore, path: Path) -> None:
+    """It was acknowledged, and gone after the next start."""
+    store.accept(message("C1", "p1"))
+    moved = path.with_name("moved")
+    path.rename(moved)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is not where it was"):
+            store.accept(message("C2", "p1"))
+    path.touch(0o600)  # another file in its place, as after a restore
+    with pytest.raises(StoreError, match="is not where it was"), store.batch():
+        store.accept(message("C2", "p1"))
+    moved.replace(path)
+    store.accept(message("C2", "p1"))
+    assert store.counts().outcomes["translated"] == 2
+
+
 def test_what_is_not_there_is_not_made_unasked(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no store .*absent.db: `ketafhir serve` makes it"):
         SqliteStore(tmp_path / "absent.db", create=False)

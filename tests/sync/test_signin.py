@@ -193,6 +193,8 @@ class Signing(httpx.AsyncBaseTransport):
             return httpx.Response(200, json={"token_endpoint": "http://127.0.0.1:9/token"})
         if isinstance(self._token, Exception):
             raise self._token
+        if isinstance(self._token, bytes):
+            return httpx.Response(200, content=self._token)
         return httpx.Response(200, json=self._token)
 
 
@@ -205,6 +207,9 @@ class Signing(httpx.AsyncBaseTransport):
         ({"token_type": "bearer", "access_token": "a\nb: c"}, D.UNAUTHORIZED),
         ({"token_type": "bearer", "access_token": "\u00e4"}, D.UNAUTHORIZED),
         ({"token_type": "bearer", "access_token": ""}, D.UNAUTHORIZED),
+        (b"[" * 200_000, D.UNAUTHORIZED),
+        (b'{"a":' * 200_000, D.UNAUTHORIZED),
+        (b"<html>", D.UNAUTHORIZED),
     ],
 )
 def test_what_fails_before_there_is_a_token_was_never_sent(tmp_path: Path, token: Any, disposition: D) -> None:
@@ -223,6 +228,28 @@ def test_what_fails_before_there_is_a_token_was_never_sent(tmp_path: Path, token
     assert transport.asked == ["/fhir/.well-known/smart-configuration", "/token"]
 
 
+@pytest.mark.parametrize("life", [b"-1", b'"300"', b"null", b"[]"])
+def test_a_token_whose_life_is_no_number_of_seconds_is_kept_for_minutes(tmp_path: Path, life: bytes) -> None:
+    """With -1 it was asked for with each request."""
+    now = [1000.0]
+    told = b'{"token_type": "bearer", "access_token": "a", "expires_in": ' + life + b"}"
+    transport = Signing(told)
+    client = SmartClient("ketafhir", keep(tmp_path / "keys", new_key("ES384", "one")))
+    smart = Smart("http://127.0.0.1:9/fhir", client, lambda: now[0])
+
+    async def scenario() -> None:
+        fhir = FhirClient("http://127.0.0.1:9/fhir", auth=smart, transport=transport)
+        try:
+            for at in (1000.0, 1100.0, 1300.0):
+                now[0] = at
+                await fhir.transaction(bundle("Observation/a"))
+        finally:
+            await fhir.aclose()
+
+    asyncio.run(scenario())
+    assert transport.asked.count("/token") == 2
+
+
 def test_an_authorization_server_that_is_away_is_waited_for(world: SmartWorld, tmp_path: Path) -> None:
     key = new_key("ES384", "one")
     known(world, key)
@@ -238,6 +265,7 @@ def test_an_authorization_server_that_is_away_is_waited_for(world: SmartWorld, t
         ({"token_endpoint": "http://localhost/token"}, "on another origin"),
         ({"token_endpoint": None}, "tells no token endpoint"),
         ({"token_endpoint_auth_signing_alg_values_supported": ["HS256"]}, "takes none of our keys"),
+        ({"token_endpoint_auth_signing_alg_values_supported": [["ES384"], {}, 1]}, "takes none of our keys"),
     ],
 )
 def test_where_the_signature_does_not_go(world: SmartWorld, tmp_path: Path, smart: dict[str, Any], why: str) -> None:

@@ -44,7 +44,11 @@ def check_host(text: str) -> None:
 
 def check_database(text: str) -> None:
     """The URL of a PostgreSQL database. Raises ValueError."""
-    if not text.startswith(_DATABASES):
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = None
+    if parts is None or not text.startswith(_DATABASES):
         raise ValueError("it is the URL of a PostgreSQL database, postgresql://HOST/DATABASE")
 
 

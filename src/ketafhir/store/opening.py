@@ -34,5 +34,8 @@ def shown(place: str | Path) -> str:
         return str(place)
     from urllib.parse import urlsplit
 
-    parts = urlsplit(str(place))
+    try:
+        parts = urlsplit(str(place))
+    except ValueError:
+        return "postgresql://"
     return f"postgresql://{parts.hostname or ''}{parts.path}"

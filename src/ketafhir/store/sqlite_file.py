@@ -88,6 +88,7 @@ class SqliteDatabase:
                 for setting in _SETTINGS:
                     connection.execute(setting).fetchall()
             self._connection = connection
+            self._identity = _identity(path)
             with self.transaction() as cursor:
                 _migrate(cursor)
         except BaseException:
@@ -168,6 +169,12 @@ class SqliteDatabase:
                     yield connection.cursor(SqliteCursor)
                     return
                 begin, commit, back = "SAVEPOINT one", "RELEASE one", ["ROLLBACK TO one", "RELEASE one"]
+            if begin == "BEGIN IMMEDIATE" and _identity(self.path) != self._identity:
+                # SQLite would go on writing a file that nobody finds again.
+                raise StoreError(
+                    f"the store {self.path} is not where it was, or another: nothing is taken until it is back; stop the "
+                    "service before it is moved or restored"
+                )
             ended = False
             try:
                 connection.execute(begin)
@@ -186,6 +193,15 @@ class SqliteDatabase:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"the store {self.path}: {_reason(error)}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there now; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _reason(error: sqlite3.Error) -> str:

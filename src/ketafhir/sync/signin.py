@@ -188,7 +188,9 @@ class Smart(httpx.Auth):
             raise _failed(f"{answer.status_code}: the authorization server gives no token: {why}{self._clocks(answer)}")
         life = told.get("expires_in")
         self._token = token
-        self._until = self._clock() + 0.8 * float(min(life, _LONGEST) if isinstance(life, (int, Decimal)) else _USUAL)
+        if not isinstance(life, (int, Decimal)) or life < 0:
+            life = _USUAL
+        self._until = self._clock() + 0.8 * float(min(life, _LONGEST))
         self._warn(str(told.get("scope", self._client.scope)))
 
     def _away(self, answer: httpx.Response, text: str) -> SignInFailed:
