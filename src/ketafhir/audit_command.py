@@ -21,6 +21,7 @@ _DIGITS = 18  # of the largest number that both databases hold
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The three actions."""
+    parser.epilog = "Exit code: 0 done; 1 the chain is broken, or the store cannot be opened; 2 usage."
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|verify|fhir")
     listing = actions.add_parser("list", help="print the entries, oldest first, with their digests")
     verify = actions.add_parser("verify", help="whether each entry still covers the one before it; exit 1 if not")

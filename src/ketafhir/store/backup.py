@@ -21,6 +21,7 @@ from ketafhir.store.sqlite_file import check_ours
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions."""
+    parser.epilog = "Exit code: 0 the copy is whole; 1 refused, and nothing is left behind; 2 usage."
     actions = parser.add_subparsers(dest="action", required=True, metavar="save|restore")
     saving = actions.add_parser("save", help="copy the store; the service may run")
     restoring = actions.add_parser(

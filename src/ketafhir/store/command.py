@@ -28,6 +28,7 @@ _REASON_WIDTH = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands and their options, on `ketafhir queue`."""
+    parser.epilog = "Exit code: 0 done; 1 something is refused, or the store cannot be opened; 2 usage."
     names = "list|show|retry|park|release|pause|resume|replay|purge|export"
     commands = parser.add_subparsers(dest="queue_command", required=True, metavar=names)
     listing = commands.add_parser("list", help="the messages in the queue, oldest first")
