@@ -16,6 +16,8 @@ from ketafhir.translate.translation import iter_fhir
 from validator_warnings import complaints, explained
 
 pytestmark = pytest.mark.hapi
+LATER = {"Unable to validate code"}
+"""What the server says only when it has run for some minutes: tests/simulate/test_on_server.py finds it."""
 
 
 def test_some_of_what_is_written(hapi_server: HapiServer) -> None:
@@ -33,4 +35,4 @@ def test_all_that_is_written_and_the_stories_as_bundles(hapi_server: HapiServer)
     ]
     found, used = complaints(hapi_server, [*written(), *bundles])
     assert found == []
-    assert set(explained()) - used == set(), "no longer needed"
+    assert set(explained()) - used <= LATER, "no longer needed"
