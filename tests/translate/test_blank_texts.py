@@ -9,7 +9,7 @@ from ketafhir.fhir.profile.check import check
 
 ZONE = "America/Chicago"
 PATIENT = "PID|1||SYN-9^^^WILLOW^MR||Sample^Ida^^^^^L||19740930|F\rPV1|1|O|||||||||||||||||V-9^^^WILLOW^VN\r"
-BLANKS = [" ", "\u2028", "\\X0B\\", "~~~", "\u00a0"]
+BLANKS = [" ", "\u2028", "\\X09\\", "~~~", "\u00a0"]
 RAS = (
     "MSH|^~\\&|EMAR|WILLOW|KETAFHIR|HUB|20260414112000-0500||RAS^O17^RAS_O17|R1|P|2.5.1||||||UNICODE UTF-8\r" + PATIENT
     + "ORC|RE|P-9^EHR|F-9^PHARM||CM\r"

@@ -104,7 +104,7 @@ def test_a_decision_under_another_heading_is_still_the_impression_that_says_so()
     assert impression["code"]["coding"][0]["code"] == "candidacy-decision"
 
 
-@pytest.mark.parametrize("nothing", ["^^^^^^^", "\\X0B\\", " "])
+@pytest.mark.parametrize("nothing", ["^^^^^^^", "\\X09\\", " "])
 def test_a_rule_that_says_nothing_is_no_finding(nothing: str) -> None:
     bundle = to_bundle(message(HEADING, LINES[2], obx(2, "CWE", RULE, nothing, f4="1"), "NTE|1||two readings"))
     assert check(bundle) == []

@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from ketafhir.errors import Refused, refused
+from ketafhir.patterns import pattern
 
 WITHDRAWN = "https://ketafhir.org/fhir/StructureDefinition/withdrawn"
+CONTROL = pattern(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+"""What no text of FHIR may hold (datatypes.html#string)."""
 _MODIFIERS = ("modifierExtension", "implicitRules")
 
 
 def check(resource: dict[str, Any], name: str) -> None:
-    """Raises Refused (`modifier-unknown`, `json-null`) with the path of the element, for the resource and what it contains."""
+    """Raises Refused (`modifier-unknown`, `json-null`, `control-character`) with the path of the element, for the resource and
+    what it contains."""
     _walk(resource, name)
 
 
@@ -33,6 +37,8 @@ def _walk(element: Any, path: str) -> None:
         for number, one in enumerate(element):
             if isinstance(one, dict):
                 _walk(one, f"{path}[{number}]")
+            elif isinstance(one, str):
+                _check_text(one, f"{path}[{number}]")
     elif isinstance(element, dict):
         for key, part in element.items():
             if key in _MODIFIERS and part and not _is_understood(element, key):
@@ -44,6 +50,17 @@ def _walk(element: Any, path: str) -> None:
                 raise refused("json-null", "FHIR JSON has no null here", where=f"{path}.{key}", hint="leave it out")
             if isinstance(part, (dict, list)):
                 _walk(part, f"{path}.{key}")
+            elif isinstance(part, str):
+                _check_text(part, f"{path}.{key}")
+
+
+def _check_text(text: str, path: str) -> None:
+    """FHIR R4 (datatypes.html#string) has no control character but tab, CR and LF."""
+    if not text.isprintable() and (found := CONTROL.search(text)):
+        raise refused(
+            "control-character", "a control character in a text, which FHIR does not allow", where=path,
+            value=f"U+{ord(found[0]):04X}", hint="send the text without it",
+        )  # fmt: skip
 
 
 def malformed(resources: list[dict[str, Any]]) -> Refused | None:

@@ -12,8 +12,8 @@ from ketafhir.mapping.tables import Tables
 from ketafhir.patterns import pattern
 from ketafhir.therapy.records import Records
 
-_ESCAPES = {"|": "\\F\\", "\r": "\\X0D\\", "\n": "\\.br\\", "\x0b": "\\X0B\\", "\x1c": "\\X1C\\"}
-_ends_more = pattern(r"[|\r\n\x0b\x1c]")
+_ESCAPES = {"|": "\\F\\", "\r": "\\X0D\\", "\n": "\\.br\\"}
+_ends_more = pattern(r"[|\r\n]")
 
 
 class Composing:

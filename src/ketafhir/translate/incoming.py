@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ketafhir.errors import Issue, Refused
+from ketafhir.errors import Issue, Refused, refused
 from ketafhir.fhir.ids import digest
 from ketafhir.hl7v2 import er7
+from ketafhir.hl7v2.escapes import unescape
 from ketafhir.hl7v2.groups import Patient as PatientGroup
 from ketafhir.hl7v2.groups import Walked, walk
 from ketafhir.hl7v2.respell import respelled
@@ -113,15 +114,36 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
 2.3 and 2.3.1 have the pharmacy messages under O01 only, and their answers under O02.
 """
 _ANSWERS = frozenset(("ORR", "ORP", "RRE", "RRG"))
+_ORDINARY = bytes({*range(256)} - {*range(32)} | {9, 10, 13})
 _OTHER_ORDERS = frozenset(("OBR", "RQD", "RQ1", "ODS", "ODT"))
 
 
 def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
     """One message, in the standard separators. Raises Refused."""
+    raw = data if isinstance(data, bytes) else data.encode(errors="surrogatepass")
     message = er7.parse(er7.decode(data, charset) if isinstance(data, bytes) else data)
-    if message.separators is not er7.DEFAULT:
+    written_otherwise = message.separators is not er7.DEFAULT
+    if written_otherwise:
         message = respelled(message, er7.DEFAULT)
+    if written_otherwise or b"\\X" in raw or raw.translate(None, _ORDINARY):
+        _check_characters(message)
     return message
+
+
+def _check_characters(message: er7.Message) -> None:
+    """FHIR R4 (datatypes.html#string) has no control character but tab, CR and LF; databases behind it do not take NUL."""
+    from ketafhir.fhir.guard import CONTROL
+
+    for segment in message.segments:
+        for number, field in enumerate(segment.fields):
+            if field.isprintable() and "\\X" not in field:
+                continue
+            if found := CONTROL.search(field if number < 3 and segment.name == "MSH" else unescape(field, er7.DEFAULT)):
+                raise refused(
+                    "control-character", "a control character in a text, which FHIR cannot hold",
+                    where=message.where(segment, number), value=f"U+{ord(found[0]):04X}",
+                    hint="send the text without it", hl7="102",
+                )  # fmt: skip
 
 
 def supported(message: er7.Message) -> bool:
