@@ -51,9 +51,13 @@ def settings(args: argparse.Namespace) -> Config:
     environment = {**os.environ, **_in_place(args)}
     config = load(file, environment) if file else parse("", environment=environment)
     if args.listen:
+        from ketafhir.config.meaning import open_listeners
+
         host, port = _address(args.listen)
         first = replace(config.listeners[0], host=host, port=port)
         config = replace(config, listeners=(first, *config.listeners[1:]))
+        for problem in open_listeners(config):
+            raise ConfigError(f"--listen {args.listen}: {problem}")
     return config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mllp_peers import ack, message
 
-from ketafhir.mllp.acknowledgment import answers, choreography, code, readable
+from ketafhir.mllp.acknowledgment import answers, choreography, code, readable, reasons
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,20 @@ def test_a_reply_is_printed_on_one_safe_line():
     assert readable(reply) == r"MSA|AE|M1  ERR||RXA^1^7|207^Error^HL70357|E|||unit \x1b[31mmü\t"
     assert readable(b"MSH|\rMSA|AA|\xff\r") == r"MSA|AA|\xff"
     assert readable(b"") == ""
+
+
+@pytest.mark.parametrize(
+    ("segments", "told"),
+    [
+        ("", ""),
+        ("ERR|", ""),
+        ("ERR||PID^1^5^0^1|101^Required field missing^HL70357|E|||SMITH", "PID^1^5^0^1 101 E"),
+        ("ERR||PID^1^5~PV1^1^3|103|W\rERR|||207^x|E", "PID^1^5 103 W; 207 E"),
+        ("ERR|PID^1^5^101&Required field missing&HL70357", "PID^1^5 101"),  # before 2.5
+        ("ERR||SMITH JOHN^1|Doe^John had it|because", ""),
+        ("ERR||Smith^1|Jo Doe|E E", ""),
+        ("\r".join(["ERR|||207|E"] * 9), "; ".join(["207 E"] * 5)),
+    ],
+)
+def test_reasons_are_places_and_codes(segments: str, told: str):
+    assert reasons(f"MSH|^~\\&|A|B\rMSA|AE|1\r{segments}\r".encode()) == told

@@ -242,6 +242,17 @@ def test_http_is_closed_by_default_and_wide_open_never(rest: str, why: str) -> N
         config.parse(f"[rest]\n{rest}\n")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "gateway.example"])
+def test_a_listener_for_others_names_who_may_connect(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = f'[[listener]]\nname = "ehr"\nhost = "{host}"\n'
+    with pytest.raises(ConfigError, match=r"listener ehr is on .* tell who may connect"):
+        config.parse(told)
+    assert config.parse(told + 'allow = ["10.1.0.0/16"]\n').listeners[0].host == host
+    assert config.parse(told + '[[peer]]\nname = "lab"\naddresses = ["10.1.0.7"]\n').peers
+    assert main(["serve", "--listen", f"[{host}]:2575"]) == 1
+    assert "tell who may connect" in capsys.readouterr().err
+
+
 def test_a_token_is_made_and_known_by_its_digest_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from hashlib import sha256
 

@@ -123,7 +123,14 @@ def deliver(
     ],
 )
 def test_what_an_acknowledgment_means(code: str, policy: dict[str, str], expected: Disposition) -> None:
-    assert outcome_of_ack(code, AckPolicy(**policy)).disposition is expected
+    assert outcome_of_ack(ack(code, "M1"), AckPolicy(**policy)).disposition is expected
+
+
+def test_why_a_receiver_refuses_is_kept_without_its_texts(tmp_path: Path) -> None:
+    said = b"ERR||PID^1^5|207^Application error^HL70357|E||||SMITH^JOHN is dead\r"
+    receiver = Receiver(lambda name: [ack("AE", name) + said])
+    found = deliver(tmp_path, receiver, ("p", message("M1")), policy=AckPolicy(error="hold"))
+    assert found["M1"] == ("parked", "AE: the receiver could not process it (PID^1^5 207 E)")
 
 
 def test_messages_go_in_order_over_one_connection(tmp_path: Path) -> None:

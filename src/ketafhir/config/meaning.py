@@ -9,6 +9,7 @@ from typing import Any
 from ketafhir.config.addresses import check_database, check_host, check_origin, check_url
 from ketafhir.config.public import is_public
 from ketafhir.config.sections import Config
+from ketafhir.config.tokens import is_loopback
 
 PASSWORD_VARIABLE = "KETAFHIR_FHIR_PASSWORD"  # noqa: S105  # the name of a variable
 
@@ -17,6 +18,18 @@ def problems(config: Config) -> Iterator[str]:
     """Each with its section and setting, and what it is to be."""
     yield from _addresses(config)
     yield from _settings(config)
+    yield from open_listeners(config)
+
+
+def open_listeners(config: Config) -> Iterator[str]:
+    """Listeners that anybody who reaches them could write through: MLLP has no password."""
+    for one in config.listeners:
+        named = [peer.name for peer in config.peers if peer.listener in ("", one.name)]
+        if not (is_loopback(one.host) or one.allow or one.tls_client_ca or named):
+            yield (
+                f"listener {one.name} is on {one.host} for others to reach: tell who may connect, by allow, [[peer]] or "
+                'tls_client_ca (allow = ["0.0.0.0/0", "::/0"] for everybody), or listen on 127.0.0.1'
+            )
 
 
 def _addresses(config: Config) -> Iterator[str]:

@@ -5,6 +5,7 @@ Read from the bytes of MSH, MSA and ERR alone, whatever the charset: what a send
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -14,6 +15,11 @@ Wait: TypeAlias = Literal["none", "perhaps", "certain"]
 # have is taken for AL: a message is not done because nobody waited for its answer.
 _WAITS: dict[bytes, Wait] = {b"": "none", b"NE": "none", b"AL": "certain", b"ER": "perhaps", b"SU": "perhaps"}
 _NULL = b'""'
+_PLACE = re.compile(
+    rb"[A-Z][A-Z0-9]{2}(\^\d{0,4}){0,5}"
+)  # ERL: segment, sequence, field, repetition, component, subcomponent
+_CODE = re.compile(rb"\d{1,6}|[EWIF]")  # tables 0357 and 0516; a word could be a name
+_MOST = 5  # ERR segments that are told
 
 
 class Choreography(NamedTuple):
@@ -47,6 +53,24 @@ def application(reply: bytes) -> bool:
 def code(reply: bytes) -> str:
     """MSA-1 (AA, AE, AR, CA, CE, CR), or nothing where there is no MSA."""
     return _msa(reply, 1).decode("ascii", "replace")
+
+
+def reasons(reply: bytes) -> str:
+    """What the ERR segments say by codes: place (ERR-2, before 2.5 in ERR-1), condition (ERR-3) and severity (ERR-4), such as
+    "PID^1^5 101 E". Texts are left out: they may quote the message."""
+    told = [_reason(segment) for segment in _segments(reply) if segment[:3] == b"ERR" and len(segment) > 3]
+    return "; ".join([one for one in told if one][:_MOST])
+
+
+def _reason(segment: bytes) -> str:
+    fields = segment.split(segment[3:4])
+    place, condition, severity = (_at(fields, number).split(b"~")[0] for number in (2, 3, 4))
+    if not place:  # ELD: segment, sequence, field position, and the code with its text
+        parts = _at(fields, 1).split(b"~")[0].split(b"^")
+        place, condition = b"^".join(parts[:3]), condition or _at(parts, 3).split(b"&")[0]
+    told = [place] if _PLACE.fullmatch(place) else []
+    told += [one for one in (condition.split(b"^")[0], severity) if _CODE.fullmatch(one)]
+    return " ".join(one.decode("ascii") for one in told)
 
 
 def readable(reply: bytes) -> str:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ketafhir.errors import Ambiguous, Permanent, TransferError, Transient
-from ketafhir.mllp.acknowledgment import answers, application, choreography, code
+from ketafhir.mllp.acknowledgment import answers, application, choreography, code, reasons
 from ketafhir.mllp.sender import ReplyTimeout, Sender
 from ketafhir.store.protocol import Delivery
 from ketafhir.sync.courier import Begin, Carried
@@ -35,14 +35,16 @@ class AckPolicy:
     silence: str = "retry"  # no answer in time, or none to this message
 
 
-def outcome_of_ack(reply: str, policy: AckPolicy) -> Outcome:
-    """The outcome of an acknowledgment by its MSA-1."""
+def outcome_of_ack(answer: bytes, policy: AckPolicy) -> Outcome:
+    """The outcome of an acknowledgment by its MSA-1; of its ERR segments the places and codes are told."""
+    reply, why = code(answer), reasons(answer)
+    why = f" ({why})" if why else ""
     if reply in ("AA", "CA"):
         return Outcome(Disposition.DONE, reply)
     if reply in ("AE", "CE"):
-        return Outcome(_BY_POLICY[policy.error], f"{reply}: the receiver could not process it")
+        return Outcome(_BY_POLICY[policy.error], f"{reply}: the receiver could not process it{why}")
     if reply in ("AR", "CR"):
-        return Outcome(_BY_POLICY[policy.reject], f"{reply}: the receiver rejects it")
+        return Outcome(_BY_POLICY[policy.reject], f"{reply}: the receiver rejects it{why}")
     return Outcome(_silence(policy), "an acknowledgment without a code that is known")
 
 
@@ -92,18 +94,17 @@ class Hl7Courier:
             return Outcome(Disposition.DONE, "sent; no acknowledgment was asked for")
         try:
             patience = _PATIENCE if waits.first == "perhaps" else None
-            first = code(await sender.exchange(message, expect=expect, timeout=patience))
+            first = await sender.exchange(message, expect=expect, timeout=patience)
         except ReplyTimeout:
             if waits.first == "perhaps":
                 return Outcome(Disposition.DONE, "silent, as may be")
             raise
-        if first != "CA" or waits.second == "none":
+        if code(first) != "CA" or waits.second == "none":
             return outcome_of_ack(first, self._policy)
         try:
             patience = _PATIENCE if waits.second == "perhaps" else None
-            return outcome_of_ack(
-                code(await sender.receive(expect=expect, wanted=application, timeout=patience)), self._policy
-            )
+            second = await sender.receive(expect=expect, wanted=application, timeout=patience)
+            return outcome_of_ack(second, self._policy)
         except Ambiguous as error:
             # It is safely stored there: to send it again would not bring the answer of the application.
             why = "" if waits.second == "perhaps" else f"; its application has not answered: {error}"
