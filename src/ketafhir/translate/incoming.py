@@ -114,6 +114,7 @@ READERS: dict[tuple[str, str], Callable[[Reading, PatientGroup], None]] = {
 2.3 and 2.3.1 have the pharmacy messages under O01 only, and their answers under O02.
 """
 _ANSWERS = frozenset(("ORR", "ORP", "RRE", "RRG"))
+_MSH_2 = len("MSH|^~\\&")
 _ORDINARY = bytes({*range(256)} - {*range(32)} | {9, 10, 13})
 _OTHER_ORDERS = frozenset(("OBR", "RQD", "RQ1", "ODS", "ODT"))
 
@@ -125,7 +126,8 @@ def parse(data: str | bytes, charset: str | None = None) -> er7.Message:
     written_otherwise = message.separators is not er7.DEFAULT
     if written_otherwise:
         message = respelled(message, er7.DEFAULT)
-    if written_otherwise or b"\\X" in raw or raw.translate(None, _ORDINARY):
+    escaped = raw.find(b"\\", _MSH_2) >= 0 and b"\\X" in raw  # the first is much faster, and most messages have none
+    if written_otherwise or escaped or raw.translate(None, _ORDINARY):
         _check_characters(message)
     return message
 
