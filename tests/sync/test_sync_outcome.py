@@ -49,6 +49,8 @@ ROWS = [
     ("request timeout", 408, {}, b"", D.TRANSIENT),
     ("stale If-Match", 409, FHIR, said("HAPI-0550: HAPI-0989: Trying to update"), D.CONFLICT),
     ("still referred to", 409, FHIR, said("HAPI-0550: HAPI-0515: Unable to delete it"), D.REJECTED),
+    ("deleted, without a word", 410, {}, b"", D.GONE),
+    ("no such page", 404, {}, b"", D.MISCONFIGURED),
     ("deleted", 410, FHIR, said("HAPI-0448: Resource was deleted"), D.GONE),
     ("precondition", 412, FHIR, OO, D.CONFLICT),
     ("two match a create", 412, FHIR, said("because this search matched 2 resources"), D.IDENTITY),

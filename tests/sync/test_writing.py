@@ -388,10 +388,26 @@ def test_what_is_put_under_another_id_is_no_success_of_a_single_request() -> Non
     assert found.outcome.text == "MedicationAdministration/parent was written as MedicationAdministration/77"
 
 
+@pytest.mark.parametrize(
+    ("severity", "disposition"), [("error", D.REJECTED), ("fatal", D.REJECTED), ("warning", D.DONE)]
+)
+def test_an_error_within_a_200_is_no_success_of_a_single_request(severity: str, disposition: D) -> None:
+    class Saying(Server):
+        def _write(self, method: str, path: str, resource: dict[str, Any], if_match: str | None) -> Any:
+            status, response, _ = super()._write(method, path, resource, if_match)
+            issue = {"severity": severity, "code": "business-rule", "diagnostics": "not stored"}
+            return status, response, {"resourceType": "OperationOutcome", "issue": [issue]}
+
+    one = entry("urn:uuid:a", {"resourceType": "Observation"}, "PUT", "Observation/a")
+    raw = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [one]}).encode()
+    (found,) = write(Saying(), raw)
+    assert found.outcome.disposition is disposition
+
+
 @pytest.mark.parametrize(("status", "url", "disposition"), [
     ("404 Not Found", "Observation/a", D.GONE), ("410", "Observation/a", D.GONE), ("304 Not Modified", "Observation/a", D.REJECTED),
     ("422", "Observation/a", D.REJECTED), ("412", "Observation/a", D.CONFLICT), ("412", "Patient?identifier=x", D.IDENTITY),
-    ("503", "Observation/a", D.UNAVAILABLE),
+    ("503", "Observation/a", D.UNAVAILABLE), ("401", "Observation/a", D.REJECTED), ("403", "Patient?identifier=x", D.REJECTED),
 ])  # fmt: skip
 @pytest.mark.parametrize("codes", [("batch",), ("transaction",)], ids=["batch", "transaction"])
 def test_an_entry_that_fails_without_a_word_does_not_stop_the_destination(

@@ -157,6 +157,8 @@ def _of_one(status: int, said: Any, target: str | None, now: float) -> Outcome:
     failure = classify(status, {}, json.dumps(spoken), now=now)
     if failure.disposition is Disposition.MISCONFIGURED:
         return Outcome(Disposition.REJECTED, f"{status}: no answer to a write", status)
+    if failure.disposition is Disposition.UNAUTHORIZED:  # the others go: it is about this resource, or its type
+        return Outcome(Disposition.REJECTED, failure.text, status)
     return without_version(failure) if target is None else failure  # only what has an id of its own names a version
 
 

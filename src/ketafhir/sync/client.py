@@ -24,7 +24,7 @@ from ketafhir.errors import ConfigError
 from ketafhir.fhir import json
 from ketafhir.sync.answers import Bounded, TooLong
 from ketafhir.sync.bundle import EntryResult, Outgoing, check_entries, entries_of, learned
-from ketafhir.sync.outcome import Disposition, Outcome, classify, without_version
+from ketafhir.sync.outcome import Disposition, Outcome, classify, refusal_within, without_version
 from ketafhir.sync.signin import SignInFailed
 
 if importlib.util.find_spec("sniffio") is None:
@@ -164,6 +164,8 @@ class FhirClient:
         if outcome.disposition is not Disposition.DONE or response is None:
             return outcome if "If-Match" in headers else without_version(outcome), EntryResult(0, "", "")
         body = json.loads(response.content) if response.content else {}
+        if refusal := refusal_within(response.status_code, body):
+            return refusal, EntryResult(0, "", "")
         place = response.headers.get("location") or response.headers.get("content-location") or ""
         if isinstance(body, dict) and body.get("resourceType") == path.split("/")[0] and body.get("id"):
             place = f"{body['resourceType']}/{body['id']}"

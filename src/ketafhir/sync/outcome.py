@@ -106,6 +106,17 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: float
     return Outcome(disposition, f"{status}: {said or _unspoken(disposition, resource)}", status, after)
 
 
+def refusal_within(status: int, resource: Any) -> Outcome | None:
+    """Of a write that was answered 2xx with an OperationOutcome of an error: it is no success."""
+    if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
+        return None
+    issues = resource.get("issue")
+    told = issues if isinstance(issues, list) else []
+    if any(isinstance(one, dict) and one.get("severity") in ("error", "fatal") for one in told):
+        return Outcome(_D.REJECTED, f"{status}: {operation_outcome_text(resource)}", status)
+    return None
+
+
 def without_version(outcome: Outcome) -> Outcome:
     """The outcome of a request that names no version: 412 can only say that several match one identity (http.html#ccreate)."""
     if outcome.status == 412 and outcome.disposition is _D.CONFLICT:
@@ -125,7 +136,7 @@ def _of_success(status: int, headers: Mapping[str, str], body: bytes, resource: 
 
 def _of_failure(status: int, said: str, resource: Any) -> Disposition:
     found = _BY_STATUS.get(status, _D.REJECTED if status < 500 else _D.TRANSIENT)
-    if found is _D.GONE and resource is None:
+    if status == 404 and resource is None:
         return _D.MISCONFIGURED  # a FHIR server says what is missing; a web server has no such page
     if found is _D.CONFLICT and any(words in said for words in _SEVERAL_MATCH):
         return _D.IDENTITY
