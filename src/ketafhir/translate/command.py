@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ketafhir.translate.settings import Settings
 
 _EPILOG = """\
-Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, or one resource).
+Input is told apart by its content: HL7v2 (one message or many) or FHIR JSON (a Bundle of any type, one resource,
+or NDJSON of them: later Bundles replace what earlier ones wrote).
 To fhir: one message gives one transaction Bundle; several are folded and give one Bundle a line (NDJSON), in input order.
 To hl7v2: ER7 with CR between segments; without --message, every message the Bundle carries.
 --rejects writes the messages refused as an HL7 batch file, each as it came, with the reasons in BHS-10: mend them there,

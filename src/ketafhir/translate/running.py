@@ -73,12 +73,12 @@ def _chain(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _from_fhir(run: Run, data: bytes) -> bool:
-    from ketafhir.fhir import json
+    from ketafhir.fhir import json, ndjson
     from ketafhir.translate import bundle_losses, losses, outgoing
     from ketafhir.translate.writing import sender_urn
 
     asked, settings = run.asked, run.settings
-    value = json.loads(data)
+    value = ndjson.loads(data)
     taking = outgoing.take(value, settings)
     if asked.to == "hl7v2":
         made = outgoing.compose(outgoing.outbound(taking), settings, asked.message, asked.version)

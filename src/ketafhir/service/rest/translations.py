@@ -122,6 +122,6 @@ OPERATIONS: Sequence[Operation] = (
             Parameter("listener", "the listener whose site, zone and authorities it goes by"),
             Parameter("timezone", "zone of times without offset, such as America/Chicago"),
         ),
-        takes=(HL7V2, FHIR_JSON, JSON, TEXT),
+        takes=(HL7V2, FHIR_JSON, FHIR_NDJSON, JSON, TEXT),
     ),
 )
