@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from service_peers import CONFIG, Peer, Reply, Sink, heart_rate
+from service_peers import CONFIG, Peer, Reply, Sink, er7, header, heart_rate
 
 from fhir_peer import HapiServer
 from ketafhir.hapi import server
@@ -87,19 +87,26 @@ class Sender:
     each: int
     acknowledged: list[str] = field(default_factory=list)
     failure: BaseException | None = None
+    at_work: bool = True
     _peer: Peer | None = None
+
+    def messages(self) -> Iterator[tuple[str, bytes]]:
+        """MSH-10 and message; three of four wait for the commit ACK alone."""
+        for number in range(1, self.each + 1):
+            for patient in self.patients:
+                control_id = f"{patient}-{number}"
+                mode = {"MSH_15": "AL", "MSH_16": "NE"} if number % 4 else {}
+                yield control_id, heart_rate(control_id, patient, value=str(number), **mode)
 
     def run(self) -> None:
         try:
-            for number in range(1, self.each + 1):
-                for patient in self.patients:
-                    control_id = f"{patient}-{number}"
-                    mode = {"MSH_15": "AL", "MSH_16": "NE"} if number % 4 else {}
-                    self._send(heart_rate(control_id, patient, value=str(number), **mode))
-                    self.acknowledged.append(control_id)
+            for control_id, message in self.messages():
+                self._send(message)
+                self.acknowledged.append(control_id)
         except BaseException as error:
             self.failure = error
         finally:
+            self.at_work = False
             self._close()
 
     def _close(self) -> None:
@@ -124,17 +131,50 @@ class Sender:
         raise AssertionError("never acknowledged")
 
 
+class Merging(Sender):
+    """Half-way each of its patients takes in the number of another, whose messages came before: a barrier for both."""
+
+    def messages(self) -> Iterator[tuple[str, bytes]]:
+        told = Sender(self.service, [*self.patients, *map(gone, self.patients)], self.each // 2).messages()
+        yield from told
+        for patient in self.patients:
+            yield (
+                f"{patient}-merge",
+                er7(
+                    header(f"{patient}-merge", "ADT^A40^ADT_A39", MSH_15="AL", MSH_16="NE"),
+                    "EVN|A40|20260309083000-0500",
+                    f"PID|1||{patient}^^^WILLOW^MR||Doe^Jo^^^^^L||19840211|F",
+                    f"MRG|{gone(patient)}^^^WILLOW^MR",
+                ),
+            )
+        for number in range(self.each // 2 + 1, self.each + 1):
+            for patient in self.patients:
+                yield f"{patient}-{number}", heart_rate(f"{patient}-{number}", patient, value=str(number))
+
+
+def gone(patient: str) -> str:
+    """The number that is merged into that of a patient."""
+    return f"{patient}-OLD"
+
+
 Judge = Callable[[list[str], list[str], int], None]
 """Called with the messages that were acknowledged, the patients, and how many messages each has."""
 
 
 def feed(
-    service: Service, judged: Judge, kill: Callable[[], None], *, kills: int, messages: int, senders: int = 4
+    service: Service,
+    judged: Judge,
+    kill: Callable[[], None],
+    *,
+    kills: int,
+    messages: int,
+    senders: int = 4,
+    sender: type[Sender] = Sender,
 ) -> None:
     """Feeds and kills, waits until all is delivered, and judges."""
     patients = [f"SYN-{number}" for number in range(senders * 5)]
     each = messages // len(patients)
-    found = [Sender(service, patients[number::senders], each) for number in range(senders)]
+    found = [sender(service, patients[number::senders], each) for number in range(senders)]
     threads = [threading.Thread(target=one.run) for one in found]
     service.start()
     for thread in threads:
@@ -151,7 +191,7 @@ def feed(
     for thread in threads:
         thread.join()
     acknowledged = [name for one in found for name in one.acknowledged]
-    judge_store(service, acknowledged, patients, each)
+    judge_store(service, acknowledged, sum(1 for one in found for _ in one.messages()))
     judged(acknowledged, patients, each)
 
 
@@ -159,7 +199,7 @@ def _progress(senders: list[Sender]) -> None:
     """Wait until another message is acknowledged."""
     before, until = sum(len(one.acknowledged) for one in senders), time.monotonic() + 30
     while sum(len(one.acknowledged) for one in senders) == before and time.monotonic() < until:
-        if all(len(one.acknowledged) == one.each * len(one.patients) for one in senders):
+        if not any(one.at_work for one in senders):
             return
         time.sleep(0.005)
 
@@ -171,7 +211,7 @@ def is_at_work(store: Store) -> bool:
     return any(waiting) or counts.outcomes["received"] > 0
 
 
-def judge_store(service: Service, acknowledged: list[str], patients: list[str], each: int) -> None:
+def judge_store(service: Service, acknowledged: list[str], messages: int) -> None:
     """Every acknowledged message is stored once, and is delivered."""
     store = open_store(service.store, create=False)
     try:
@@ -187,7 +227,7 @@ def judge_store(service: Service, acknowledged: list[str], patients: list[str], 
             after = rows[-1].cursor
     finally:
         store.close()
-    assert len(acknowledged) == len(set(acknowledged)) == len(patients) * each
+    assert len(acknowledged) == len(set(acknowledged)) == messages
     assert kept == Counter(acknowledged), "lost, or taken twice"
 
 
@@ -208,11 +248,46 @@ def judge_sink(sink: Sink, acknowledged: list[str], patients: list[str], each: i
     assert all(one == versions[0] for versions in resources.values() for one in versions)
 
 
+def judge_merges(sink: Sink, _acknowledged: list[str], patients: list[str], each: int) -> None:
+    """What was told of either number went before its merge, in order, and what was told afterwards went after it.
+
+    The merge moves all that was told of the number that is gone.
+    """
+    half = each // 2
+    merges: dict[str, list[int]] = {}
+    told: dict[str, list[tuple[int, int]]] = {}
+    for place, bundle in enumerate(list(sink.bundles)):
+        if any("link" in entry["resource"] for entry in bundle["entry"]):
+            patient = min(_numbers(bundle), key=len)
+            merges.setdefault(patient, []).append(place)
+            assert _values(bundle) == list(range(1, half + 1)), "not all of it was moved"
+        else:
+            patient, number = _tells(bundle)
+            told.setdefault(patient, []).append((place, number))
+    assert merges.keys() == set(patients)
+    for patient in patients:
+        first, last = merges[patient][0], merges[patient][-1]
+        for one, count in (patient, each), (gone(patient), half):
+            written = list(dict.fromkeys(number for _, number in told[one]))
+            assert written == list(range(1, count + 1)), f"order of {one}"
+            for place, number in told[one]:
+                assert place < first if number <= half else place > last, f"{one}-{number} passed the merge"
+
+
+def _values(bundle: dict[str, Any]) -> list[int]:
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    return sorted(int(one["valueQuantity"]["value"]) for one in resources if one["resourceType"] == "Observation")
+
+
 def _tells(bundle: dict[str, Any]) -> tuple[str, int]:
     """The patient and the number of the message that a Bundle was made from."""
     by_type = {entry["resource"]["resourceType"]: entry["resource"] for entry in bundle["entry"]}
-    numbers = [one["value"] for one in by_type["Patient"]["identifier"] if one["value"].startswith("SYN-")]
-    return numbers[0], int(by_type["Observation"]["valueQuantity"]["value"])
+    return _numbers(bundle)[0], int(by_type["Observation"]["valueQuantity"]["value"])
+
+
+def _numbers(bundle: dict[str, Any]) -> list[str]:
+    patients = [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "Patient"]
+    return [one["value"] for patient in patients for one in patient["identifier"] if one["value"].startswith("SYN-")]
 
 
 @contextmanager

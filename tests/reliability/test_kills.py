@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from crashing import Service, feed, judge_sink, killable_hapi, serving
+from crashing import Merging, Sender, Service, feed, judge_merges, judge_sink, killable_hapi, serving
 from service_peers import fhir_sink
 
 from fhir_peer import HapiServer
@@ -26,7 +26,10 @@ def on_sqlite(folder: Path, kills: int, messages: int) -> None:
         service.stop()
 
 
-def on_postgresql(folder: Path, server: PostgresServer, kills: int, messages: int) -> None:
+def on_postgresql(
+    folder: Path, server: PostgresServer, kills: int, messages: int, sender: type[Sender] = Sender
+) -> None:
+    judge = judge_merges if sender is Merging else judge_sink
     with fhir_sink() as sink, serving(folder, server.url(), sink, workers=3) as service:
 
         def kill() -> None:
@@ -37,7 +40,7 @@ def on_postgresql(folder: Path, server: PostgresServer, kills: int, messages: in
             else:
                 service.kill(worker=True)
 
-        feed(service, partial(judge_sink, sink), kill, kills=kills, messages=messages)
+        feed(service, partial(judge, sink), kill, kills=kills, messages=messages, sender=sender)
         service.stop()
 
 
@@ -73,6 +76,18 @@ def test_sqlite_a_few_kills(tmp_path: Path) -> None:
 @pytest.mark.timeout(180)
 def test_postgresql_a_few_kills_with_three_workers(tmp_path: Path, postgresql: PostgresServer) -> None:
     on_postgresql(tmp_path, postgresql, kills=6, messages=400)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_few_kills_around_merges(tmp_path: Path, postgresql: PostgresServer) -> None:
+    on_postgresql(tmp_path, postgresql, kills=4, messages=80, sender=Merging)
+
+
+@pytest.mark.reliability
+@pytest.mark.timeout(7200)
+def test_thirty_kills_around_merges(tmp_path: Path, postgresql: PostgresServer) -> None:
+    on_postgresql(tmp_path, postgresql, kills=30, messages=400, sender=Merging)
 
 
 @pytest.mark.reliability
