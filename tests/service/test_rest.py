@@ -349,10 +349,44 @@ def test_all_that_is_stuck_is_queued_again_at_once(tmp_path: Path, sink: Sink) -
         for number in (1, 3):
             client.post(f"/v1/queue/{number}/park", b"{}", "application/json")
         assert here.client("viewer").post("/v1/queue/retry", b"", "application/json").status_code == 403
-        assert client.post("/v1/queue/retry", b"", "application/json").json() == {"retried": [1, 3], "refused": []}
-        assert client.post("/v1/queue/retry", b"", "application/json").json() == {"retried": [], "refused": []}
+        told = client.post("/v1/queue/retry", b"", "application/json").json()
+        assert (told["done"], told["found"]) == (False, [{"to": "fhir", "was": "parked", "count": 2}])
+        assert client.post("/v1/queue/retry", b'{"yes": true}', "application/json").json()["queued"] == 2
+        assert client.post("/v1/queue/retry", b'{"yes": true}', "application/json").json()["queued"] == 0
         told = [(one.action, one.message_id) for one in here.service.app.store.audited()]
         assert told[-2:] == [("retry", 1), ("retry", 3)]
+
+
+def test_many_are_replayed_by_time(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        client = here.client("operator")
+        for number in ("1", "2", "3"):
+            here.client("sender").post("/v1/messages", adt(f"M{number}", "SYN-1", f"Doe^Jane{number}"))
+        here.service.drain()
+        sent = len(sink.bundles)
+
+        def replay(body: bytes) -> httpx.Response:
+            return client.post("/v1/queue/replay", body, "application/json")
+
+        told = replay(b'{"how": "as-sent", "since": "1h"}').json()
+        assert (told["done"], told["queued"], told["found"]) == (False, 3, [{"to": "fhir", "was": "done", "count": 3}])
+        assert replay(b'{"how": "as-sent", "since": "1h", "yes": true}').json()["queued"] == 3
+        here.service.drain()
+        names = [one["entry"][0]["resource"]["name"][0]["given"] for one in sink.bundles[sent:]]
+        assert names == [["Jane1"], ["Jane2"], ["Jane3"]]
+        assert replay(b'{"how": "re-render", "since": "1h", "state": "refused", "yes": true}').json()["queued"] == 0
+        assert replay(b'{"how": "as-sent", "since": "1h", "until": "1h"}').json()["queued"] == 0
+        for wrong in (
+            b"{}", b'{"how": "as-sent"}', b'{"how": "as-sent", "since": "soon"}',
+            b'{"how": "re-render", "since": "1h", "to": "fhir"}',
+            b'{"how": "as-sent", "since": "1h", "state": "refused"}', b'{"how": "again", "since": "1h"}',
+        ):  # fmt: skip
+            assert replay(wrong).status_code == 400
+        assert (
+            client.post("/v1/queue/retry", b'{"state": "refused", "to": "fhir"}', "application/json").status_code == 400
+        )
+        told = [(one.action, one.message_id) for one in here.service.app.store.audited()]
+        assert told == [("replay", 3), ("replay", 2), ("replay", 1)]
 
 
 def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from bulk_contract import BulkContract, small  # noqa: F401
 from contract import Clock, StoreContract, claim, message
 
 from ketafhir.errors import StoreError
@@ -38,6 +39,10 @@ def store(url: str, clock: Clock) -> Iterator[PostgresStore]:
 
 
 class TestContract(StoreContract):
+    pass
+
+
+class TestBulk(BulkContract):
     pass
 
 

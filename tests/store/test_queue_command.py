@@ -115,8 +115,41 @@ def test_retry_of_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_retry_of_all_that_is_stuck(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert queue("retry", "--store", str(path), "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"retried": [2, 4], "refused": []}
+    assert queue("retry", "--store", str(path)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 dead to fhir", "1 parked to fhir", "2 would be sent again: --yes does it",
+    ]  # fmt: skip
+    assert queue("retry", "--state", "dead", "--to", "fhir", "--store", str(path), "--yes", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "done": True, "found": [{"to": "fhir", "was": "dead", "count": 1}], "queued": 1, "refusals": 0, "refused": [],
+    }  # fmt: skip
+    store = SqliteStore(path)
+    assert (store.show(2).deliveries[0].state, store.show(4).deliveries[0].state) == ("parked", "queued")
+    store.close()
+
+
+def test_many_are_chosen_by_time(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--store", str(path)]
+    assert queue("replay", "--as-sent", "--since", "1970-01-12T00:00:00Z", *words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 would be sent again: --yes does it"
+    assert queue("replay", "--as-sent", "--since", "1970-01-13T00:00:00Z", *words) == 0
+    assert queue("replay", "--re-render", "--since", "9999d", "--yes", *words) == 0
+    assert capsys.readouterr().out.endswith("0 to be sent again\n")
+    assert queue("replay", "--re-render", "--since", "1970-01-12T00:00:00Z", "--state", "refused", "--yes", *words) == 0
+    assert capsys.readouterr().out == "1 refused\n1 to be sent again\n"
+    store = SqliteStore(path)
+    assert [(row.action, row.message_id) for row in store.audited()] == [("replay", 6)]
+    store.close()
+    for wrong in (
+        ["replay", "--as-sent"], ["replay", "1", "--as-sent", "--since", "1d"], ["retry", "1", "--state", "dead"],
+        ["replay", "--as-sent", "--since", "1d", "--state", "refused"], ["retry", "--state", "refused", "--to", "fhir"],
+        ["replay", "--re-render", "--since", "1d", "--to", "fhir"], ["retry", "1", "--yes"],
+    ):  # fmt: skip
+        assert queue(*wrong, *words) == 2
+    with pytest.raises(SystemExit, match="2"):
+        queue("retry", "--since", "2026-03-01T08:00:00", *words)
+    assert "is no time" in capsys.readouterr().err
 
 
 def test_retry_of_what_is_done(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +189,7 @@ def test_a_number_that_is_none_is_wrong_usage(
 
 def test_a_retry_of_all_notes_each_message(path: Path) -> None:
     assert queue("retry", "--store", str(path)) == 0
+    assert queue("retry", "--store", str(path), "--yes") == 0
     store = SqliteStore(path)
     assert [(row.action, row.message_id) for row in store.audited()] == [("retry", 2), ("retry", 4)]
     store.close()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bulk_contract import BulkContract, small  # noqa: F401
 from contract import Clock, StoreContract, claim, message
 
 from ketafhir.errors import StoreError
@@ -53,6 +54,10 @@ def store(path: Path, clock: Clock) -> Iterator[SqliteStore]:
 
 
 class TestContract(StoreContract):
+    pass
+
+
+class TestBulk(BulkContract):
     pass
 
 
@@ -269,6 +274,13 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.LIST_OUTCOMES, ("refused", 0, None, 1)),
         (sql.DELIVERIES, (1,)),
         (sql.ATTEMPTS, (1,)),
+        (sql.FIRST_SINCE, (1.0,)),
+        (sql.LAST_UNTIL, (1.0,)),
+        (sql.NEXT_DESTINATION, ("a",)),
+        (sql.CHOSEN_OLDEST, ("d", "dead", "r", 1, 9, 0, 0, 1)),
+        (sql.CHOSEN_NEWEST, ("d", "dead", "r", 1, 9, 10, 0, 1)),
+        (sql.CHOSEN_MESSAGES, ("refused", 1, 9, 0, 1)),
+        (sql.OVERTAKEN_BEYOND, (1, 1)),
     ],
 )
 def test_no_plan_reads_a_whole_table(store: SqliteStore, statement: str, parameters: tuple[object, ...]) -> None:

@@ -55,6 +55,10 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         _known(args)
+        if wrong := verbs.usage(args):
+            sys.stderr.write(f"ketafhir queue: {wrong}\n")
+            return 2
+        args.who = f"cli {user()}"
         store = open_store(args.store, create=False)
         try:
             _note(store, args)
@@ -88,16 +92,16 @@ def _note(store: Store, args: argparse.Namespace) -> None:
     command = args.queue_command
     if command == "show":
         action = "content" if args.raw or args.payload else "view"
-    elif command in _CHANGING and getattr(args, "yes", True):
+    elif command in _CHANGING and (command == "retry" or getattr(args, "yes", True)):
         action = command
     else:
         return
     told = getattr(args, "id", None)
     ids = [told] if isinstance(told, int) else told
-    if command == "retry" and not ids:
-        ids = args.id = queue.stuck(store)
+    if ids == []:
+        return  # of many, each chunk is noted before it is done
     to = getattr(args, "to", None)
-    store.audit(f"cli {user()}", action, *([None] if ids is None else ids), destination=to)
+    store.audit(args.who, action, *([None] if ids is None else ids), destination=to)
 
 
 def user() -> str:

@@ -10,8 +10,6 @@ from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed
 from ketafhir.store.rows import Replay, Written
 
-SUPERSEDED = "given up: rendered again"
-
 
 def replay(
     cursor: Cursor,
@@ -20,13 +18,17 @@ def replay(
     force: bool,
     do: bool,
     wanted: Collection[str] = (states.DONE, states.DEAD),
+    through: int | None = None,
 ) -> list[Replay]:
-    """Queues what was done or is dead again, under the number it had: those of one partition keep their order."""
+    """Queues what was done or is dead again, under the number it had: those of one partition keep their order.
+
+    `through`: all that is done up to this message goes again with it, in other calls.
+    """
     cursor.reordering()
     ids = sorted(set(message_ids))
     found = [one for message_id in ids for one in _of_message(cursor, message_id, destination, wanted)]
     own = {delivery_id for _, delivery_id, *_ in found}
-    planned = [_against_later(cursor, one, own) for one in found]
+    planned = [_against_later(cursor, one, own) if through is None else _beyond(cursor, one, through) for one in found]
     if do:
         for one in planned:
             _refuse(one, force)
@@ -46,7 +48,7 @@ def _of_message(cursor: Cursor, message_id: int, destination: str | None, wanted
     found = [
         (message_id, *row[:5])
         for row in rows
-        if (row[4], states.QUEUED) in states.REPLAY_STEPS and row[4] in wanted and row[5] != SUPERSEDED
+        if (row[4], states.QUEUED) in states.REPLAY_STEPS and row[4] in wanted and row[5] != states.SUPERSEDED
     ]
     if not found:
         raise NotAllowed(f"message {message_id} has not ended: " + ", ".join(row[4] for row in rows))
@@ -67,12 +69,22 @@ def _against_later(cursor: Cursor, one: _Found, own: Collection[int]) -> Replay:
     return Replay(*one, overtaken, blocked)
 
 
+def _beyond(cursor: Cursor, one: _Found, through: int) -> Replay:
+    overtaken, blocked = cursor.execute(sql.OVERTAKEN_BEYOND, (through, one[1])).fetchone()
+    return Replay(*one, overtaken, blocked)
+
+
 def _refuse(one: Replay, force: bool) -> None:
     if one.blocked_by is not None:
         raise NotAllowed(
             f"message {one.message_id}: message {one.blocked_by} of the same patient is being sent at this moment: "
             "try again when it has ended"
         )
+    refuse_overtaken(one, force)
+
+
+def refuse_overtaken(one: Replay, force: bool) -> None:
+    """Raises NotAllowed where it would write an older state over a newer one, without `force`."""
     if one.overtaken_by is not None and not force:
         raise NotAllowed(
             f"message {one.message_id} was overtaken by message {one.overtaken_by} of the same patient: "
@@ -89,7 +101,7 @@ def render_again(cursor: Cursor, message_id: int, destinations: Collection[str],
     inbox.translate_again(cursor, message_id)
     waiting = [delivery_id for delivery_id, state in rows if (state, states.DEAD) in states.SUPERSEDE_STEPS]
     for delivery_id in waiting:
-        cursor.execute(sql.SUPERSEDE, (SUPERSEDED, now, delivery_id))
+        cursor.execute(sql.SUPERSEDE, (states.SUPERSEDED, now, delivery_id))
         cursor.execute(sql.CLOSE_PARTITIONS, (delivery_id,))
     return len(waiting)
 

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
 from ketafhir.store.audit import AuditRow
-from ketafhir.store.rows import Counts, Detail, Kept, Paused, Replay, Summary, Written
+from ketafhir.store.rows import Chosen, Counts, Detail, Kept, Paused, Replay, Summary, Written
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -260,13 +260,21 @@ class Store(Protocol):
         """The ETags known for these `Type/id`."""
 
     # The operator.
-    def retry(self, message_id: int, *, force: bool = False) -> int:
-        """Queues again what is waiting, parked or dead of a message; returns how many deliveries.
+    def retry(
+        self,
+        message_id: int,
+        *,
+        force: bool = False,
+        only: Collection[str] = (QUEUED, PARKED, DEAD),
+        destination: str | None = None,
+        do: bool = True,
+    ) -> int:
+        """Queues again what is waiting, parked or dead of a message, or `only` some of that; returns how many deliveries.
 
         A message without deliveries goes back to `unfinished`, for a new translation, and counts as 1. A dead
         one that a later delivery of its partition has overtaken is refused with NotAllowed unless `force` is
         set, since it would write an older state over a newer one; even then while that other one is under way.
-        Raises Unknown.
+        Without `do` only told. Raises Unknown.
         """
 
     def release(self, partition: str) -> int:
@@ -295,12 +303,13 @@ class Store(Protocol):
         force: bool = False,
         do: bool = True,
         states: Collection[str] = (DONE, DEAD),
+        through: int | None = None,
     ) -> list[Replay]:
         """Queues done and dead deliveries again, as they were sent and in their first order; without `do` only says which.
 
         What was given up for a newer rendering stays so. One that a later delivery of its partition has overtaken, which
         is not replayed itself, is refused with NotAllowed unless `force` is set; and even then while that other one is under
-        way. All or nothing. Raises Unknown.
+        way. `through` says that all that is done up to this message goes again too. All or nothing. Raises Unknown.
         """
 
     def render_again(self, message_id: int, destinations: Collection[str]) -> int:
@@ -331,6 +340,26 @@ class Store(Protocol):
 
         `state` is one of a delivery, or an outcome for messages without deliveries.
         """
+
+    def span(self, since: float | None = None, until: float | None = None) -> tuple[int, int]:
+        """The first and the last message that were received in [since, until); (1, 0) for none."""
+
+    def destinations(self) -> list[str]:
+        """All that there are deliveries for."""
+
+    def chosen(
+        self,
+        state: str,
+        destination: str,
+        within: tuple[int, int],
+        beyond: tuple[int, int] | None = None,
+        *,
+        limit: int = 500,
+        newest: bool = False,
+    ) -> list[Chosen]:
+        """One page of the deliveries in a state to a destination, of the messages from `within[0]` to `within[1]`, oldest or
+        `newest` first, from beyond a `Chosen.cursor`; without those given up for a newer rendering. An outcome as `state`:
+        of messages, oldest first, whatever the destination."""
 
     def show(self, message_id: int) -> Detail:
         """All that is kept of a message. Raises Unknown."""

@@ -51,19 +51,8 @@ def retry(store: Store, message_id: int, *, force: bool = False, confirm: bool =
     """`Store.retry`. Raises NotAllowed for a dead order to a pump without `confirm`."""
     detail = store.show(message_id)
     if any(one.state == DEAD for one in detail.deliveries):
-        _confirmed(detail.message_id, detail.message_type, confirm)
+        confirmed(detail.message_id, detail.message_type, confirm)
     return store.retry(message_id, force=force)
-
-
-def stuck(store: Store) -> list[int]:
-    """The messages with something parked or dead, oldest first."""
-    found: set[int] = set()
-    for state in (PARKED, DEAD):
-        after = (0, 0)
-        while rows := store.page(state=state, after=after, limit=500):
-            found.update(row.message_id for row in rows)
-            after = rows[-1].cursor
-    return sorted(found)
 
 
 def park(store: Store, message_id: int, reason: str = "") -> int:
@@ -123,7 +112,7 @@ def replay(
     if not do:
         return planned
     for one in planned:
-        _confirmed(one.message_id, one.message_type, confirm)
+        confirmed(one.message_id, one.message_type, confirm)
     return store.replay(message_ids, destination=destination, force=force, states=states)
 
 
@@ -138,7 +127,7 @@ def render_again(
     if not do:
         return [(one, _waiting(one)) for one in found]
     for one in found:
-        _confirmed(one.message_id, one.message_type, confirm)
+        confirmed(one.message_id, one.message_type, confirm)
     return [(one, store.render_again(one.message_id, RENDERED)) for one in found]
 
 
@@ -182,7 +171,8 @@ def as_json(detail: Detail) -> dict[str, Any]:
     return found
 
 
-def _confirmed(message_id: int, message_type: str, confirm: bool) -> None:
+def confirmed(message_id: int, message_type: str, confirm: bool) -> None:
+    """Raises NotAllowed for an order to a pump without `confirm`."""
     if is_pump_order(message_type) and not confirm:
         raise NotAllowed(
             f"message {message_id} is an order to a pump ({message_type}): look at the pump and at the order first, then "

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ketafhir.store import inbox, states
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed, Unknown
-from ketafhir.store.rows import AttemptRow, Counts, DeliveryRow, Detail, Kept, Summary
+from ketafhir.store.rows import AttemptRow, Chosen, Counts, DeliveryRow, Detail, Kept, Summary
 
 
-def retry(cursor: Cursor, message_id: int, force: bool) -> int:
+def retry(
+    cursor: Cursor, message_id: int, force: bool, only: Collection[str], destination: str | None, do: bool
+) -> int:
     """Queues again what is waiting, parked or dead; what has no delivery is translated again."""
     cursor.reordering()
     deliveries = cursor.execute(sql.DELIVERY_STATES, (message_id,)).fetchall()
     if not deliveries:
         if known(cursor, message_id) == states.TRANSLATED:
             raise NotAllowed(f"message {message_id} is translated, and there was nothing to send")
-        inbox.translate_again(cursor, message_id)
+        if do:
+            inbox.translate_again(cursor, message_id)
         return 1
-    stuck = [row for row in deliveries if (row[1], states.QUEUED) in states.OPERATOR_STEPS]
+    stuck = [
+        row
+        for row in deliveries
+        if (row[1], states.QUEUED) in states.OPERATOR_STEPS and row[1] in only and destination in (None, row[2])
+    ]
     if not stuck:
-        raise NotAllowed(f"message {message_id} has nothing to retry: " + ", ".join(s for _, s in deliveries))
-    for delivery_id, state in stuck:
+        raise NotAllowed(f"message {message_id} has nothing to retry: " + ", ".join(row[1] for row in deliveries))
+    for delivery_id, state, _ in stuck:
         if state == states.DEAD:
             _refuse_overtaken(cursor, message_id, delivery_id, force)
-        requeue(cursor, delivery_id)
+        if do:
+            requeue(cursor, delivery_id)
     return len(stuck)
 
 
@@ -66,7 +75,7 @@ def hold(cursor: Cursor, message_id: int, reason: str) -> int:
     waiting = [row[0] for row in deliveries if (row[1], states.PARKED) in states.PARK_STEPS]
     if not waiting:
         known(cursor, message_id)
-        found = ", ".join(state for _, state in deliveries) or "no delivery"
+        found = ", ".join(row[1] for row in deliveries) or "no delivery"
         raise NotAllowed(f"message {message_id} has nothing that waits: {found}")
     for delivery_id in waiting:
         cursor.execute(sql.PARK, (reason, delivery_id))
@@ -94,6 +103,42 @@ def page(
     else:
         raise ValueError(f"{state!r} is no state")
     return [Summary(*row) for row in rows]
+
+
+def span(cursor: Cursor, since: float | None, until: float | None) -> tuple[int, int]:
+    """The first and the last message that came in a span of time; (1, 0) where none did."""
+    first = (1,) if since is None else cursor.execute(sql.FIRST_SINCE, (since,)).fetchone()
+    last = (
+        cursor.execute(sql.NEWEST).fetchone() if until is None else cursor.execute(sql.LAST_UNTIL, (until,)).fetchone()
+    )
+    return (first[0], last[0]) if first and last and last[0] is not None else (1, 0)
+
+
+def destinations(cursor: Cursor) -> list[str]:
+    """Those that anything was made for, each found by one step in the index."""
+    found: list[str] = []
+    while (following := cursor.execute(sql.NEXT_DESTINATION, (found[-1] if found else "",)).fetchone()[0]) is not None:
+        found.append(following)
+    return found
+
+
+def chosen(
+    cursor: Cursor,
+    state: str,
+    destination: str,
+    within: tuple[int, int],
+    beyond: tuple[int, int] | None,
+    limit: int,
+    newest: bool,
+) -> list[Chosen]:
+    """One page of what is in a state, by key."""
+    start = beyond or ((within[1] + 1, 0) if newest else (0, 0))
+    if state in states.OUTCOMES:
+        rows = cursor.execute(sql.CHOSEN_MESSAGES, (state, *within, start[0], limit))
+    else:
+        page = sql.CHOSEN_NEWEST if newest else sql.CHOSEN_OLDEST
+        rows = cursor.execute(page, (destination, state, states.SUPERSEDED, *within, *start, limit))
+    return [Chosen(*row) for row in rows]
 
 
 def messages(cursor: Cursor, after: int, since: float, limit: int) -> list[Kept]:

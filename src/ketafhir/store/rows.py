@@ -126,6 +126,22 @@ class Replay:
 
 
 @dataclass(slots=True, frozen=True)
+class Chosen:
+    """One of many that an operator acts on at once: a delivery, or a message (`delivery_id` 0, `state` its outcome)."""
+
+    message_id: int
+    delivery_id: int
+    message_type: str
+    destination: str
+    state: str
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where the next page begins."""
+        return (self.message_id, self.delivery_id)
+
+
+@dataclass(slots=True, frozen=True)
 class Paused:
     """A destination that an operator has stopped, with the reason that was given, and since when."""
 

@@ -122,7 +122,7 @@ ON CONFLICT (destination) DO UPDATE SET reason = excluded.reason
 RESUME = "DELETE FROM paused WHERE destination = ?"
 PAUSED = "SELECT destination, reason, since FROM paused ORDER BY destination"
 
-DELIVERY_STATES = "SELECT id, state FROM delivery WHERE message_id = ? ORDER BY id FOR UPDATE"
+DELIVERY_STATES = "SELECT id, state, destination FROM delivery WHERE message_id = ? ORDER BY id FOR UPDATE"
 # A later delivery of one of its partitions that has been written, and one that may be at this moment.
 OVERTAKEN_BY = """
 SELECT MIN(later.message_id), MIN(CASE WHEN later.state <> 'done' THEN later.message_id END) FROM delivery_partition mine
@@ -152,6 +152,30 @@ JOIN delivery_partition theirs ON theirs.part_key = mine.part_key AND theirs.des
   AND theirs.delivery_id > mine.delivery_id
 JOIN delivery later ON later.id = theirs.delivery_id AND later.state IN ('done', 'claimed', 'inflight')
 WHERE mine.delivery_id = ? ORDER BY later.id
+"""
+# The messages of a span of time are those that were stored between the first and the last of it.
+FIRST_SINCE = "SELECT id FROM message WHERE received_at >= ? ORDER BY received_at, id LIMIT 1"
+LAST_UNTIL = "SELECT id FROM message WHERE received_at < ? ORDER BY received_at DESC, id DESC LIMIT 1"
+NEWEST = "SELECT MAX(id) FROM message"
+NEXT_DESTINATION = "SELECT MIN(destination) FROM delivery WHERE destination > ?"
+_CHOSEN = """
+SELECT d.message_id, d.id, m.message_type, d.destination, d.state FROM delivery d JOIN message m ON m.id = d.message_id
+WHERE d.destination = ? AND d.state = ? AND d.reason <> ? AND d.message_id BETWEEN ? AND ?
+"""
+CHOSEN_OLDEST = f"{_CHOSEN} AND (d.message_id, d.id) > (?, ?) ORDER BY d.message_id, d.id LIMIT ?"
+CHOSEN_NEWEST = f"{_CHOSEN} AND (d.message_id, d.id) < (?, ?) ORDER BY d.message_id DESC, d.id DESC LIMIT ?"
+CHOSEN_MESSAGES = """
+SELECT id, 0, message_type, '', outcome FROM message WHERE outcome = ? AND id BETWEEN ? AND ? AND id > ? ORDER BY id LIMIT ?
+"""
+
+# The same beside what goes with it: the messages up to a number.
+OVERTAKEN_BEYOND = """
+SELECT MIN(CASE WHEN later.state = 'done' AND later.message_id > ? THEN later.message_id END),
+       MIN(CASE WHEN later.state <> 'done' THEN later.message_id END) FROM delivery_partition mine
+JOIN delivery_partition theirs ON theirs.part_key = mine.part_key AND theirs.destination = mine.destination
+  AND theirs.delivery_id > mine.delivery_id
+JOIN delivery later ON later.id = theirs.delivery_id AND later.state IN ('done', 'claimed', 'inflight')
+WHERE mine.delivery_id = ?
 """
 STATES_AT = "SELECT id, state FROM delivery WHERE message_id = ? AND destination = ? ORDER BY id FOR UPDATE"
 

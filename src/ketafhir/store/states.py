@@ -74,6 +74,7 @@ OPERATOR_STEPS = frozenset({(QUEUED, QUEUED), (PARKED, QUEUED), (DEAD, QUEUED)})
 REPLAY_STEPS = frozenset({(DONE, QUEUED), (DEAD, QUEUED)})
 PARK_STEPS = frozenset({(QUEUED, PARKED), (PARKED, PARKED)})
 SUPERSEDE_STEPS = frozenset({(QUEUED, DEAD), (PARKED, DEAD)})
+SUPERSEDED = "given up: rendered again"  # the reason of such a one, which is never sent again
 
 OWED_STEPS = frozenset(
     {

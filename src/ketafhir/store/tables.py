@@ -15,7 +15,7 @@ from ketafhir.store import statements as sql
 from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Counts, Detail, Kept, Paused, Replay, Summary, Written
+from ketafhir.store.rows import Chosen, Counts, Detail, Kept, Paused, Replay, Summary, Written
 
 
 class TableStore:
@@ -101,9 +101,17 @@ class TableStore:
         with self._database.single(writing=False) as cursor:
             return outbox.versions_of(cursor, destination, references)
 
-    def retry(self, message_id: int, *, force: bool = False) -> int:
+    def retry(
+        self,
+        message_id: int,
+        *,
+        force: bool = False,
+        only: Collection[str] = (states.QUEUED, states.PARKED, states.DEAD),
+        destination: str | None = None,
+        do: bool = True,
+    ) -> int:
         with self._database.transaction() as cursor:
-            return review.retry(cursor, message_id, force)
+            return review.retry(cursor, message_id, force, only, destination, do)
 
     def release(self, partition: str) -> int:
         with self._database.transaction() as cursor:
@@ -134,9 +142,10 @@ class TableStore:
         force: bool = False,
         do: bool = True,
         states: Collection[str] = (states.DONE, states.DEAD),
+        through: int | None = None,
     ) -> list[Replay]:
         with self._database.transaction() as cursor:
-            return ending.replay(cursor, message_ids, destination, force, do, states)
+            return ending.replay(cursor, message_ids, destination, force, do, states, through)
 
     def render_again(self, message_id: int, destinations: Collection[str]) -> int:
         with self._database.transaction() as cursor:
@@ -163,6 +172,27 @@ class TableStore:
     ) -> list[Summary]:
         with self._database.reading() as cursor:
             return review.page(cursor, state, destination, after, limit)
+
+    def span(self, since: float | None = None, until: float | None = None) -> tuple[int, int]:
+        with self._database.reading() as cursor:
+            return review.span(cursor, since, until)
+
+    def destinations(self) -> list[str]:
+        with self._database.reading() as cursor:
+            return review.destinations(cursor)
+
+    def chosen(
+        self,
+        state: str,
+        destination: str,
+        within: tuple[int, int],
+        beyond: tuple[int, int] | None = None,
+        *,
+        limit: int = 500,
+        newest: bool = False,
+    ) -> list[Chosen]:
+        with self._database.reading() as cursor:
+            return review.chosen(cursor, state, destination, within, beyond, limit, newest)
 
     def show(self, message_id: int) -> Detail:
         with self._database.reading() as cursor:

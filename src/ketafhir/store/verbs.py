@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ketafhir.errors import StoreError
-from ketafhir.store import queue
+from ketafhir.store import bulk, queue
 from ketafhir.store.protocol import Store
+from ketafhir.store.states import DEAD, OUTCOMES, PARKED
 
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 
@@ -23,7 +25,13 @@ _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 def add_arguments(commands: Any) -> list[ArgumentParser]:
     """The parsers of these commands, made in `commands`."""
     retrying = commands.add_parser("retry", help="try again what waits, is parked or dead")
-    retrying.add_argument("id", type=number, nargs="*", help="IDs in the list; none: all that is parked or dead")
+    retrying.add_argument(
+        "id", type=number, nargs="*", help="IDs in the list; none: all that is parked or dead, or as chosen"
+    )
+    retrying.add_argument("--state", choices=bulk.RETRIED, help="of many: only what is in this state")
+    retrying.add_argument("--to", metavar="DESTINATION", help="of many: only what goes to this destination")
+    _span(retrying)
+    retrying.add_argument("--yes", action="store_true", help="of many: do it; without it only told")
     retrying.add_argument("--force", action="store_true", help="even if a later message has overtaken it")
     _confirm(retrying)
     parking = commands.add_parser("park", help="hold a message, and so its patient, until it is released")
@@ -39,13 +47,17 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     resuming = commands.add_parser("resume", help="send again to a destination that was paused")
     resuming.add_argument("to", metavar="DESTINATION", help="as it was paused")
     replaying = commands.add_parser("replay", help="send again what was done or is dead")
-    replaying.add_argument("id", type=number, nargs="+", help="IDs in the list")
+    replaying.add_argument("id", type=number, nargs="*", help="IDs in the list; or --since")
     mode = replaying.add_mutually_exclusive_group(required=True)
     mode.add_argument("--as-sent", action="store_true", help="the same bytes again")
     mode.add_argument(
         "--re-render", action="store_true", help="translated anew by the running service, with its tables"
     )
     replaying.add_argument("--to", metavar="DESTINATION", help="with --as-sent: to this destination only")
+    replaying.add_argument(
+        "--state", choices=(*bulk.REPLAYED, *bulk.RENDERED), help="of many: only what is in this state"
+    )
+    _span(replaying)
     replaying.add_argument(
         "--force", action="store_true", help="with --as-sent: even if a later message has overtaken it"
     )
@@ -68,6 +80,19 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     return [retrying, parking, releasing, pausing, resuming, replaying, purging, exporting]
 
 
+def _span(parser: ArgumentParser) -> None:
+    told = "of many: what came since then, such as 2026-03-01T08:00:00Z, or an age such as 7d"
+    parser.add_argument("--since", type=_moment, metavar="TIME", help=told)
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="of many: what came before then")
+
+
+def _moment(text: str) -> float:
+    try:
+        return bulk.moment(text, time.time())
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
 def _confirm(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--confirm", action="store_true", help="also an order to a pump, which is to be looked at first"
@@ -87,6 +112,26 @@ def age(text: str) -> float:
     if unit not in _UNITS or not number.isdecimal():
         raise ArgumentTypeError(f"{text!r} is no age, which is such as 90d, 12w or 1y")
     return int(number) * _UNITS[unit]
+
+
+def usage(args: Namespace) -> str:
+    """What is wrong with the options of `retry` and `replay` taken together; "" for nothing."""
+    if args.queue_command not in ("retry", "replay"):
+        return ""
+    again = args.queue_command == "replay"
+    rendered = again and args.re_render
+    many = args.state or args.since is not None or args.until is not None
+    if args.id and (many or (not again and (args.to or args.yes))):
+        return "IDs, or what chooses many (--state, --to, --since, --until, --yes)"
+    if rendered and (args.to or args.force):
+        return "--to and --force go with --as-sent"
+    if again and not args.id and args.since is None:
+        return "name IDs, or many with --since"
+    if again and args.state and args.state not in (bulk.RENDERED if rendered else bulk.REPLAYED):
+        return "of --as-sent the --state is done or dead, of --re-render an outcome"
+    if args.to and args.state in OUTCOMES:
+        return "--to goes with the --state of a delivery"
+    return ""
 
 
 def _each(args: Namespace, ids: list[int], what: str, do: Callable[[int], int]) -> int:
@@ -111,6 +156,9 @@ _SAID = {"retried": "queued again", "parked": "parked", "released": "released"}
 
 
 def _retry(store: Store, args: Namespace) -> int:
+    if not args.id:
+        return _many(store, args, bulk.retry, (args.state,) if args.state else (PARKED, DEAD))
+
     def one(message_id: int) -> int:
         return queue.retry(store, message_id, force=args.force, confirm=args.confirm)
 
@@ -141,9 +189,11 @@ def _destination(args: Namespace, what: str, waiting: int) -> int:
 
 
 def _replay(store: Store, args: Namespace) -> int:
-    if args.re_render and (args.to or args.force):
-        sys.stderr.write("ketafhir queue: --to and --force go with --as-sent\n")
-        return 2
+    if not args.id:
+        of = bulk.RENDERED if args.re_render else bulk.REPLAYED
+        return _many(
+            store, args, bulk.render_again if args.re_render else bulk.replay, (args.state,) if args.state else of
+        )
     lines = _render_again(store, args) if args.re_render else _as_sent(store, args)
     if args.json:
         _print_json({"done": args.yes, "replay": lines})
@@ -151,6 +201,36 @@ def _replay(store: Store, args: Namespace) -> int:
         sys.stdout.writelines(f"{_line(one)}\n" for one in lines)
         sys.stdout.write(f"{len(lines)} {'to be sent again' if args.yes else 'would be sent again: --yes does it'}\n")
     return 0
+
+
+def _many(
+    store: Store,
+    args: Namespace,
+    do: Callable[[Store, bulk.Selection, bulk.How], bulk.Told],
+    states: tuple[str, ...],
+) -> int:
+    """What is chosen by state, destination and time: told, or done with --yes."""
+    to = getattr(args, "to", None)
+
+    def note(ids: Sequence[int]) -> None:
+        store.audit(args.who, args.queue_command, *ids, destination=to)
+
+    def progress(count: int) -> None:
+        if args.yes and count >= bulk.CHUNK:
+            sys.stderr.write(f"{count} messages so far\n")
+
+    how = bulk.How(args.force, args.confirm, args.yes, note, progress)
+    told = do(store, bulk.Selection(states, to, args.since, args.until), how)
+    if args.json:
+        _print_json(bulk.as_json(told, args.yes))
+    else:
+        for (place, state), count in sorted(told.found.items()):
+            sys.stdout.write(f"{count} {state}{f' to {place}' if place else ''}\n")
+        sys.stdout.write(f"{told.again} {'to be sent again' if args.yes else 'would be sent again: --yes does it'}\n")
+        sys.stderr.writelines(f"ketafhir queue: {text}\n" for text in told.refused)
+        if told.refusals > len(told.refused):
+            sys.stderr.write(f"ketafhir queue: and {told.refusals - len(told.refused)} more\n")
+    return 1 if told.refusals else 0
 
 
 def _as_sent(store: Store, args: Namespace) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ketafhir.errors import Issue, Refused, StoreError
-from ketafhir.service.rest import audit, health, messages, openapi, queue, translations
+from ketafhir.service.rest import audit, health, many, messages, openapi, queue, translations
 from ketafhir.service.rest.access import Holder
 from ketafhir.service.rest.backend import Backend
 from ketafhir.service.rest.operations import JSON, Answer, Ask, HttpRefused, Operation, as_json, outcome, refused
@@ -23,6 +23,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *translations.OPERATIONS,
     *messages.OPERATIONS,
     *queue.OPERATIONS,
+    *many.OPERATIONS,
     *audit.OPERATIONS,
     *health.OPERATIONS,
 )

@@ -39,7 +39,7 @@ _ABOUT_A_PATIENT = ("value", "text", "hint")  # of an issue: each may quote what
 _NUMBER = Parameter("id", "the message, by its number in the store", "integer", required=True)
 
 
-async def _in_store(call: Callable[[], T]) -> T:
+async def in_store(call: Callable[[], T]) -> T:
     """What the store says. Raises HttpRefused where it has no such message, or the step is not allowed."""
     try:
         return await asyncio.to_thread(call)
@@ -63,16 +63,16 @@ async def listing(backend: Backend, ask: Ask) -> Answer:
     def page() -> list[Any]:
         return backend.store.page(state=values.get("state"), destination=values.get("to"), after=after, limit=limit)
 
-    rows = await _in_store(page)
+    rows = await in_store(page)
     more = "{}.{}".format(*rows[-1].cursor) if len(rows) == limit else None
-    paused = [asdict(one) for one in await _in_store(backend.store.paused)]
+    paused = [asdict(one) for one in await in_store(backend.store.paused)]
     return as_json({"entries": [asdict(row) for row in rows], "after": more, "paused": paused})
 
 
 async def show(backend: Backend, ask: Ask) -> Answer:
     """All but the bytes. Without the right to work on the queue, also without what is about a patient."""
     await note(backend, ask, "view", ask.values["id"])
-    detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
+    detail = await in_store(lambda: backend.store.show(ask.values["id"]))
     return as_json(_shown(detail, full=ask.holder is not None and ask.holder.may(May.WORK)))
 
 
@@ -90,14 +90,14 @@ def _shown(detail: Detail, full: bool) -> dict[str, Any]:
 async def raw(backend: Backend, ask: Ask) -> Answer:
     """The message, byte for byte."""
     await note(backend, ask, "content", ask.values["id"])
-    detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
+    detail = await in_store(lambda: backend.store.show(ask.values["id"]))
     return Answer(200, detail.raw, HL7V2)
 
 
 async def payload(backend: Backend, ask: Ask) -> Answer:
     """What is sent for it, a delivery each."""
     await note(backend, ask, "content", ask.values["id"])
-    detail = await _in_store(lambda: backend.store.show(ask.values["id"]))
+    detail = await in_store(lambda: backend.store.show(ask.values["id"]))
     deliveries = [{"destination": row.destination, "payload": _text(row.payload)} for row in detail.deliveries]
     return as_json({"message": detail.message_id, "deliveries": deliveries})
 
@@ -111,38 +111,16 @@ async def retry(backend: Backend, ask: Ask) -> Answer:
     told, number = ask.json(_FORCE), ask.values["id"]
     await note(backend, ask, "retry", number)
     force, confirm = told.get("force", False), told.get("confirm", False)
-    count = await _in_store(lambda: queue.retry(backend.store, number, force=force, confirm=confirm))
+    count = await in_store(lambda: queue.retry(backend.store, number, force=force, confirm=confirm))
     backend.wake()
     return as_json({"message": number, "queued": count})
-
-
-async def retry_stuck(backend: Backend, ask: Ask) -> Answer:
-    """All that is parked or dead; what is refused is told and stops no other."""
-    told = ask.json(_FORCE)
-    numbers = await _in_store(lambda: queue.stuck(backend.store))
-    await note(backend, ask, "retry", *numbers)
-    force, confirm = told.get("force", False), told.get("confirm", False)
-    retried: list[int] = []
-    refusals: list[str] = []
-
-    def work() -> None:
-        for number in numbers:
-            try:
-                queue.retry(backend.store, number, force=force, confirm=confirm)
-                retried.append(number)
-            except (Unknown, NotAllowed) as error:
-                refusals.append(str(error))
-
-    await _in_store(work)
-    backend.wake()
-    return as_json({"retried": retried, "refused": refusals})
 
 
 async def park(backend: Backend, ask: Ask) -> Answer:
     """Held, and so its patients, until it is released."""
     told, number = ask.json(_REASON), ask.values["id"]
     await note(backend, ask, "park", number)
-    count = await _in_store(lambda: queue.park(backend.store, number, told.get("reason", "")))
+    count = await in_store(lambda: queue.park(backend.store, number, told.get("reason", "")))
     return as_json({"message": number, "parked": count})
 
 
@@ -151,7 +129,7 @@ async def release(backend: Backend, ask: Ask) -> Answer:
     number = ask.values["id"]
     ask.json({})
     await note(backend, ask, "release", number)
-    count = await _in_store(lambda: queue.release(backend.store, number))
+    count = await in_store(lambda: queue.release(backend.store, number))
     backend.wake()
     return as_json({"message": number, "queued": count})
 
@@ -161,7 +139,7 @@ async def pause(backend: Backend, ask: Ask) -> Answer:
     told = ask.json(_PAUSE)
     to = _destination(backend, told.get("to", ""))
     await note(backend, ask, "pause", None, destination=to)
-    count = await _in_store(lambda: queue.pause(backend.store, to, told.get("reason", "")))
+    count = await in_store(lambda: queue.pause(backend.store, to, told.get("reason", "")))
     return as_json({"paused": to, "waiting": count})
 
 
@@ -169,7 +147,7 @@ async def resume(backend: Backend, ask: Ask) -> Answer:
     """A destination that was paused goes on where it stood."""
     to = _destination(backend, ask.json(_RESUME).get("to", ""))
     await note(backend, ask, "resume", None, destination=to)
-    count = await _in_store(lambda: queue.resume(backend.store, to))
+    count = await in_store(lambda: queue.resume(backend.store, to))
     backend.wake()
     return as_json({"resumed": to, "waiting": count})
 
@@ -202,7 +180,7 @@ async def replay(backend: Backend, ask: Ask) -> Answer:
             for one in found
         ]
 
-    planned = await _in_store(work)
+    planned = await in_store(work)
     if do:
         backend.wake()
     return as_json({"message": number, "done": do, "replay": planned})
@@ -215,14 +193,14 @@ async def purge(backend: Backend, ask: Ask) -> Answer:
     if days < 0 or (errors_days or 0) < 0 or not told.get("yes"):
         raise refused(400, "parameter-missing", "it needs days, and yes: it deletes for good", "export keeps a copy")
     await note(backend, ask, "purge", None)
-    return as_json({"purged": await _in_store(lambda: queue.purge(backend.store, days, errors_days))})
+    return as_json({"purged": await in_store(lambda: queue.purge(backend.store, days, errors_days))})
 
 
 async def export(backend: Backend, ask: Ask) -> Answer:
     """The files of `ketafhir queue export` as a ZIP archive."""
     number = ask.values["id"]
     await note(backend, ask, "export", number)
-    found = await _in_store(lambda: queue.export(backend.store, number))
+    found = await in_store(lambda: queue.export(backend.store, number))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in found.files.items():
@@ -266,10 +244,6 @@ OPERATIONS: Sequence[Operation] = (
     Operation(
         "POST", "/v1/queue/{id}/retry", "Try again what waits, is parked or dead", May.WORK, retry, _STEPS,
         parameters=(_NUMBER,), takes=(JSON,), members=_FORCE,
-    ),
-    Operation(
-        "POST", "/v1/queue/retry", "Try again all that is parked or dead", May.WORK, retry_stuck,
-        {200: (JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_FORCE,
     ),
     Operation(
         "POST", "/v1/queue/{id}/park", "Hold a message, and so its patients, until it is released", May.WORK, park,
