@@ -8,7 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from crashing import Merging, Sender, Service, feed, judge_merges, judge_sink, killable_hapi, serving
+from crashing import (
+    Merging,
+    Sender,
+    Service,
+    feed,
+    judge_merges,
+    judge_sink,
+    killable_hapi,
+    serving,
+    slow_before_merges,
+)
 from service_peers import fhir_sink
 
 from fhir_peer import HapiServer
@@ -31,6 +41,8 @@ def on_postgresql(
 ) -> None:
     judge = judge_merges if sender is Merging else judge_sink
     with fhir_sink() as sink, serving(folder, server.url(), sink, workers=3) as service:
+        if sender is Merging:
+            sink.seconds = slow_before_merges
 
         def kill() -> None:
             """Every third time the process that listens, and with it all; else one of its workers."""

@@ -6,7 +6,8 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,17 +201,22 @@ def running(settings: Config) -> Iterator[Running]:
 
 
 class Sink:
-    """A FHIR server that takes every transaction and keeps it; `down` answers 503 to all of them."""
+    """A FHIR server that takes every transaction and keeps it; `down` answers 503 to all of them.
+
+    `seconds` says how long it takes to answer: what may not pass another is given the time to.
+    """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/fhir"
         self.bundles: list[dict[str, Any]] = []
         self.down = False
+        self.seconds: Callable[[dict[str, Any]], float] = lambda _: 0
         self._versions: dict[str, int] = {}
 
     def answer(self, bundle: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.down:
             return 503, {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "transient"}]}
+        time.sleep(self.seconds(bundle))
         self.bundles.append(bundle)
         entries = [{"response": self._written(entry)} for entry in bundle["entry"]]
         return 200, {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
