@@ -113,7 +113,8 @@ def fhir_server(config: Config) -> Finding:
         remedy = "`ketafhir fhir-server start`, or mend [fhir] url; messages are kept until it answers"
         return Finding("wrong", what, str(error), remedy)
     version = str(statement.get("fhirVersion", ""))
-    name = str((statement.get("software") or {}).get("name", "a server"))
+    software = statement.get("software") or {}
+    name = " ".join(str(software[part]) for part in ("name", "version") if software.get(part)) or "a server"
     if not version.startswith("4.0"):
         return Finding("wrong", what, f"speaks FHIR {version or 'of no version'}", "name a FHIR R4 server")
     return Finding("ok", what, f"{name} answers, FHIR {version}")
@@ -185,15 +186,16 @@ def store_at(place: str) -> Finding:
     try:
         store = open_store(place, create=False)
         try:
-            counts = store.counts()
+            counts, software = store.counts(), store.software
         finally:
             store.close()
     except StoreError as error:
         return Finding("wrong", what, str(error), "mend it, or name another [store]")
     stuck = counts.deliveries["parked"] + counts.deliveries["dead"] + counts.outcomes["failed"]
     if stuck:
-        return Finding("note", what, f"{stuck} parked, dead or failed", "`ketafhir queue list --state parked`")
-    return Finding("ok", what, f"{sum(counts.outcomes.values())} messages, none stuck")
+        remedy = "`ketafhir queue list --state parked`"
+        return Finding("note", what, f"{software}, {stuck} parked, dead or failed", remedy)
+    return Finding("ok", what, f"{software}, {sum(counts.outcomes.values())} messages, none stuck")
 
 
 def _room_for(path: Path, what: str) -> Finding:

@@ -42,6 +42,15 @@ def test_a_started_server_is_listed_and_stopped(tools: Tools) -> None:
     assert not server.stop(started.port)
 
 
+def test_that_nothing_is_kept_is_said(
+    ketafhir: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ketafhir("start", "--port", "0") == 0
+    assert "all data are in memory, and gone when it stops" in capsys.readouterr().err
+    assert ketafhir("start", "--port", "0", "--data-dir", str(tmp_path / "data")) == 0
+    assert "in memory" not in capsys.readouterr().err
+
+
 def test_a_second_start_changes_nothing(tools: Tools) -> None:
     first = server.start(FREE)
     second = server.start(Settings(port=first.port))
@@ -157,7 +166,7 @@ def test_the_command_starts_lists_and_stops(ketafhir: Callable[..., int], capsys
     assert ketafhir("start", "--port", "0") == 0
     out, err = capsys.readouterr()
     url = out.splitlines()[-1]
-    assert err == ""  # no progress where nobody looks
+    assert len(err.splitlines()) == 1  # what is in memory is gone; no progress where nobody looks
     assert ketafhir("status") == 0
     assert capsys.readouterr().out.startswith(f"{url}  answers  pid ")
     port = url.removesuffix("/fhir").rpartition(":")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from pathlib import Path
 
 import pytest
 from mllp_peers import Recorder, ack, check_one_at_a_time, client, listening, message, run, until
@@ -238,3 +239,20 @@ def test_coming_and_going_is_not_worth_a_line_in_the_log(caplog: pytest.LogCaptu
     log_event(Event("opened", peer, "connection 1"))
     log_event(Event("stalled", peer, "nothing came"))
     assert [record.getMessage() for record in caplog.records] == ["127.0.0.1:4711 stalled: nothing came"]
+
+
+def test_a_connection_that_is_taken_is_kept_alive():
+    """The kernel has a timer for it (`tr` 02 in /proc/net/tcp): a peer that is gone without a word is found out."""
+
+    def timers(port: int) -> list[str]:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        established = [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+        return [row[5].partition(":")[0] for row in established]
+
+    async def scenario() -> None:
+        async with listening(Recorder()) as (listener, _), client(listener.port) as peer:
+            await peer.send(wrap(message("M1")))
+            assert await peer.frame() == ack("AA", "M1")
+            await until(lambda: timers(listener.port) == ["02"])
+
+    run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,18 @@ def test_a_fhir_server_that_does_not_answer_is_wrong(file: Path, capsys: pytest.
 def test_a_fhir_server_is_asked_for_its_version(file: Path) -> None:
     class Handler(Answering):
         def do_GET(self) -> None:
-            self.answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": version})
+            software = {"name": "Willow FHIR", "version": "8.2.0"}
+            self.answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": version, "software": software})
 
     with serving_http(Handler) as port:
         file.write_text(file.read_text().replace("127.0.0.1:1/", f"127.0.0.1:{port}/"))
         version = "5.0.0"
         assert found(file)["FHIR"].state == "wrong"
         version = "4.0.1"
-        assert found(file)["FHIR"].state == "ok"
+        assert (found(file)["FHIR"].state, found(file)["FHIR"].text) == (
+            "ok",
+            "Willow FHIR 8.2.0 answers, FHIR 4.0.1",
+        )
 
 
 def test_java_is_needed_only_where_no_fhir_server_answers(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +93,7 @@ def test_the_store_is_looked_at_and_not_made(file: Path, tmp_path: Path) -> None
     assert found(file)["store"].state == "ok"
     assert not path.exists()
     SqliteStore(path).close()
-    assert "0 messages" in found(file)["store"].text
+    assert found(file)["store"].text == f"SQLite {sqlite3.sqlite_version}, 0 messages, none stuck"
     path.chmod(0o644)
     assert (found(file)["store"].state, "chmod 600" in found(file)["store"].text) == ("wrong", True)
 

@@ -602,3 +602,13 @@ def test_serve_tells_where_it_answers(tmp_path: Path) -> None:
         assert process.wait(20) == 0
     assert "Traceback" not in log
     assert "uvicorn" not in log
+
+
+def test_no_page_of_a_browser_may_read_an_answer(here: Served) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    for answer in (
+        httpx.get(f"{here.url}/healthz", headers=asked, trust_env=False),
+        httpx.options(f"{here.url}/v1/queue", headers=asked, trust_env=False),
+    ):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert answer.status_code == 405

@@ -7,6 +7,7 @@ the fixture `clock`, and `place`, what it was opened with; what opens it again i
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -104,6 +105,9 @@ def state(store: Store, accepted: Accepted) -> str:
 
 
 class StoreContract:
+    def test_the_database_is_told_with_its_version(self, store: Store) -> None:
+        assert re.fullmatch(r"(SQLite|PostgreSQL) \d+\.\d+.*", store.software)
+
     # --- accepting
 
     def test_everything_of_a_message_is_kept(self, store: Store, clock: Clock) -> None:

@@ -54,7 +54,10 @@ def test_list_is_an_aligned_table_without_anything_of_a_patient(path: Path, caps
     column = lines[0].index("STATE")
     states = [line[column:].split()[0] for line in lines[1:]]
     assert states == ["done", "parked", "queued", "dead", "queued", "refused", "queued", "queued"]
+    assert "two patients match" in lines[2]
     assert "waits for message 2" in lines[3]
+    assert "HAPI-1094" in lines[4]
+    assert "server busy server busy" in lines[5]
     assert "2286-11-20T17:46:39Z" in lines[5]
     assert max(map(len, lines)) < 180
     assert "ZZCANARY" not in out

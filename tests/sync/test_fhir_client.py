@@ -16,10 +16,12 @@ import pytest
 import respx
 from fhir_sink import BASE, FhirSink, bundle, outcome
 
+from http_peer import Answering, serving_http
 from ketafhir.errors import Ambiguous, ConfigError, Permanent, Refused, Transient
 from ketafhir.fhir import json as fhir_json
 from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.client import _HTTPX_ERRORS, FhirClient, Timeouts, outcome_of
+from ketafhir.sync.opening import Access, open_client
 from ketafhir.sync.outcome import Disposition
 from ketafhir.sync.token import read_token
 
@@ -435,3 +437,31 @@ def test_tokens_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         file.chmod(mode)
         with pytest.raises(ConfigError, match=words):
             read_token(file=file)
+
+
+def test_a_proxy_of_the_environment_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    through: list[str] = []
+
+    class Proxy(Answering):
+        def do_GET(self) -> None:
+            through.append(self.path)
+            self.answer(200, {"resourceType": "CapabilityStatement"})
+
+    class Server(Answering):
+        def do_GET(self) -> None:
+            self.answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"})
+
+    async def asked(port: int) -> dict[str, Any]:
+        opened = open_client(Access(f"http://127.0.0.1:{port}/fhir"))
+        try:
+            return await opened.metadata()
+        finally:
+            await opened.aclose()
+
+    with serving_http(Proxy) as proxy, serving_http(Server) as port:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert run(asked(port))["fhirVersion"] == "4.0.1"
+    assert through == []

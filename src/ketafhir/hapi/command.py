@@ -109,6 +109,8 @@ def _start(args: argparse.Namespace) -> int:
     )
     if args.host not in ("127.0.0.1", "::1", "localhost") and not settings.protected:
         sys.stderr.write(f"warning: every machine that reaches {args.host} can read and write: set --token-file\n")
+    if settings.in_memory:
+        sys.stderr.write("note: all data are in memory, and gone when it stops: --data-dir DIR keeps them\n")
     with progress.on_terminal(sys.stderr) as show:
         found = server.start(settings, work_dir=args.work_dir, timeout=args.timeout, progress=show)
     already = "" if found.started else " (already running, settings unchanged)"

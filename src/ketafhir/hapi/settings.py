@@ -53,6 +53,11 @@ class Settings:
         return f"{'https' if self.keystore else 'http'}://{host}:{self.port}"
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the data are gone when it stops."""
+        return self.data_dir is None and (self.jdbc_url is None or self.jdbc_url.startswith("jdbc:h2:mem:"))
+
+    @property
     def protected(self) -> bool:
         """Whether a bearer token is asked for, by these settings or by the environment."""
         return bool(

@@ -43,7 +43,12 @@ class Cursor(Protocol):
 
 
 class Database(Protocol):
-    """An open database of the newest schema. Whatever goes wrong in it is told as StoreError."""
+    """An open database of the newest schema. Whatever goes wrong in it is told as StoreError.
+
+    `software` names it with its version.
+    """
+
+    software: str
 
     def transaction(self) -> AbstractContextManager[Cursor]:
         """All or nothing, and on disk when the block has ended."""

@@ -114,6 +114,7 @@ class PostgresDatabase:
             with self.transaction() as cursor:
                 self._check(cursor, create)
                 self._migrate(cursor)
+                self.software = f"PostgreSQL {cursor.execute('SHOW server_version').fetchone()[0]}"
         except BaseException:
             self.close()
             raise

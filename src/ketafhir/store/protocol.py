@@ -189,6 +189,10 @@ class Unfinished:
 class Store(Protocol):
     """The durable inbox and outbox. Every call may raise StoreError (full, locked, read-only, damaged)."""
 
+    @property
+    def software(self) -> str:
+        """The database and its version."""
+
     def occupy(self, worker: str) -> bool:
         """Whether this process alone works under this name, until it closes the store or dies.
 

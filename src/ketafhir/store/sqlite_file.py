@@ -74,6 +74,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
+        self.software = f"SQLite {sqlite3.sqlite_version}"
         self._lock = threading.RLock()
         self._occupied: dict[str, int] = {}  # by name, the open file that is locked
         self._batching = False  # and so by the thread that has the lock

@@ -25,6 +25,10 @@ class TableStore:
         self._database = database
         self._clock = clock
 
+    @property
+    def software(self) -> str:
+        return self._database.software
+
     def occupy(self, worker: str) -> bool:
         return self._database.occupy(worker)
 
