@@ -2,7 +2,8 @@
 
     done                                  done
     the destination's fault (unsent, 401) waits, not counted; the destination is left alone meanwhile
-    transient, ambiguous, conflict        waits, longer each time; parked after `patience` attempts; then dead
+    transient, ambiguous, conflict        waits, longer each time; parked after `patience` attempts; then dead, but not as long as
+                                          the destination takes nothing of anybody (`sync.outage`)
     rejected, gone, too large             parked and tried again, since others may mend it; then dead
     two resources match one identity, held  parked until an operator acts
     final (AR of a receiver)              dead
@@ -28,7 +29,7 @@ class RetryPolicy:
     patience: int = 10  # counted attempts before a delivery is shown as parked
     parked: float = 900.0  # between the attempts of a parked one
     rejections: int = 3  # of the same payload before it is dead
-    limit: int = 100  # counted attempts before it is dead, whatever went wrong
+    limit: int = 100  # counted attempts before it is dead; of those beyond `patience` none while the destination is out
 
     def wait(self, attempt: int, chance: float) -> float:
         """The wait after failure `attempt`, from 1; `chance` in [0, 1) spreads what failed together."""
@@ -45,16 +46,23 @@ def settlement(
     policy: RetryPolicy,
     now: float,
     chance: Callable[[], float],
+    out: bool = False,
 ) -> Settlement:
-    """`attempts` and `rejections` are those before this one."""
+    """`attempts` and `rejections` are those before this one; `out`: the destination fails for others too, and takes nothing."""
     if outcome.disposition is Disposition.DONE:
         return done(versions, str(outcome.status or outcome.text.partition(";")[0]))
-    ending = _failed(outcome, attempts, rejections, policy, now, chance)
+    ending = _failed(outcome, attempts, rejections, policy, now, chance, out)
     return replace(ending, versions=versions) if versions else ending  # part of it was written
 
 
 def _failed(
-    outcome: Outcome, attempts: int, rejections: int, policy: RetryPolicy, now: float, chance: Callable[[], float]
+    outcome: Outcome,
+    attempts: int,
+    rejections: int,
+    policy: RetryPolicy,
+    now: float,
+    chance: Callable[[], float],
+    out: bool,
 ) -> Settlement:
     kind, status = outcome.disposition.value, str(outcome.status or "")
     if outcome.disposition is Disposition.FINAL:
@@ -68,9 +76,12 @@ def _failed(
     if outcome.disposition in PAUSES_DESTINATION:
         wait = max(outcome.after or 0.0, policy.first)
         return retry(now + wait, outcome.text, kind=kind, status=status, counted=False)
+    parked = park(outcome.text, now + policy.parked, kind=kind, status=status, rejected=False)
+    if out and attempts + 1 >= min(policy.patience, policy.limit):
+        return replace(parked, counted=False)
     if attempts + 1 >= policy.limit:
         return dead(f"given up after {attempts + 1} attempts: {outcome.text}", kind=kind, status=status)
     if attempts + 1 >= policy.patience:
-        return park(outcome.text, now + policy.parked, kind=kind, status=status, rejected=False)
+        return parked
     wait = max(outcome.after or 0.0, policy.wait(attempts + 1, chance()))
     return retry(now + wait, outcome.text, kind=kind, status=status)

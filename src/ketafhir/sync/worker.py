@@ -19,6 +19,7 @@ from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement,
 from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
 from ketafhir.sync.circuit import Circuit
 from ketafhir.sync.courier import Courier
+from ketafhir.sync.outage import Outage
 from ketafhir.sync.outcome import Disposition
 from ketafhir.sync.retry import RetryPolicy, settlement
 
@@ -60,6 +61,7 @@ class Worker:
         self._clock = clock
         self._chance = chance
         self._circuit = Circuit(destination, self._policy, clock, chance)
+        self._outage = Outage()
         self._tasks: dict[asyncio.Task[None], int] = {}  # what is under way, with the delivery of each
         self._claiming = 0  # tasks whose end may bring another delivery
         self._in_doubt = False  # whether a claim was made whose answer did not come
@@ -243,6 +245,7 @@ class Worker:
             policy=self._policy,
             now=self._clock(),
             chance=self._chance,
+            out=self._outage.tell(delivery.id, result.outcome),
         )
 
     async def _settle(self, delivery: Delivery, ending: Settlement) -> None:
