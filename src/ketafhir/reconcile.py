@@ -99,9 +99,15 @@ async def _mend(store: Store, found: list[Difference], args: argparse.Namespace)
         return []
     messages = await to_replay(store, _DESTINATION, damaged)
     try:
-        store.audit(f"cli {user()}", "replay", *messages, destination=_DESTINATION)
         planned = queue.replay(
-            store, messages, destination=_DESTINATION, force=True, confirm=args.confirm, states=(DONE,)
+            store,
+            messages,
+            destination=_DESTINATION,
+            force=True,
+            confirm=args.confirm,
+            states=(DONE,),
+            who=f"cli {user()}",
+            seen=None,  # what it mends is read from the server each time
         )
     except StoreError as error:
         raise StoreError(f"nothing is queued again: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import socket
 import ssl
@@ -412,7 +413,7 @@ def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:
         assert step("1/replay", b'{"how": "as-sent", "yes": true}').json()["done"] is True
         here.service.drain()
         assert sink.bundles[0]["entry"][0]["resource"] == sink.bundles[1]["entry"][0]["resource"]
-        assert step("1/replay", b'{"how": "re-render", "yes": true}').status_code == 200
+        assert step("1/replay", b'{"how": "re-render", "yes": true, "seen": 1}').status_code == 200
         here.service.drain()
         for wrong in (b"{}", b'{"how": "again"}', b'{"how": "re-render", "force": true}'):
             assert step("1/replay", wrong).status_code == 400
@@ -423,6 +424,37 @@ def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:
         assert client.get("/v1/queue/1").status_code == 404
         actions = [one["action"] for one in here.client("auditor").get("/v1/audit").json()["entries"]]
         assert actions[-6:] == ["release", "replay", "replay", "export", "purge", "view"]
+
+
+def test_a_replay_that_is_asked_for_twice_is_done_once(tmp_path: Path, sink: Sink) -> None:
+    """A client that did not hear the answer and asks again does no harm."""
+    with served(tmp_path, sink.url) as here:
+        client = here.client("operator")
+        here.client("sender").post("/v1/messages", adt("M1"))
+        here.service.drain()
+
+        def replay(where: str, **told: object) -> httpx.Response:
+            answer = client.post(f"/v1/queue/{where}replay", json.dumps(told).encode(), "application/json")
+            here.service.drain()
+            return answer
+
+        assert replay("1/", how="as-sent", yes=True).status_code == 200
+        sent = len(sink.bundles)
+        again = replay("1/", how="as-sent", yes=True)
+        assert (again.status_code, _code(again)) == (409, "not-allowed")
+        assert "message 1 was sent again once already" in again.text
+        assert replay("1/", how="re-render", yes=True).status_code == 409
+        many = {"how": "as-sent", "since": "1h", "yes": True}
+        assert replay("", **many).status_code == 409
+        assert len(sink.bundles) == sent
+        assert replay("1/", how="as-sent").json()["replay"][0]["replays"] == 1
+        assert client.get("/v1/queue/1").json()["replays"] == 1
+        assert replay("1/", how="as-sent", yes=True, seen=1).status_code == 200
+        assert replay("", **many, seen=2).json()["queued"] == 1
+        assert replay("1/", how="re-render", yes=True, seen=3).json()["replay"][0]["replays"] == 3
+        assert len(sink.bundles) == sent + 3
+        told = [(one.who, one.action, one.message_id) for one in here.service.app.store.audited()]
+        assert [one for one in told if one[1] == "replay"] == [("http operator-1", "replay", 1)] * 4
 
 
 # --- the audit log

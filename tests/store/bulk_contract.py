@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -132,6 +133,52 @@ class BulkContract:
         assert states(store) == ["done"] * 4 + ["queued"] * 3
         assert store.paused() == []
         assert bulk.replay(store, Selection(bulk.REPLAYED), How(do=True)).again == 4
+
+    def test_what_is_asked_for_twice_is_done_once(self, store: Store) -> None:
+        def note(ids: Sequence[int]) -> None:
+            store.audit("cli me", "replay", *ids)
+
+        def sent() -> list[int]:
+            found = []
+            while (delivery := store.claim("w", 60, FHIR)) is not None:
+                found.append(delivery.message_id)
+                store.mark_inflight(delivery, 60)
+                store.settle(delivery, done())
+            return found
+
+        for name in ("C1", "C2", "C3"):
+            ended(store, name, "p", done())
+        wanted, once = Selection(bulk.REPLAYED), How(do=True, note=note)
+        assert bulk.replay(store, wanted, once).again == 3
+        assert sent() == [1, 2, 3]
+        told = bulk.replay(store, wanted, How())
+        assert (told.again, told.refusals) == (0, 3)
+        with pytest.raises(NotAllowed, match="3 are refused, the first: message 1 was sent again once already"):
+            bulk.replay(store, wanted, once)
+        assert bulk.replay(store, wanted, replace(once, seen=1)).again == 3
+        assert sent() == [1, 2, 3]
+        assert len(store.audited()) == 6
+
+    def test_a_rendering_of_many_that_is_asked_for_twice_is_done_once(self, store: Store) -> None:
+        def note(ids: Sequence[int]) -> None:
+            store.audit("cli me", "replay", *ids)
+
+        store.accept(message("R1", outcome="refused"))
+        ended(store, "C1", "p", done())
+        store.accept(message("C2", "p"))
+        send(store)
+        wanted, once = Selection(bulk.RENDERED), How(do=True, note=note)
+        told = bulk.render_again(store, wanted, once)
+        assert (told.again, told.refused) == (
+            2,
+            ["message 3 is being sent at this moment: try again when that has ended"],
+        )
+        assert [one.message_id for one in store.audited()] == [1, 2], "what was refused was none"
+        store.complete(1, Result("refused"))
+        for how in (How(), once):
+            told = bulk.render_again(store, Selection(("refused",)), how)
+            assert (told.again, told.refusals) == (0, 1)
+        assert bulk.render_again(store, Selection(("refused",)), replace(once, seen=1)).again == 1
 
     def test_what_is_under_way_ends_first(self, store: Store) -> None:
         ended(store, "C1", "p", done())

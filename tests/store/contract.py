@@ -17,6 +17,7 @@ from hashlib import sha256
 import pytest
 
 from ketafhir.errors import StoreError
+from ketafhir.store import queue
 from ketafhir.store.audit import first_broken
 from ketafhir.store.protocol import (
     Accepted,
@@ -667,6 +668,44 @@ class StoreContract:
         assert claim(store).message_id == later.message_id
         history = store.show(accepted.message_id).deliveries[0].history
         assert [one.kind for one in history] == ["done", "done"], "attempts are only added to"
+
+    def test_a_replay_that_is_asked_for_twice_is_done_once(self, store: Store) -> None:
+        number = store.accept(message("C1", "p1")).message_id
+        for replays in range(3):
+            store.settle(send(store), done())
+            assert store.show(number).replays == replays
+            if replays:
+                with pytest.raises(
+                    NotAllowed, match=f"message 1 was sent again (once|2 times) already.*say seen {replays}"
+                ):
+                    queue.replay(store, [number], who="cli me", seen=replays - 1)
+            assert [one.replays for one in queue.replay(store, [number], do=False)] == [replays]
+            assert nothing(store)
+            queue.replay(store, [number], who="cli me", seen=replays)
+        assert [(one.who, one.action, one.message_id) for one in store.audited()] == [("cli me", "replay", number)] * 3
+
+    def test_a_rendering_that_is_asked_for_twice_is_done_once(self, store: Store) -> None:
+        number = store.accept(message("C1", outcome="refused")).message_id
+        queue.render_again(store, [number], who="cli me")
+        store.complete(number, Result("refused"))
+        with pytest.raises(NotAllowed, match="say seen 1"):
+            queue.render_again(store, [number], who="cli me")
+        assert store.unfinished() == []
+        queue.render_again(store, [number], who="cli me", seen=1)
+        assert [one.message_id for one in store.unfinished()] == [number]
+        assert [(one.action, one.message_id) for one in store.audited()] == [("replay", number)] * 2
+
+    def test_a_replay_that_is_refused_is_none(self, store: Store) -> None:
+        first = store.accept(message("C1", "p1")).message_id
+        store.settle(send(store), done())
+        waits = store.accept(message("C2", "p2")).message_id
+        for numbers in ([first, waits], [first, 99]):
+            with pytest.raises((NotAllowed, Unknown)):
+                queue.replay(store, numbers, who="cli me")
+        send(store)
+        with pytest.raises(NotAllowed, match="is being sent at this moment"):
+            queue.render_again(store, [first, waits], who="cli me")
+        assert (store.audited(), store.unfinished(), store.show(first).replays) == ([], [], 0)
 
     def test_a_replay_does_not_write_an_older_state_over_a_newer_one_unasked(self, store: Store) -> None:
         first, second = (store.accept(message(name, "p1")) for name in ("C1", "C2"))

@@ -7,11 +7,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from contract import message
+from contract import message, send
 
 from ketafhir.cli import main
 from ketafhir.fhir.check import shape
 from ketafhir.store.audit import ACTIONS
+from ketafhir.store.protocol import done
 from ketafhir.store.sqlite import SqliteStore
 from ketafhir.translate.audit_event import audit_event
 
@@ -67,6 +68,12 @@ def test_a_step_with_a_destination_names_it(path: Path, capsys: pytest.CaptureFi
     place = ["--store", str(path)]
     main(["queue", "pause", "fhir", "--reason", "update", *place])
     main(["queue", "resume", "fhir", *place])
+    main(
+        ["queue", "replay", "1", "--as-sent", "--to", "fhir", "--yes", *place]
+    )  # waits still: refused, and nothing to note
+    store = SqliteStore(path)
+    store.settle(send(store), done())
+    store.close()
     main(["queue", "replay", "1", "--as-sent", "--to", "fhir", "--yes", *place])
     capsys.readouterr()
     assert main(["audit", "list", *place]) == 0

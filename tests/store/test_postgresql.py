@@ -195,3 +195,15 @@ def test_a_claim_among_many_settled_is_quick(store: PostgresStore) -> None:
         plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + sql.CLAIM_NEXT, ("w", 9.0, "fhir", 1.0, "fhir")))
     assert "Seq Scan" not in plan.replace("Seq Scan on paused", ""), plan  # it has a row for each destination at most
     assert "delivery_waiting" in plan
+
+
+@pytest.mark.parametrize("statement", [sql.REPLAYS, sql.MESSAGE])
+def test_replays_are_counted_without_reading_the_audit_log(store: PostgresStore, statement: str) -> None:
+    with store._database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO audit (at, who, action, message_id, digest) SELECT '', '',"
+            " CASE WHEN mod(n, 10) = 0 THEN 'replay' ELSE 'view' END, n / 2, '' FROM generate_series(1, 20000) n"
+        )
+        cursor.execute("ANALYZE")
+        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + statement, (1,)))
+    assert "audit_replay" in plan

@@ -230,6 +230,32 @@ def test_a_replay_is_told_first_and_done_with_yes(path: Path, capsys: pytest.Cap
     assert "has not ended: parked" in capsys.readouterr().err
 
 
+def test_a_replay_that_is_asked_for_twice_is_done_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def sent() -> list[str]:
+        store = SqliteStore(path)
+        store.settle(send(store), done(status="200"))
+        kinds = [one.kind for one in store.show(1).deliveries[0].history]
+        store.close()
+        return kinds
+
+    words = ["replay", "1", "--as-sent", "--store", str(path)]
+    assert queue(*words, "--yes") == 0
+    assert sent() == ["done"] * 2
+    assert queue(*words, "--yes") == 1
+    assert "message 1 was sent again once already" in capsys.readouterr().err
+    assert queue(*words) == 0
+    assert "was done; needs --seen 1: it was sent again before" in capsys.readouterr().out
+    assert queue("show", "1", "--store", str(path)) == 0
+    assert "replayed  1x" in capsys.readouterr().out
+    assert queue("replay", "--as-sent", "--since", "1970-01-01T00:00:00Z", "--yes", "--store", str(path)) == 1
+    assert "1 are refused" in capsys.readouterr().err
+    assert queue(*words, "--yes", "--seen", "1") == 0
+    assert sent() == ["done"] * 3
+    assert queue("replay", "1", "--re-render", "--yes", "--store", str(path)) == 1
+    assert "2 times already" in capsys.readouterr().err
+    assert queue("replay", "1", "--re-render", "--yes", "--seen", "2", "--store", str(path)) == 0
+
+
 def test_render_again(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert queue("replay", "2", "--re-render", "--store", str(path)) == 0
     assert "to fhir, was translated, 1 waiting given up" in capsys.readouterr().out

@@ -211,10 +211,13 @@ def find(name: str) -> str:
 
 
 def oldest(patched: pytest.MonkeyPatch, folder: Path, migrations: Path) -> Path:
-    """The first schema, and the one statement that knows a later table as it was then."""
+    """The first schema, and the statements that know a later table as they were then."""
     paused = "NOT EXISTS (SELECT 1 FROM paused WHERE paused.destination = ?)"
     assert paused in sql.CLAIM_NEXT
     patched.setattr(sql, "CLAIM_NEXT", sql.CLAIM_NEXT.replace(paused, "d.destination = ?"))
+    replays = "(SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = message.id)"
+    assert replays in sql.MESSAGE
+    patched.setattr(sql, "MESSAGE", sql.MESSAGE.replace(replays, "0"))
     (folder / "old").mkdir()
     shutil.copy(sorted(migrations.glob("[0-9]*.sql"))[0], folder / "old")
     return folder / "old"

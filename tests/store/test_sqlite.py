@@ -281,6 +281,9 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.CHOSEN_NEWEST, ("d", "dead", "r", 1, 9, 10, 0, 1)),
         (sql.CHOSEN_MESSAGES, ("refused", 1, 9, 0, 1)),
         (sql.OVERTAKEN_BEYOND, (1, 1)),
+        (sql.REPLAYS, (1,)),
+        (sql.ENDED_DELIVERIES, (1, None, None)),
+        (sql.MESSAGE, (1,)),
     ],
 )
 def test_no_plan_reads_a_whole_table(store: SqliteStore, statement: str, parameters: tuple[object, ...]) -> None:

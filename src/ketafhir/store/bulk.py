@@ -1,8 +1,8 @@
 """What an operator does with many messages at once: retry, replay as sent, render again, by state, destination and time.
 
 Without `do` it is only told what would be done, and nothing is locked for long: the rows are read in pages by key, and done in
-chunks of one commit, each noted in the audit log before it is done. Span of time: from the first message received since `since`
-to the last received before `until`, in the order in which they were stored.
+chunks of one commit, in which the audit log notes what was done, and nothing that was refused. Span of time: from the first
+message received since `since` to the last received before `until`, in the order in which they were stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from ketafhir.store import queue, states
-from ketafhir.store.ending import refuse_overtaken
+from ketafhir.store.ending import refuse_overtaken, refuse_unseen
 from ketafhir.store.protocol import NotAllowed, Store, Unknown
 from ketafhir.store.rows import Chosen
 
@@ -60,11 +60,13 @@ class Told:
 
 @dataclass(slots=True, frozen=True)
 class How:
-    """`note` writes the numbers of messages into the audit log, `progress` is told after each chunk how many have been done."""
+    """`note` writes the numbers of messages into the audit log, `progress` is told after each chunk how many have been done.
+    `seen`: how often each may have been replayed before; what is asked for twice by mistake is done once."""
 
     force: bool = False
     confirm: bool = False
     do: bool = False
+    seen: int = 0
     note: Callable[[Sequence[int]], None] = lambda _: None
     progress: Callable[[int], None] = lambda _: None
 
@@ -102,8 +104,9 @@ def render_again(store: Store, wanted: Selection, how: How) -> Told:
     def one(rows: list[Chosen]) -> int:
         message_id = rows[0].message_id
         queue.confirmed(message_id, rows[0].message_type, how.confirm)
+        refuse_unseen(message_id, rows[0].replays, how.seen)
         if how.do:
-            store.render_again(message_id, queue.RENDERED)
+            store.render_again(message_id, queue.RENDERED, how.seen)
         return 1
 
     return _each(store, _by_message(_chosen(store, wanted)), how, one)
@@ -126,7 +129,9 @@ def replay(store: Store, wanted: Selection, how: How) -> Told:
 
         def one(rows: list[Chosen]) -> int:
             message_id, to = rows[0].message_id, wanted.destination
-            again = store.replay([message_id], destination=to, force=how.force, states=wanted.states, through=through)
+            again = store.replay(
+                [message_id], destination=to, force=how.force, states=wanted.states, through=through, seen=how.seen
+            )
             return len(again)
 
         return _each(store, _by_message(_chosen(store, wanted, within, newest=True)), how, one)
@@ -142,6 +147,7 @@ def _planned(store: Store, wanted: Selection, within: tuple[int, int], through: 
         for one in again:
             try:
                 queue.confirmed(one.message_id, one.message_type, how.confirm)
+                refuse_unseen(one.message_id, one.replays, how.seen)
                 refuse_overtaken(one, how.force)
                 told.again += 1
             except NotAllowed as error:
@@ -177,15 +183,17 @@ def _settled(store: Store, names: Sequence[str]) -> None:
 def _each(store: Store, messages: Iterator[list[Chosen]], how: How, one: Callable[[list[Chosen]], int]) -> Told:
     told = Told()
     for some in _chunks(messages):
+        done: list[int] = []
         with store.batch():
-            if how.do:
-                how.note([rows[0].message_id for rows in some])
             for rows in some:
                 told.found.update((row.destination, row.state) for row in rows)
                 try:
                     told.again += one(rows)
+                    done.append(rows[0].message_id)
                 except (NotAllowed, Unknown) as error:
                     told.refuse(str(error))
+            if how.do and done:
+                how.note(done)
         how.progress(sum(told.found.values()))
     return told
 

@@ -88,18 +88,18 @@ _CHANGING = ("retry", "park", "release", "pause", "resume", "replay", "purge", "
 
 
 def _note(store: Store, args: argparse.Namespace) -> None:
-    """In the audit log, before it is done; a replay or purge that is only told is none."""
+    """In the audit log, before it is done; a purge that is only told is none, and a replay is noted with what it does."""
     command = args.queue_command
     if command == "show":
         action = "content" if args.raw or args.payload else "view"
-    elif command in _CHANGING and (command == "retry" or getattr(args, "yes", True)):
+    elif command in _CHANGING and (command == "retry" or getattr(args, "yes", True)) and command != "replay":
         action = command
     else:
         return
     told = getattr(args, "id", None)
     ids = [told] if isinstance(told, int) else told
     if ids == []:
-        return  # of many, each chunk is noted before it is done
+        return  # of many, each chunk is noted with what is done
     to = getattr(args, "to", None)
     store.audit(args.who, action, *([None] if ids is None else ids), destination=to)
 
@@ -155,6 +155,7 @@ def _show(store: Store, args: argparse.Namespace) -> int:
         f"message   {detail.message_id}  {detail.message_type}  MSH-10 {detail.control_id}",
         f"from      {detail.sender}  {detail.peer}  through {detail.listener}",
         f"received  {_time(detail.received_at)}" + (f", again {detail.resends}x" if detail.resends else ""),
+        *([f"replayed  {detail.replays}x"] if detail.replays else []),
         f"outcome   {detail.outcome}" + (", MSH-10 used before for other bytes" if detail.reused else ""),
         f"ACK       {detail.ack_state}, application answer {detail.answer_state}",
         *(f"issue     {_issue(issue)}" for issue in json.loads(detail.issues)),

@@ -19,10 +19,11 @@ def replay(
     do: bool,
     wanted: Collection[str] = (states.DONE, states.DEAD),
     through: int | None = None,
+    seen: int | None = None,
 ) -> list[Replay]:
     """Queues what was done or is dead again, under the number it had: those of one partition keep their order.
 
-    `through`: all that is done up to this message goes again with it, in other calls.
+    `through`: all that is done up to this message goes again with it, in other calls. `seen`: as `refuse_unseen`.
     """
     cursor.reordering()
     ids = sorted(set(message_ids))
@@ -31,13 +32,14 @@ def replay(
     planned = [_against_later(cursor, one, own) if through is None else _beyond(cursor, one, through) for one in found]
     if do:
         for one in planned:
+            refuse_unseen(one.message_id, one.replays, seen)
             _refuse(one, force)
         for one in planned:
             review.requeue(cursor, one.delivery_id)
     return planned
 
 
-_Found = tuple[int, int, str, str, str, str]
+_Found = tuple[int, int, str, str, str, str, int]
 
 
 def _of_message(cursor: Cursor, message_id: int, destination: str | None, wanted: Collection[str]) -> list[_Found]:
@@ -46,7 +48,7 @@ def _of_message(cursor: Cursor, message_id: int, destination: str | None, wanted
     if not rows:
         raise NotAllowed(f"message {message_id} is {outcome}: nothing was sent for it" + _to(destination))
     found = [
-        (message_id, *row[:5])
+        (message_id, *row[:5], row[6])
         for row in rows
         if (row[4], states.QUEUED) in states.REPLAY_STEPS and row[4] in wanted and row[5] != states.SUPERSEDED
     ]
@@ -92,9 +94,23 @@ def refuse_overtaken(one: Replay, force: bool) -> None:
         )
 
 
-def render_again(cursor: Cursor, message_id: int, destinations: Collection[str], now: float) -> int:
-    """The message waits for a translation, and what of it had not been sent is given up."""
+def refuse_unseen(message_id: int, replays: int, seen: int | None) -> None:
+    """Raises NotAllowed where it was sent again more often than has been `seen`; None: not looked at."""
+    if seen is None or replays <= seen:
+        return
+    times = "once" if replays == 1 else f"{replays} times"
+    raise NotAllowed(
+        f"message {message_id} was sent again {times} already: look at it, and where it is to go once more, say seen {replays}"
+    )
+
+
+def render_again(
+    cursor: Cursor, message_id: int, destinations: Collection[str], now: float, seen: int | None = None
+) -> int:
+    """The message waits for a translation, and what of it had not been sent is given up. `seen`: as `refuse_unseen`."""
     cursor.reordering()
+    (replays,) = cursor.execute(sql.REPLAYS, (message_id,)).fetchone()
+    refuse_unseen(message_id, replays, seen)
     rows = [row for to in destinations for row in cursor.execute(sql.STATES_AT, (message_id, to)).fetchall()]
     if any(state in (states.CLAIMED, states.INFLIGHT) for _, state in rows):
         raise NotAllowed(f"message {message_id} is being sent at this moment: try again when that has ended")

@@ -308,18 +308,20 @@ class Store(Protocol):
         do: bool = True,
         states: Collection[str] = (DONE, DEAD),
         through: int | None = None,
+        seen: int | None = None,
     ) -> list[Replay]:
         """Queues done and dead deliveries again, as they were sent and in their first order; without `do` only says which.
 
         What was given up for a newer rendering stays so. One that a later delivery of its partition has overtaken, which
         is not replayed itself, is refused with NotAllowed unless `force` is set; and even then while that other one is under
-        way. `through` says that all that is done up to this message goes again too. All or nothing. Raises Unknown.
+        way. `through` says that all that is done up to this message goes again too. One that the audit log tells of
+        more replays than have been `seen` is refused too (None: not looked at). All or nothing. Raises Unknown.
         """
 
-    def render_again(self, message_id: int, destinations: Collection[str]) -> int:
+    def render_again(self, message_id: int, destinations: Collection[str], seen: int | None = None) -> int:
         """Back to `unfinished`, for a new translation; what of it waits for `destinations` is given up; returns how many.
 
-        Raises Unknown, and NotAllowed while some of it is being sent.
+        Raises Unknown, and NotAllowed while some of it is being sent, or where it was replayed more often than `seen`.
         """
 
     def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:

@@ -103,32 +103,49 @@ def replay(
     confirm: bool = False,
     do: bool = True,
     states: Collection[str] = (DONE, DEAD),
+    who: str = "",
+    seen: int | None = 0,
 ) -> list[Replay]:
     """Sends what was done or is dead again, as it was sent; without `do` it tells what that would be.
 
-    Raises as `Store.replay`, and NotAllowed for an order to a pump without `confirm`.
+    It is noted in the same commit that `who` did it, and nothing where it is refused. Raises as `Store.replay`, and NotAllowed
+    for an order to a pump without `confirm`. A message that was replayed more often than `seen` is refused: what is asked for
+    twice by mistake is done once.
     """
     planned = store.replay(message_ids, destination=destination, force=force, do=False, states=states)
     if not do:
         return planned
     for one in planned:
         confirmed(one.message_id, one.message_type, confirm)
-    return store.replay(message_ids, destination=destination, force=force, states=states)
+    with store.batch():
+        again = store.replay(message_ids, destination=destination, force=force, states=states, seen=seen)
+        store.audit(who, "replay", *sorted(set(message_ids)), destination=destination)
+    return again
 
 
 def render_again(
-    store: Store, message_ids: Sequence[int], *, confirm: bool = False, do: bool = True
+    store: Store,
+    message_ids: Sequence[int],
+    *,
+    confirm: bool = False,
+    do: bool = True,
+    who: str = "",
+    seen: int = 0,
 ) -> list[tuple[Detail, int]]:
     """Gives messages back to the service, which translates them with today's tables and writes the patient as it is now.
 
-    Each with how many of its deliveries that wait are given up; without `do` only told. Receivers get nothing again.
+    Each with how many of its deliveries that wait are given up; without `do` only told. Receivers get nothing again. `who` and
+    `seen` as in `replay`.
     """
     found = [store.show(message_id) for message_id in dict.fromkeys(message_ids)]
     if not do:
         return [(one, _waiting(one)) for one in found]
     for one in found:
         confirmed(one.message_id, one.message_type, confirm)
-    return [(one, store.render_again(one.message_id, RENDERED)) for one in found]
+    with store.batch():
+        again = [(one, store.render_again(one.message_id, RENDERED, seen)) for one in found]
+        store.audit(who, "replay", *(one.message_id for one in found))
+    return again
 
 
 def _waiting(detail: Detail) -> int:

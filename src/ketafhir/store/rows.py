@@ -84,6 +84,7 @@ class Detail:
     answer_state: str
     reused: int  # 1 when its MSH-10 had come before with other bytes
     resends: int
+    replays: int  # how often an operator had it sent again
     deliveries: tuple[DeliveryRow, ...]
 
 
@@ -113,7 +114,8 @@ class Written:
 @dataclass(slots=True, frozen=True)
 class Replay:
     """One delivery that a replay sends again. `overtaken_by` is a later message of the same patient that was written since
-    and is not replayed itself; `blocked_by` one that is being sent at this moment. It carries nothing about the patient."""
+    and is not replayed itself; `blocked_by` one that is being sent at this moment; `replays` how often its message was sent
+    again before. It carries nothing about the patient."""
 
     message_id: int
     delivery_id: int
@@ -121,6 +123,7 @@ class Replay:
     message_type: str
     destination: str
     state: str
+    replays: int
     overtaken_by: int | None
     blocked_by: int | None
 
@@ -134,6 +137,7 @@ class Chosen:
     message_type: str
     destination: str
     state: str
+    replays: int  # of the message, before
 
     @property
     def cursor(self) -> tuple[int, int]:

@@ -142,8 +142,11 @@ UPDATE delivery SET state = 'parked', reason = ?, not_before = NULL, token = tok
 SUPERSEDE = """
 UPDATE delivery SET state = 'dead', reason = ?, not_before = NULL, settled_at = ?, token = token + 1 WHERE id = ?
 """
+REPLAYS = "SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = ?"
 ENDED_DELIVERIES = """
-SELECT d.id, m.control_id, m.message_type, d.destination, d.state, d.reason FROM delivery d JOIN message m ON m.id = d.message_id
+SELECT d.id, m.control_id, m.message_type, d.destination, d.state, d.reason,
+       (SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = d.message_id)
+FROM delivery d JOIN message m ON m.id = d.message_id
 WHERE d.message_id = ? AND (CAST(? AS TEXT) IS NULL OR d.destination = ?) ORDER BY d.id FOR UPDATE OF d
 """
 LATER = """
@@ -159,13 +162,18 @@ LAST_UNTIL = "SELECT id FROM message WHERE received_at < ? ORDER BY received_at 
 NEWEST = "SELECT MAX(id) FROM message"
 NEXT_DESTINATION = "SELECT MIN(destination) FROM delivery WHERE destination > ?"
 _CHOSEN = """
-SELECT d.message_id, d.id, m.message_type, d.destination, d.state FROM delivery d JOIN message m ON m.id = d.message_id
+SELECT d.message_id, d.id, m.message_type, d.destination, d.state,
+       (SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = d.message_id)
+FROM delivery d JOIN message m ON m.id = d.message_id
 WHERE d.destination = ? AND d.state = ? AND d.reason <> ? AND d.message_id BETWEEN ? AND ?
 """
 CHOSEN_OLDEST = f"{_CHOSEN} AND (d.message_id, d.id) > (?, ?) ORDER BY d.message_id, d.id LIMIT ?"
 CHOSEN_NEWEST = f"{_CHOSEN} AND (d.message_id, d.id) < (?, ?) ORDER BY d.message_id DESC, d.id DESC LIMIT ?"
 CHOSEN_MESSAGES = """
-SELECT id, 0, message_type, '', outcome FROM message WHERE outcome = ? AND id BETWEEN ? AND ? AND id > ? ORDER BY id LIMIT ?
+SELECT m.id, 0, m.message_type, '', m.outcome,
+       (SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = m.id)
+FROM message m
+WHERE m.outcome = ? AND m.id BETWEEN ? AND ? AND m.id > ? ORDER BY m.id LIMIT ?
 """
 
 # The same beside what goes with it: the messages up to a number.
@@ -234,7 +242,8 @@ ORDER BY m.id LIMIT ?
 
 MESSAGE = """
 SELECT id, listener, peer, sender, control_id, message_type, media_type, received_at, raw, outcome, issues,
-       ack, ack_state, answer, answer_state, reused, resends
+       ack, ack_state, answer, answer_state, reused, resends,
+       (SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = message.id)
 FROM message WHERE id = ?
 """
 DELIVERIES = """

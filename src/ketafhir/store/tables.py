@@ -147,13 +147,14 @@ class TableStore:
         do: bool = True,
         states: Collection[str] = (states.DONE, states.DEAD),
         through: int | None = None,
+        seen: int | None = None,
     ) -> list[Replay]:
         with self._database.transaction() as cursor:
-            return ending.replay(cursor, message_ids, destination, force, do, states, through)
+            return ending.replay(cursor, message_ids, destination, force, do, states, through, seen)
 
-    def render_again(self, message_id: int, destinations: Collection[str]) -> int:
+    def render_again(self, message_id: int, destinations: Collection[str], seen: int | None = None) -> int:
         with self._database.transaction() as cursor:
-            return ending.render_again(cursor, message_id, destinations, self._clock())
+            return ending.render_again(cursor, message_id, destinations, self._clock(), seen)
 
     def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
         with self._database.transaction() as cursor:

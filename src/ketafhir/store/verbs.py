@@ -17,6 +17,7 @@ from typing import Any
 from ketafhir.errors import StoreError
 from ketafhir.store import bulk, queue
 from ketafhir.store.protocol import Store
+from ketafhir.store.rows import Detail, Replay
 from ketafhir.store.states import DEAD, OUTCOMES, PARKED
 
 _UNITS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
@@ -62,6 +63,9 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
         "--force", action="store_true", help="with --as-sent: even if a later message has overtaken it"
     )
     replaying.add_argument("--yes", action="store_true", help="do it; without it only told")
+    replaying.add_argument(
+        "--seen", type=count, default=0, metavar="N", help="it was replayed N times already, and is to go once more (0)"
+    )
     _confirm(replaying)
     purging = commands.add_parser("purge", help="delete what has ended, by age")
     purging.add_argument("--older-than", type=age, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
@@ -104,6 +108,11 @@ def number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= queue.DIGITS and int(text)):
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    return 0 if text == "0" else number(text)
 
 
 def age(text: str) -> float:
@@ -219,7 +228,7 @@ def _many(
         if args.yes and count >= bulk.CHUNK:
             sys.stderr.write(f"{count} messages so far\n")
 
-    how = bulk.How(args.force, args.confirm, args.yes, note, progress)
+    how = bulk.How(args.force, args.confirm, args.yes, getattr(args, "seen", 0), note, progress)
     told = do(store, bulk.Selection(states, to, args.since, args.until), how)
     if args.json:
         _print_json(bulk.as_json(told, args.yes))
@@ -235,7 +244,7 @@ def _many(
 
 def _as_sent(store: Store, args: Namespace) -> list[dict[str, Any]]:
     wanted = {"destination": args.to, "force": args.force, "confirm": args.confirm}
-    found = queue.replay(store, args.id, **wanted, do=args.yes)
+    found = queue.replay(store, args.id, **wanted, do=args.yes, who=args.who, seen=args.seen)
     return [
         {
             "message": one.message_id,
@@ -243,17 +252,24 @@ def _as_sent(store: Store, args: Namespace) -> list[dict[str, Any]]:
             "type": one.message_type,
             "to": one.destination,
             "was": one.state,
-            "needs": [] if args.yes else [need for need, true in _needs(one) if true],
+            "needs": [] if args.yes else [need for need, true in _needs(one, args.seen) if true],
         }
         for one in found
     ]
 
 
-def _needs(one: Any) -> list[tuple[str, bool]]:
+def _needs(one: Replay, seen: int) -> list[tuple[str, bool]]:
     return [
         (f"message {one.blocked_by} of the same patient to be sent first", one.blocked_by is not None),
         (f"--force: message {one.overtaken_by} of the same patient was written since", one.overtaken_by is not None),
+        *_always(one, seen),
+    ]
+
+
+def _always(one: Replay | Detail, seen: int) -> list[tuple[str, bool]]:
+    return [
         ("--confirm: it is an order to a pump", queue.is_pump_order(one.message_type)),
+        (f"--seen {one.replays}: it was sent again before", one.replays > seen),
     ]
 
 
@@ -265,11 +281,11 @@ def _render_again(store: Store, args: Namespace) -> list[dict[str, Any]]:
             "type": one.message_type,
             "to": "fhir",
             "was": one.outcome + (f", {given_up} waiting given up" if given_up else ""),
-            "needs": ["--confirm: it is an order to a pump"]
-            if queue.is_pump_order(one.message_type) and not args.yes
-            else [],
+            "needs": [] if args.yes else [need for need, true in _always(one, args.seen) if true],
         }
-        for one, given_up in queue.render_again(store, args.id, confirm=args.confirm, do=args.yes)
+        for one, given_up in queue.render_again(
+            store, args.id, confirm=args.confirm, do=args.yes, who=args.who, seen=args.seen
+        )
     ]
 
 

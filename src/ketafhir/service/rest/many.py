@@ -72,7 +72,7 @@ async def _many(
         if do:
             _log.info("%s of many: %d messages so far", action, count)
 
-    how = bulk.How(told.get("force", False), told.get("confirm", False), do, note, progress)
+    how = bulk.How(told.get("force", False), told.get("confirm", False), do, told.get("seen", 0), note, progress)
     found = await in_store(lambda: work(store, wanted, how))
     if do:
         backend.wake()
@@ -82,7 +82,7 @@ async def _many(
 _RETRY: dict[str, type] = {
     "state": str, "to": str, "since": str, "until": str, "yes": bool, "force": bool, "confirm": bool,
 }  # fmt: skip
-_REPLAY: dict[str, type] = {"how": str, **_RETRY}
+_REPLAY: dict[str, type] = {"how": str, "seen": int, **_RETRY}
 _ANSWERS = {200: (JSON,), 409: (FHIR_JSON,), 503: (FHIR_JSON,)}
 
 OPERATIONS: Sequence[Operation] = (

@@ -166,18 +166,22 @@ async def replay(backend: Backend, ask: Ask) -> Answer:
     if how not in ("as-sent", "re-render") or (how == "re-render" and {"to", "force"} & set(told)):
         raise refused(400, "parameter-value", "how is as-sent or re-render; to and force go with as-sent", where="how")
     do, confirm = told.get("yes", False), told.get("confirm", False)
-    if do:
-        await note(backend, ask, "replay", number, destination=told.get("to"))
+    noted = {"do": do, "who": f"http {ask.who}", "seen": told.get("seen", 0)}
 
     def work() -> list[dict[str, Any]]:
         if how == "re-render":
-            again = queue.render_again(backend.store, [number], confirm=confirm, do=do)
-            return [{"was": one.outcome, "given_up": given_up} for one, given_up in again]
+            again = queue.render_again(backend.store, [number], confirm=confirm, **noted)
+            return [{"was": one.outcome, "given_up": given_up, "replays": one.replays} for one, given_up in again]
         wanted = {"destination": told.get("to"), "force": told.get("force", False), "confirm": confirm}
-        found = queue.replay(backend.store, [number], **wanted, do=do)
         return [
-            {"to": one.destination, "was": one.state, "behind": one.blocked_by, "overtaken_by": one.overtaken_by}
-            for one in found
+            {
+                "to": one.destination,
+                "was": one.state,
+                "behind": one.blocked_by,
+                "overtaken_by": one.overtaken_by,
+                "replays": one.replays,
+            }
+            for one in queue.replay(backend.store, [number], **wanted, **noted)
         ]
 
     planned = await in_store(work)
@@ -213,7 +217,7 @@ _FORCE: dict[str, type] = {"force": bool, "confirm": bool}
 _REASON: dict[str, type] = {"reason": str}
 _PAUSE: dict[str, type] = {"to": str, "reason": str}
 _RESUME: dict[str, type] = {"to": str}
-_REPLAY: dict[str, type] = {"how": str, "to": str, "yes": bool, **_FORCE}
+_REPLAY: dict[str, type] = {"how": str, "to": str, "yes": bool, "seen": int, **_FORCE}
 _PURGE: dict[str, type] = {"days": int, "errors_days": int, "yes": bool}
 _FAILS = {404: (FHIR_JSON,), 503: (FHIR_JSON,)}
 _STEPS = {200: (JSON,), 409: (FHIR_JSON,), **_FAILS}
