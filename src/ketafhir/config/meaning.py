@@ -88,6 +88,7 @@ def _settings(config: Config) -> Iterator[str]:
     limits, delivery = config.limits, config.delivery
     least = (
         ("[fhir] parallel", config.fhir.parallel, 1),
+        ("[fhir] transaction_entries", config.fhir.transaction_entries, 1),
         ("[pump] weight_hours", config.pump.weight_hours, 1),
         ("[fhir] connect_timeout", fhir.connect_timeout, 0.1),
         ("[fhir] read_timeout", fhir.read_timeout, 0.1),

@@ -111,6 +111,7 @@ class FhirSettings:
     write_timeout: float = 30.0
     total_timeout: float = 90.0
     write: str = "auto"
+    transaction_entries: int = 200
     public_hosts: tuple[str, ...] = PUBLIC_HOSTS
     mode: str = "live"
     shadow_directory: Path = Path("shadow")

@@ -14,6 +14,7 @@ from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.scrub import without_sent
+from ketafhir.sync.size import MOST
 from ketafhir.sync.writing import Writer
 
 MAX_RACES = 5
@@ -42,7 +43,7 @@ class Courier(Protocol):
 
 
 class FhirCourier:
-    """To a FHIR server. `mode` is that of `sync.writing`.
+    """To a FHIR server. `mode` and `most` are those of `sync.writing`.
 
     Nothing is retried here but a lost race for a version, at most five times.
     """
@@ -53,11 +54,12 @@ class FhirCourier:
         client: FhirClient,
         destination: str,
         mode: str = "transaction",
+        most: int = MOST,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._client = client
-        self._writer = Writer(client, mode)
+        self._writer = Writer(client, mode, most=most)
         self._destination = destination
         self._chance = chance
 

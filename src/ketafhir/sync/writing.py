@@ -1,7 +1,8 @@
 """How a stored Bundle is written: as a transaction, in batches or one by one, as the server can take it.
 
 What the server can is in its CapabilityStatement (`rest.interaction`, FHIR R4); one that says nothing gets
-transactions. A transaction that is too large (413) is written in parts, each half the size until they fit.
+transactions. A transaction that is too large (413) is written in parts, each half the size until they fit; so is one
+of more entries than the server does in time (`sync.size`).
 """
 
 from __future__ import annotations
@@ -16,22 +17,30 @@ from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch, matching, w
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.parts import Parts, batch
+from ketafhir.sync.size import MOST, Size
 
 Mode: TypeAlias = Literal["transaction", "batch", "single"]
 GoingOn: TypeAlias = Callable[[], Awaitable[None]]
 
 _ASKED_AGAIN = 3600.0  # seconds; a server may be upgraded
 _ASKED_SOON = 60.0
-_MOST = 100  # entries of a batch
+_MOST_OF_BATCH = 100
 
 
 class Writer:
-    """Writes to one server. `mode` "auto" asks it what it can."""
+    """Writes to one server. `mode` "auto" asks it what it can; `most`: entries of one transaction."""
 
-    def __init__(self, client: FhirClient, mode: str = "auto", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: FhirClient,
+        mode: str = "auto",
+        clock: Callable[[], float] = time.monotonic,
+        most: int = MOST,
+    ) -> None:
         self._client = client
         self._mode = mode
         self._clock = clock
+        self._size = Size(most, clock)
         self._found: Mode = "transaction"
         self._until = 0.0
 
@@ -44,12 +53,15 @@ class Writer:
         """
         mode = await self._how()
         going_on = going_on or _at_once
-        if mode != "transaction":
-            return await self._in_parts(outgoing, versions, mode, _MOST, going_on)
+        entries, most = len(outgoing.targets), self._size.most
+        if mode != "transaction" or entries > most:
+            most = most if mode == "transaction" else min(most, _MOST_OF_BATCH)
+            return await self._in_parts(outgoing, versions, mode, most, going_on)
         result = await self._client.transaction(outgoing, versions)
-        if result.outcome.disposition is not Disposition.TOO_LARGE or len(outgoing.targets) < 2:
+        self._size.tell(entries, result.outcome)
+        if result.outcome.disposition is not Disposition.TOO_LARGE or entries < 2:
             return result
-        return await self._in_parts(outgoing, versions, mode, (len(outgoing.targets) + 1) // 2, going_on)
+        return await self._in_parts(outgoing, versions, mode, (entries + 1) // 2, going_on)
 
     async def _how(self) -> Mode:
         if self._mode != "auto":
@@ -103,6 +115,7 @@ class Writer:
         self, entries: list[dict[str, Any]], targets: Sequence[str | None], mode: Mode
     ) -> tuple[Outcome, list[EntryResult | None]]:
         outcome, body = await self._client.bundle(batch(entries, mode))
+        self._size.tell(len(entries), outcome)
         if outcome.disposition is not Disposition.DONE:
             return outcome, []
         return check_batch(targets, body, now=time.time())
