@@ -21,6 +21,7 @@ from ketafhir.config import Config
 from ketafhir.config.tokens import read_tokens
 from ketafhir.doctor import Finding
 from ketafhir.errors import ConfigError
+from ketafhir.private import exposed
 
 _SOON = timedelta(days=30)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -90,15 +91,15 @@ def _file(where: str, file: Path, secret: bool) -> Finding:
     try:
         with file.open("rb") as opened:
             empty = not opened.read(1)
-        mode = file.stat().st_mode
+        problem = exposed(file) if secret else None
     except OSError as error:
         return Finding(
             "wrong", where, f"{file}: {error.strerror}", "put the file there, readable by the user of the service"
         )
     if empty:
         return Finding("wrong", where, f"{file} is empty", "put what belongs into it")
-    if secret and mode & 0o077:
-        return Finding("wrong", where, f"{file} is open to other users", f"chmod 600 {file}")
+    if problem is not None:
+        return Finding("wrong", where, f"{file} {problem[0]}", problem[1])
     return Finding("ok", where, str(file))
 
 

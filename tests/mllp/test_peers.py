@@ -242,7 +242,7 @@ def test_a_key_open_to_others_and_one_that_is_none(authority: Authority, tmp_pat
     with pytest.raises(ConfigError, match="the certificate"):
         tls.listening(cert, other)
     key.chmod(0o644)
-    with pytest.raises(ConfigError, match="open to every user"):
+    with pytest.raises(ConfigError, match="open to other users"):
         tls.listening(cert, key)
     with pytest.raises(ConfigError, match="authorities"):
         tls.connecting(tmp_path / "absent.pem")

@@ -15,10 +15,11 @@ import ketafhir
 
 PACKAGE = Path(ketafhir.__file__).parent
 
-# Of each room (a folder, or a module at the top) those it may import; `errors` and `data` are for all.
+# Of each room (a folder, or a module at the top) those it may import; those of FOR_ALL are for all.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "data": set(),
+    "private": set(),
     "plain": set(),
     "patterns": set(),
     "therapy": set(),
@@ -53,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"translate"},
 }  # fmt: skip
-FOR_ALL = {"errors", "data", "plain", "patterns"}
+FOR_ALL = {"errors", "data", "private", "plain", "patterns"}
 
 # Who may import a package that is heavy, or that must not leak into the rest.
 OWNERS = {

@@ -269,11 +269,12 @@ def test_a_token_is_made_and_known_by_its_digest_alone(capsys: pytest.CaptureFix
     assert in_environment.rest.tokens == (LINE,)
     file = tmp_path / "tokens"
     file.write_text(f"# who may what\n{LINE} # the engine\n\n")
+    file.chmod(0o640)
     assert [one.name for one in read_tokens((), file)] == ["mirth"]
     with pytest.raises(ConfigError, match="two tokens of"):
         read_tokens((LINE,), file)
     file.chmod(0o666)
-    with pytest.raises(ConfigError, match="changed by other users"):
+    with pytest.raises(ConfigError, match=r"open to other users \(mode 0666\): chmod 600"):
         read_tokens((), file)
 
 

@@ -98,9 +98,21 @@ def test_the_files_are_for_their_owner_alone(store: SqliteStore, path: Path) -> 
 
 def test_a_file_open_to_others_is_refused(store: SqliteStore, path: Path) -> None:
     store.close()
-    path.chmod(0o644)
-    with pytest.raises(StoreError, match="chmod 600"):
+    for mode in (0o640, 0o604, 0o660):
+        path.chmod(mode)
+        with pytest.raises(StoreError, match=rf"open to other users \(mode {mode:04o}\): chmod 600"):
+            SqliteStore(path)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_folder_that_every_user_can_write_is_refused(store: SqliteStore, path: Path, mode: int) -> None:
+    """A file that somebody puts beside the store, such as its WAL, would be taken for ours."""
+    store.close()
+    path.parent.chmod(mode)
+    with pytest.raises(StoreError, match=f"mode {mode:04o}.*chmod 700"):
         SqliteStore(path)
+    path.parent.chmod(0o755)
+    SqliteStore(path).close()
 
 
 def test_nothing_is_taken_into_a_file_that_was_moved_away(store: SqliteStore, path: Path) -> None:

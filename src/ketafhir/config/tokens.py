@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ketafhir.errors import ConfigError
+from ketafhir.private import refuse_exposed
 
 ROLES = ("auditor", "metrics", "operator", "sender", "viewer")
 _LINE = re.compile(r"([A-Za-z0-9_.-]{1,64})\s+([a-z]+)\s+([0-9a-fA-F]{64})")
@@ -41,8 +42,7 @@ def read_tokens(lines: Sequence[str], file: Path | None) -> list[Token]:
     try:
         found = [parse_token(line) for line in lines]
         if file is not None:
-            if file.stat().st_mode & 0o022:
-                raise ConfigError(f"the token file {file} can be changed by other users: chmod 600 {file}")
+            refuse_exposed("token file", file)
             told = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
             found += [parse_token(line) for line in told if line]
     except OSError as error:

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from ketafhir.errors import ConfigError
+from ketafhir.private import refuse_exposed
 
 
 def listening(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
@@ -38,8 +39,7 @@ def connecting(ca: Path | None = None, certificate: Path | None = None, key: Pat
 
 def _own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
-        if key.stat().st_mode & 0o007:
-            raise ConfigError(f"the private key {key} is open to every user: chmod 600 {key}")
+        refuse_exposed("private key", key)
         context.load_cert_chain(certificate, key, password=_no_password)
     except OSError as error:  # an SSLError is one
         raise ConfigError(f"the certificate {certificate} with the key {key}: {error.strerror or error}") from error

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_IMODE, S_ISREG, S_IWOTH
 from typing import Any
 
 from ketafhir.errors import StoreError
@@ -23,6 +23,9 @@ from ketafhir.store.cursor import Cursor, without_row_locks
 
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _OTHERS = 0o077
+_CHANGED_BY_ALL = (
+    S_IWOTH  # of a folder, sticky or not: a file beside the store, such as its WAL, would be taken for ours
+)
 _OURS = {"message", "delivery"}  # tables that every store has
 _PAGES = 2000  # given back to the disk at a time
 _BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
@@ -228,7 +231,13 @@ def _make_private(path: Path, create: bool) -> None:
     if not S_ISREG(mode):
         raise StoreError(f"the store {path}: {NO_STORE}")
     if mode & _OTHERS:
-        raise StoreError(f"the store {path} is open to other users: chmod 600 {path}")
+        raise StoreError(f"the store {path} is open to other users (mode {S_IMODE(mode):04o}): chmod 600 {path}")
+    folder = S_IMODE(path.parent.stat().st_mode)
+    if folder & _CHANGED_BY_ALL:
+        raise StoreError(
+            f"the store {path}: every user can put files into its folder (mode {folder:04o}), and so take the place of the "
+            f"store: chmod 700 {path.parent}, or name a file in a folder of its own"
+        )
 
 
 def check_ours(connection: sqlite3.Connection, path: Path, *, create: bool = False) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from ketafhir.errors import ConfigError
+from ketafhir.private import refuse_exposed
 from ketafhir.sync.client import FhirClient, Timeouts
 from ketafhir.sync.public import Pace
 from ketafhir.sync.signin import Smart, SmartClient, basic
@@ -74,8 +75,7 @@ def _tls(access: Access) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=access.tls_ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if access.tls_cert is not None and access.tls_key is not None:
-            if access.tls_key.stat().st_mode & 0o007:
-                raise ConfigError(f"the private key {access.tls_key} is open to every user: chmod 600 {access.tls_key}")
+            refuse_exposed("private key", access.tls_key)
             context.load_cert_chain(access.tls_cert, access.tls_key, password=lambda: "")
     except OSError as error:  # an SSLError is one
         raise ConfigError(f"[fhir] tls_ca, tls_cert, tls_key: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ketafhir.errors import ConfigError
+from ketafhir.private import refuse_exposed
 
 ALGORITHMS = ("ES384", "RS384")
 
@@ -48,8 +49,7 @@ class SigningKey:
 def read_keys(file: Path, kid: str = "") -> list[SigningKey]:
     """The private keys of a file; `kid` names the key of a PEM file. Raises ConfigError, which holds no key."""
     try:
-        if file.stat().st_mode & 0o007:
-            raise ConfigError(f"the key file {file} is open to every user: chmod 600 {file}")
+        refuse_exposed("key file", file)
         data = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"the key file {file}: {error.strerror}") from error

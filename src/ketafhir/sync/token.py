@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ketafhir.errors import ConfigError
+from ketafhir.private import refuse_exposed
 
 
 def read_token(*, variable: str | None = None, file: str | Path | None = None, what: str = "token") -> str | None:
@@ -25,8 +26,7 @@ def read_token(*, variable: str | None = None, file: str | Path | None = None, w
 
 def _from_file(path: Path, what: str) -> str:
     try:
-        if path.stat().st_mode & 0o007:
-            raise ConfigError(f"the {what} file {path} is open to every user: chmod 600 {path}")
+        refuse_exposed(f"{what} file", path)
         token = path.read_text("utf-8").strip()
     except OSError as error:
         raise ConfigError(f"the {what} file {path}: {error.strerror}") from error
