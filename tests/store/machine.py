@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract import FHIR, Clock, inbound
+from contract import FHIR, Clock, assert_backlog, inbound
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -388,6 +388,7 @@ class StoreMachine(RuleBasedStateMachine):
         for row in self.model.rows:
             counts[row.state] += 1
         assert self.store.counts().deliveries == counts
+        assert_backlog(self.store, FHIR)
         for row in self.model.rows[-2:]:
             detail = self.store.show(self._message(row.message))
             (found,) = detail.deliveries

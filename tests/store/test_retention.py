@@ -63,8 +63,12 @@ def test_what_goes(
 ) -> None:
     monkeypatch.setattr("ketafhir.store.retention._CHUNK", 2)
     store, clock = kept
+    measured: list[int] = []
+    size = store.size
+    monkeypatch.setattr(store, "size", lambda: measured.append(size()) or measured[-1])
     sweep(store, keep, clock.now)
     assert left(store) == {**expected, "WAITS": 10}
+    assert len(measured) == (1 if keep.megabytes else 0)  # it reads every row
     store.close()
 
 

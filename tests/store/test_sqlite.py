@@ -296,6 +296,11 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.REPLAYS, (1,)),
         (sql.ENDED_DELIVERIES, (1, None, None)),
         (sql.MESSAGE, (1,)),
+        (sql.COUNT_STATE, ("d", "queued")),
+        (sql.COUNT_UNTRANSLATED, ()),
+        (sql.OLDEST_WAITING, ("d", "d", "d")),
+        (sql.ENDED_WELL.replace(" FOR UPDATE OF m SKIP LOCKED", ""), (1.0, 1.0, 1)),
+        (sql.ENDED_IN_TROUBLE.replace(" FOR UPDATE OF m SKIP LOCKED", ""), (1.0, 1.0, 1)),
     ],
 )
 def test_no_plan_reads_a_whole_table(store: SqliteStore, statement: str, parameters: tuple[object, ...]) -> None:

@@ -56,6 +56,9 @@ class Database(Protocol):
     def reading(self) -> AbstractContextManager[Cursor]:
         """One consistent view."""
 
+    def apart(self) -> AbstractContextManager[Cursor]:
+        """One consistent view of what is committed, for what takes long: nobody waits for it."""
+
     def single(self, *, writing: bool = True) -> AbstractContextManager[Cursor]:
         """For statements that stand alone: no transaction is begun and ended around each where the database needs none."""
 

@@ -8,7 +8,7 @@ from ketafhir.store import inbox, review, states
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed
-from ketafhir.store.rows import Replay, Written
+from ketafhir.store.rows import Purged, Replay, Written
 
 
 def replay(
@@ -122,17 +122,17 @@ def render_again(
     return len(waiting)
 
 
-def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int) -> int:
+def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int) -> Purged:
     """Deletes messages that have ended, with all that hangs on them."""
     cursor.reordering()  # no claim looks at what goes
     found = cursor.execute(sql.ENDED_WELL, (before, before, limit)).fetchall()
     if errors_before is not None and len(found) < limit:
         rest = (errors_before, errors_before, limit - len(found))
         found += cursor.execute(sql.ENDED_IN_TROUBLE, rest).fetchall()
-    for (message_id,) in found:
+    for message_id, _ in found:
         for statement in sql.PURGE:
             cursor.execute(statement, (message_id,))
-    return len(found)
+    return Purged(len(found), sum(size for _, size in found))
 
 
 def written(cursor: Cursor, destination: str, after: int, limit: int) -> list[Written]:

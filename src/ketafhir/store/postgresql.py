@@ -131,6 +131,10 @@ class PostgresDatabase:
         with self._in(writing=False) as cursor:
             yield cursor
 
+    def apart(self) -> contextlib.AbstractContextManager[Cursor]:
+        """A connection of its own, as any other."""
+        return self.reading()
+
     @contextlib.contextmanager
     def single(self, *, writing: bool = True) -> Iterator[Cursor]:
         """A connection commits each statement that stands in no transaction."""

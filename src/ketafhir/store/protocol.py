@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
 from ketafhir.store.audit import AuditRow
-from ketafhir.store.rows import Chosen, Counts, Detail, Kept, Paused, Replay, Summary, Written
+from ketafhir.store.rows import Backlog, Chosen, Counts, Detail, Kept, Paused, Purged, Replay, Summary, Written
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -324,8 +324,8 @@ class Store(Protocol):
         Raises Unknown, and NotAllowed while some of it is being sent, or where it was replayed more often than `seen`.
         """
 
-    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
-        """Deletes at most `limit` messages that have ended, oldest first, before a time; returns how many.
+    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> Purged:
+        """Deletes at most `limit` messages that have ended, oldest first, before a time.
 
         Those that ended in trouble (refused, failed, a dead delivery) go by `errors_before`, and stay without it.
         What was learned (records, versions) stays. Nothing that is open is ever deleted.
@@ -377,7 +377,10 @@ class Store(Protocol):
         """Messages as they came, oldest first, from behind one, received since a time."""
 
     def counts(self, destination: str | None = None) -> Counts:
-        """How many there are in each state."""
+        """How many there are in each state: every row is counted."""
+
+    def backlog(self, destination: str) -> Backlog:
+        """What of it is not done, quickly."""
 
     # The audit log.
     def audit(self, who: str, action: str, *message_ids: int | None, destination: str | None = None) -> None:

@@ -90,7 +90,7 @@ def resume(store: Store, destination: str) -> int:
 
 
 def _waiting_for(store: Store, destination: str) -> int:
-    deliveries = store.counts(destination).deliveries
+    deliveries = store.backlog(destination).deliveries
     return deliveries[QUEUED] + deliveries[PARKED]
 
 
@@ -159,7 +159,7 @@ def purge(
     at = time.time() if now is None else now
     errors_before = None if errors_days is None else at - errors_days * _DAY
     count = 0
-    while purged := store.purge(at - days * _DAY, errors_before=errors_before, limit=chunk):
+    while purged := store.purge(at - days * _DAY, errors_before=errors_before, limit=chunk).messages:
         count += purged
     return count
 

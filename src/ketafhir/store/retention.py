@@ -27,17 +27,23 @@ def sweep(store: Store, keep: Retention, now: float) -> int:
     before = now - keep.days * _DAY if keep.days else 0.0
     errors_before = now - keep.error_days * _DAY if keep.error_days else None
     count = 0
-    while purged := store.purge(before, errors_before=errors_before, limit=_CHUNK):
+    while purged := store.purge(before, errors_before=errors_before, limit=_CHUNK).messages:
         count += purged
-    most = keep.megabytes * 1e6
-    while most and store.size() > most:
+    return count + (_down_to(store, keep.megabytes * 1e6, now) if keep.megabytes else 0)
+
+
+def _down_to(store: Store, most: float, now: float) -> int:
+    """Measured once, since that reads every row."""
+    count, size = 0, store.size()
+    while size > most:
         purged = store.purge(now, limit=_CHUNK)
-        if not purged:
+        if not purged.messages:
             _log.warning(
                 "the store is larger than [store] retention_megabytes, and all that is left is open or ended in trouble"
             )
             break
-        count += purged
+        count += purged.messages
+        size -= purged.bytes
     return count
 
 

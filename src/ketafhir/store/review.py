@@ -9,7 +9,7 @@ from ketafhir.store import inbox, states
 from ketafhir.store import statements as sql
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed, Unknown
-from ketafhir.store.rows import AttemptRow, Chosen, Counts, DeliveryRow, Detail, Kept, Summary
+from ketafhir.store.rows import AttemptRow, Backlog, Chosen, Counts, DeliveryRow, Detail, Kept, Summary
 
 
 def retry(
@@ -163,6 +163,19 @@ def _delivery(cursor: Cursor, row: tuple[Any, ...]) -> DeliveryRow:
     history = tuple(AttemptRow(number, *attempt) for number, attempt in enumerate(attempts, 1))
     fields: list[Any] = [delivery_id, destination, partitions, *rest, history]
     return DeliveryRow(*fields)
+
+
+def backlog(cursor: Cursor, destination: str) -> Backlog:
+    """What is not done, each number from the part of an index that holds nothing else."""
+
+    def number(state: str) -> int:
+        (count,) = cursor.execute(sql.COUNT_STATE, (destination, state)).fetchone()
+        return int(count)
+
+    (untranslated,) = cursor.execute(sql.COUNT_UNTRANSLATED).fetchone()
+    (oldest,) = cursor.execute(sql.OLDEST_WAITING, (destination, destination, destination)).fetchone()
+    found = {state: number(state) for state in states.DELIVERY_STATES if state != states.DONE}
+    return Backlog(found, oldest, untranslated)
 
 
 def counts(cursor: Cursor, destination: str | None) -> Counts:

@@ -155,6 +155,26 @@ class Paused:
 
 
 @dataclass(slots=True, frozen=True)
+class Backlog:
+    """What of a destination is not done: how many deliveries of each such state, and the acceptance of the oldest that is open.
+
+    `untranslated` messages wait before any destination.
+    """
+
+    deliveries: dict[str, int]
+    oldest: float | None
+    untranslated: int
+
+
+@dataclass(slots=True, frozen=True)
+class Purged:
+    """How many messages are deleted, and the bytes of them and their payloads."""
+
+    messages: int
+    bytes: int
+
+
+@dataclass(slots=True, frozen=True)
 class Counts:
     """How many messages of each outcome and deliveries of each state; every state is a key.
 

@@ -13,7 +13,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from stat import S_IMODE, S_ISREG, S_IWOTH
 from typing import Any
@@ -111,6 +111,17 @@ class SqliteDatabase:
         """One consistent view."""
         with self._in("BEGIN") as cursor:
             yield cursor
+
+    @contextmanager
+    def apart(self) -> Iterator[Cursor]:
+        """A connection of its own: with a write-ahead log readers and the writer do not wait for each other."""
+        if self._connection is None:
+            raise StoreError(f"the store {self.path} is closed")
+        with self._spoken(), closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            yield connection.cursor(SqliteCursor)
 
     def single(self, *, writing: bool = True) -> AbstractContextManager[Cursor]:
         """A transaction costs no round trip here."""

@@ -191,12 +191,13 @@ STATES_AT = "SELECT id, state FROM delivery WHERE message_id = ? AND destination
 _TROUBLE = """(m.outcome IN ('refused', 'failed')
   OR EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = m.id AND d.state = 'dead'))"""
 _ENDED = """
-SELECT m.id FROM message m WHERE m.received_at < ? AND m.outcome <> 'received'
+SELECT m.id, LENGTH(m.raw) + (SELECT COALESCE(SUM(LENGTH(d.payload)), 0) FROM delivery d WHERE d.message_id = m.id)
+FROM message m WHERE m.received_at < ? AND m.outcome <> 'received'
   AND NOT EXISTS (SELECT 1 FROM delivery d
                   WHERE d.message_id = m.id AND (d.settled_at IS NULL OR d.settled_at >= ?))
 """
-ENDED_WELL = f"{_ENDED} AND NOT {_TROUBLE} ORDER BY m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
-ENDED_IN_TROUBLE = f"{_ENDED} AND {_TROUBLE} ORDER BY m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
+ENDED_WELL = f"{_ENDED} AND NOT {_TROUBLE} ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
+ENDED_IN_TROUBLE = f"{_ENDED} AND {_TROUBLE} ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
 PURGE = (
     "DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
     "DELETE FROM delivery_partition WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
@@ -265,6 +266,15 @@ WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?
 COUNT_OUTCOMES = "SELECT outcome, COUNT(*) FROM message GROUP BY outcome"
 COUNT_STATES = """
 SELECT state, COUNT(*) FROM delivery WHERE CAST(? AS TEXT) IS NULL OR destination = ? GROUP BY state
+"""
+# Of one destination, as often as it is asked for: by parts of indexes that hold what is not done.
+COUNT_STATE = "SELECT COUNT(*) FROM delivery WHERE destination = ? AND state = ?"
+COUNT_UNTRANSLATED = "SELECT COUNT(*) FROM message WHERE outcome = 'received'"
+OLDEST_WAITING = """
+SELECT MIN(created_at) FROM delivery WHERE id IN (
+  (SELECT id FROM delivery WHERE destination = ? AND state IN ('queued', 'parked') ORDER BY id LIMIT 1),
+  (SELECT id FROM delivery WHERE destination = ? AND state = 'claimed' ORDER BY message_id LIMIT 1),
+  (SELECT id FROM delivery WHERE destination = ? AND state = 'inflight' ORDER BY message_id LIMIT 1))
 """
 OLDEST_OPEN = """
 SELECT MIN(created_at) FROM delivery

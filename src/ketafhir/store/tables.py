@@ -15,7 +15,7 @@ from ketafhir.store import statements as sql
 from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Chosen, Counts, Detail, Kept, Paused, Replay, Summary, Written
+from ketafhir.store.rows import Backlog, Chosen, Counts, Detail, Kept, Paused, Purged, Replay, Summary, Written
 
 
 class TableStore:
@@ -156,15 +156,15 @@ class TableStore:
         with self._database.transaction() as cursor:
             return ending.render_again(cursor, message_id, destinations, self._clock(), seen)
 
-    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> int:
+    def purge(self, before: float, *, errors_before: float | None = None, limit: int = 500) -> Purged:
         with self._database.transaction() as cursor:
             purged = ending.purge(cursor, before, errors_before, limit)
-        if purged:
+        if purged.messages:
             self._database.shrink()
         return purged
 
     def size(self) -> int:
-        with self._database.reading() as cursor:
+        with self._database.apart() as cursor:
             return ending.size(cursor)
 
     def page(
@@ -212,8 +212,12 @@ class TableStore:
             return review.messages(cursor, after, since, limit)
 
     def counts(self, destination: str | None = None) -> Counts:
-        with self._database.reading() as cursor:
+        with self._database.apart() as cursor:
             return review.counts(cursor, destination)
+
+    def backlog(self, destination: str) -> Backlog:
+        with self._database.reading() as cursor:
+            return review.backlog(cursor, destination)
 
     def audit(self, who: str, action: str, *message_ids: int | None, destination: str | None = None) -> None:
         with self._database.transaction() as cursor:

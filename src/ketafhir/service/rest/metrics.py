@@ -52,7 +52,9 @@ class _Numbers:
 
 
 def _of_deliveries(backend: Backend) -> Iterator[Any]:
-    depth = GaugeMetricFamily("ketafhir_deliveries", "Deliveries by state", labels=["destination", "state"])
+    depth = GaugeMetricFamily(
+        "ketafhir_deliveries", "Deliveries that are not done, by state", labels=["destination", "state"]
+    )
     oldest = GaugeMetricFamily(
         "ketafhir_oldest_open_seconds", "Age of the oldest delivery that is open; 0 without any", labels=["destination"]
     )
@@ -64,9 +66,9 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
     paused = {one.destination for one in backend.store.paused()}
     for number, name in enumerate(backend.destinations):
         stopped.add_metric([name], float(name in paused))
-        counts = backend.store.counts(name)
+        counts = backend.store.backlog(name)
         if not number:
-            waiting.add_metric([], counts.outcomes["received"])
+            waiting.add_metric([], counts.untranslated)
         for state, count in counts.deliveries.items():
             depth.add_metric([name, state], count)
         oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
