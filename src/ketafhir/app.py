@@ -177,7 +177,9 @@ class App:
     async def _sweep_forever(self) -> None:
         """What has ended long enough ago is deleted, soon after the start and then every hour."""
         store = self._config.store
-        keep = Retention(store.retention_days, store.retention_error_days, store.retention_megabytes)
+        keep = Retention(
+            store.retention_days, store.retention_error_days, store.retention_megabytes, store.retention_content_days
+        )
         while keep != Retention():
             await asyncio.to_thread(swept, self.store, keep, time.time())
             await asyncio.sleep(_SWEEP_SECONDS)

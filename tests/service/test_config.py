@@ -293,6 +293,12 @@ def test_trouble_is_kept_at_least_as_long_as_the_rest(lines: str) -> None:
         config.parse(f"[store]\n{lines}")
 
 
+def test_content_goes_before_the_message() -> None:
+    assert config.parse("[store]\nretention_content_days = 30\nretention_days = 90").store.retention_content_days == 30
+    with pytest.raises(ConfigError, match="retention_content_days is below retention_days"):
+        config.parse("[store]\nretention_content_days = 90\nretention_days = 90")
+
+
 def test_a_version_that_is_not_written_is_refused() -> None:
     assert config.parse('[[listener]]\nversion = "2.4"\n').listeners[0].version == "2.4"
     with pytest.raises(ConfigError, match=r"version is one of 2\.3, "):

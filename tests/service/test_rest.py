@@ -426,6 +426,30 @@ def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:
         assert actions[-6:] == ["release", "replay", "replay", "export", "purge", "view"]
 
 
+def test_without_its_content_a_message_is_known_still(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        client = here.client("operator")
+        sent = here.client("sender").post("/v1/messages", adt("M1")).json()
+        here.service.drain()
+
+        def exported(query: str) -> list[str]:
+            with zipfile.ZipFile(io.BytesIO(client.get(f"/v1/queue/1/export{query}").content)) as archive:
+                assert (b"SYN-1" in archive.read("00000001.json")) is (query == "")
+                return archive.namelist()
+
+        assert len(exported("")) == 4
+        assert exported("?content=false") == ["00000001.json"]
+        assert here.service.app.store.erase(time.time()) == 1
+        for path in ("raw", "payload"):
+            answer = client.get(f"/v1/queue/1/{path}")
+            assert (answer.status_code, "has no content any more" in answer.text) == (409, True)
+        assert client.get("/v1/queue/1").json()["erased_at"] > 0
+        told = client.post("/v1/queue/1/replay", b'{"how": "as-sent", "yes": true}', "application/json")
+        assert (told.status_code, "has no content any more" in told.text) == (409, True)
+        again = here.client("sender").post("/v1/messages", adt("M1")).json()
+        assert (again["message"], again["ack"]) == (sent["message"], sent["ack"])
+
+
 def test_a_replay_that_is_asked_for_twice_is_done_once(tmp_path: Path, sink: Sink) -> None:
     """A client that did not hear the answer and asks again does no harm."""
     with served(tmp_path, sink.url) as here:

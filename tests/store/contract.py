@@ -845,6 +845,55 @@ class StoreContract:
         assert store.versions_of(FHIR, ["Observation/a"]) == {"Observation/a": 'W/"3"'}
         assert store.lookup("placer", "7") == ["p1"]
 
+    def test_content_goes_before_what_is_known(self, store: Store, clock: Clock) -> None:
+        issues = b'[{"severity": "warning", "code": "c", "text": "ZZ", "where": "PID-5", "value": "ZZ", "hint": "ZZ"}]'
+        sent = [NewDelivery(FHIR, ("p1",), b"ZZ payload")]
+        told = replace(inbound("C1", b"ZZ raw", Result("translated", issues, deliveries=sent)), ack=b"the ACK")
+        first = store.accept(told)
+        store.settle(send(store), done())
+        store.accept(message("DEAD", "p2"))
+        store.settle(send(store), dead("never"))
+        store.accept(message("REFUSED", outcome="refused"))
+        clock.move(100)
+        store.accept(message("YOUNG", "p3"))
+        store.settle(send(store), done())
+        before = store.show(first.message_id)
+        assert store.erase(clock.now - 50) == 1
+        assert store.erase(clock.now - 50) == 0
+        after = store.show(first.message_id)
+        assert (after.raw, after.deliveries[0].payload, after.erased_at) == (b"", b"", clock.now)
+        assert after.issues == b'[{"severity": "warning", "code": "c", "where": "PID-5"}]'
+        same = replace(after, raw=before.raw, issues=before.issues, erased_at=None, deliveries=before.deliveries)
+        assert same == before
+        assert replace(after.deliveries[0], payload=b"ZZ payload") == before.deliveries[0]
+        again = store.accept(told)
+        assert (again.duplicate, again.ack, again.message_id) == (True, b"the ACK", first.message_id)
+        assert store.accept(replace(told, raw=b"other", sha256=sha256(b"other").digest())).reused
+        assert all(store.show(number).raw for number in (2, 3, 4))
+
+    def test_without_its_content_nothing_is_sent_or_translated_again(self, store: Store, clock: Clock) -> None:
+        for number in (1, 2):
+            store.accept(message(f"C{number}", "p1"))
+            store.settle(send(store), done())
+            clock.move(10)
+        store.accept(message("UNSUPPORTED", outcome="unsupported"))
+        clock.move(10)
+        assert store.erase(clock.now - 25) == 1
+        refused = "message {} has no content any more"
+        for step in (queue.replay, queue.render_again):
+            with pytest.raises(NotAllowed, match=refused.format(1)):
+                step(store, [1, 2])
+        assert [one.message_id for one in store.written(FHIR)] == [2]
+        assert [one.message_id for one in store.messages()] == [2, 3]
+        assert len(store.replay([2], do=False)) == 1
+        assert store.erase(clock.now) == 2
+        with pytest.raises(NotAllowed, match=refused.format(3)):
+            queue.retry(store, 3)
+        with pytest.raises(NotAllowed, match=refused.format(2)):
+            queue.with_content(store.show(2))
+        assert store.unfinished() == []
+        assert (store.audited(), store.size()) == ([], 0)
+
     def test_messages_as_they_came(self, store: Store, clock: Clock) -> None:
         store.accept(message("C1", "p1"))
         clock.move(10)

@@ -299,6 +299,39 @@ def test_purge_asks_and_deletes_what_has_ended(path: Path, capsys: pytest.Captur
         queue("purge", "--older-than", "soon", "--store", str(path))
 
 
+def test_export_without_content_has_nothing_about_a_patient(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    words = ["--without-content", "--directory", str(folder), "--store", str(path)]
+    assert queue("export", "2", "6", *words) == 0
+    assert sorted(file.name for file in folder.iterdir()) == ["00000002.json", "00000006.json"]
+    texts = [file.read_text() for file in sorted(folder.iterdir())]
+    assert "ZZCANARY" not in "".join(texts)
+    assert [one["kind"] for one in json.loads(texts[0])["deliveries"][0]["history"]] == ["identity"]
+    assert json.loads(texts[1])["issues"] == [{"severity": "error", "code": "unit-unknown", "where": "RXA-7"}]
+
+
+def test_of_a_message_whose_content_is_gone_the_rest_is_shown(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = SqliteStore(path)
+    assert store.erase(9_999_999_999.0) == 1
+    store.close()
+    place = ["--store", str(path)]
+    assert queue("show", "1", *place) == 0
+    out = capsys.readouterr().out
+    assert "its content is gone" in out
+    assert "try 1" in out
+    for words in (["--raw"], ["--payload"]):
+        assert queue("show", "1", *words, *place) == 1
+        assert "has no content any more" in capsys.readouterr().err
+    assert queue("replay", "1", "--as-sent", *place) == 1
+    assert "message 1 has no content any more" in capsys.readouterr().err
+    assert queue("export", "1", "--directory", str(tmp_path / "out"), *place) == 0
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["00000001.json"]
+
+
 def test_export_writes_bytes_and_attempts(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     assert queue("export", "2", "6", "7", "--directory", str(folder), "--store", str(path)) == 0

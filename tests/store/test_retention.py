@@ -15,7 +15,7 @@ from ketafhir import cli
 from ketafhir.errors import StoreError
 from ketafhir.store import backup, sqlite_file
 from ketafhir.store import statements as sql
-from ketafhir.store.protocol import RecordChange, dead, done
+from ketafhir.store.protocol import NewDelivery, RecordChange, Result, dead, done
 from ketafhir.store.retention import Retention, sweep
 from ketafhir.store.sqlite import SqliteStore
 from postgresql_server import PostgresServer
@@ -88,6 +88,44 @@ def pages(store: SqliteStore) -> int:
     connection = store._database._connection
     assert connection is not None
     return int(connection.execute("PRAGMA page_count").fetchone()[0])
+
+
+def test_of_what_is_deleted_no_byte_is_left_in_the_files(tmp_path: Path) -> None:
+    """`PRAGMA secure_delete` empties the pages, and the WAL is emptied behind it."""
+    clock = Clock()
+    store = SqliteStore(tmp_path / "s.db", clock=clock)
+    beside = SqliteStore(tmp_path / "s.db")  # an operator's, which keeps the WAL alive
+
+    def marked(mark: bytes) -> bool:
+        return any(mark in file.read_bytes() for file in tmp_path.glob("s.db*"))
+
+    for number in range(30):
+        body = b"MSH|ZZRAW%d|" % number + b"ZZRAW " * 700 * (number % 3)
+        sent = [NewDelivery("fhir", (f"ZZPATIENT{number}",), b"ZZBUNDLE " * (number * 40 + 1))]
+        issues = b'[{"severity": "warning", "code": "c", "value": "ZZVALUE"}]'
+        store.accept(inbound(f"ZZCONTROL{number}", body, Result("translated", issues, deliveries=sent)))
+        store.settle(send(store), done())
+    assert all(marked(mark) for mark in (b"ZZRAW", b"ZZBUNDLE", b"ZZVALUE", b"ZZPATIENT", b"ZZCONTROL"))
+    clock.move(2 * DAY)
+    sweep(store, Retention(content_days=1), clock.now)
+    assert [mark for mark in (b"ZZRAW", b"ZZBUNDLE", b"ZZVALUE") if marked(mark)] == []
+    assert marked(b"ZZCONTROL"), "what is known of it stays"
+    sweep(store, Retention(days=1), clock.now)
+    assert not marked(b"ZZ")
+    beside.close()
+    store.close()
+
+
+def test_content_goes_in_small_steps_and_before_the_rest(
+    kept: tuple[SqliteStore, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ketafhir.store.retention._CHUNK", 2)
+    store, clock = kept
+    sweep(store, Retention(days=7.5, content_days=3.5), clock.now)
+    assert left(store) == {"DONE": 7, "DEAD": 10, "REFUSED": 10, "WAITS": 10}
+    erased = [store.show(row.message_id) for row in store.page(limit=100)]
+    assert [one.control_id for one in erased if one.erased_at] == [f"DONE{day}" for day in range(3, 7)]
+    store.close()
 
 
 # --- copies
@@ -220,8 +258,8 @@ def oldest(patched: pytest.MonkeyPatch, folder: Path, migrations: Path) -> Path:
     assert paused in sql.CLAIM_NEXT
     patched.setattr(sql, "CLAIM_NEXT", sql.CLAIM_NEXT.replace(paused, "d.destination = ?"))
     replays = "(SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = message.id)"
-    assert replays in sql.MESSAGE
-    patched.setattr(sql, "MESSAGE", sql.MESSAGE.replace(replays, "0"))
+    assert f"erased_at,\n       {replays}" in sql.MESSAGE
+    patched.setattr(sql, "MESSAGE", sql.MESSAGE.replace(replays, "0").replace("erased_at", "NULL"))
     (folder / "old").mkdir()
     shutil.copy(sorted(migrations.glob("[0-9]*.sql"))[0], folder / "old")
     return folder / "old"

@@ -294,6 +294,8 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.CHOSEN_MESSAGES, ("refused", 1, 9, 0, 1)),
         (sql.OVERTAKEN_BEYOND, (1, 1)),
         (sql.REPLAYS, (1,)),
+        (sql.UNERASED, (1.0, 1.0, 1)),
+        (sql.WRITTEN, ("fhir", 0, 1)),
         (sql.ENDED_DELIVERIES, (1, None, None)),
         (sql.MESSAGE, (1,)),
         (sql.COUNT_STATE, ("d", "queued")),
@@ -308,6 +310,14 @@ def test_no_plan_reads_a_whole_table(store: SqliteStore, statement: str, paramet
         plan = [row[3] for row in cursor.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
     assert plan
     assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], plan
+
+
+def test_what_is_looked_for_to_be_erased_has_content_still(store: SqliteStore) -> None:
+    """However many there are of which it is gone."""
+    with store._database.reading() as cursor:
+        plan = [row[3] for row in cursor.execute("EXPLAIN QUERY PLAN " + sql.UNERASED, (1.0, 1.0, 1))]
+    assert "message_content" in plan[0], plan
+    assert "received_at<" in plan[0], plan
 
 
 def test_nothing_of_a_patient_stands_in_a_repr(store: SqliteStore) -> None:

@@ -58,6 +58,8 @@ def _settings(config: Config) -> Iterator[str]:
         yield "[policy] processing_ids names at least one, such as P: with none every message is rejected"
     if 0 < config.store.retention_error_days < config.store.retention_days:
         yield "[store] retention_error_days is at least retention_days, or 0 for ever"
+    if config.store.retention_content_days and 0 < config.store.retention_days <= config.store.retention_content_days:
+        yield "[store] retention_content_days is below retention_days: with the message its content goes"
     if config.store.retention_error_days and not config.store.retention_days:
         yield "[store] retention_error_days needs retention_days: what ended well is not kept longer"
     if config.pump.orders and not config.pump.owner.strip():

@@ -126,6 +126,7 @@ class StoreSettings:
     retention_days: float = 0.0
     retention_error_days: float = 0.0
     retention_megabytes: float = 0.0
+    retention_content_days: float = 0.0
 
     @property
     def place(self) -> str:

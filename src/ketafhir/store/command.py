@@ -146,15 +146,16 @@ def _line(row: Summary, now: float) -> tuple[str, ...]:
 def _show(store: Store, args: argparse.Namespace) -> int:
     detail = store.show(args.id)
     if args.raw:
-        return _print_bytes(detail.raw)
+        return _print_bytes(queue.with_content(detail).raw)
     if args.payload:
-        return _print_bytes(b"\n".join(row.payload for row in detail.deliveries))
+        return _print_bytes(b"\n".join(row.payload for row in queue.with_content(detail).deliveries))
     if args.json:
         return _print_json(queue.as_json(detail))
     lines = [
         f"message   {detail.message_id}  {detail.message_type}  MSH-10 {detail.control_id}",
         f"from      {detail.sender}  {detail.peer}  through {detail.listener}",
         f"received  {_time(detail.received_at)}" + (f", again {detail.resends}x" if detail.resends else ""),
+        *([f"erased    {_time(detail.erased_at)}: its content is gone"] if detail.erased_at is not None else []),
         *([f"replayed  {detail.replays}x"] if detail.replays else []),
         f"outcome   {detail.outcome}" + (", MSH-10 used before for other bytes" if detail.reused else ""),
         f"ACK       {detail.ack_state}, application answer {detail.answer_state}",

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from ketafhir.store import inbox, review, states
 from ketafhir.store import statements as sql
+from ketafhir.store.content import scrubbed
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed
 from ketafhir.store.rows import Purged, Replay, Written
@@ -44,6 +45,7 @@ _Found = tuple[int, int, str, str, str, str, int]
 
 def _of_message(cursor: Cursor, message_id: int, destination: str | None, wanted: Collection[str]) -> list[_Found]:
     outcome = review.known(cursor, message_id)
+    inbox.refuse_erased(cursor, message_id)
     rows = cursor.execute(sql.ENDED_DELIVERIES, (message_id, destination, destination)).fetchall()
     if not rows:
         raise NotAllowed(f"message {message_id} is {outcome}: nothing was sent for it" + _to(destination))
@@ -133,6 +135,17 @@ def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int
         for statement in sql.PURGE:
             cursor.execute(statement, (message_id,))
     return Purged(len(found), sum(size for _, size in found))
+
+
+def erase(cursor: Cursor, before: float, limit: int, now: float) -> int:
+    """Empties messages that have ended well of what they held; what is known of them stays."""
+    cursor.reordering()
+    found = cursor.execute(sql.UNERASED, (before, before, limit)).fetchall()
+    for message_id, _ in found:
+        (issues,) = cursor.execute(sql.ISSUES, (message_id,)).fetchone()
+        cursor.execute(sql.ERASE_MESSAGE, (b"", scrubbed(issues), now, message_id))
+        cursor.execute(sql.ERASE_PAYLOADS, (b"", message_id))
+    return len(found)
 
 
 def written(cursor: Cursor, destination: str, after: int, limit: int) -> list[Written]:

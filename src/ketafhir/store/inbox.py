@@ -88,8 +88,18 @@ def complete(cursor: Cursor, message_id: int, result: Result, now: float) -> Non
 
 def translate_again(cursor: Cursor, message_id: int) -> None:
     """Back to the messages that wait for translation."""
+    refuse_erased(cursor, message_id)
     _step(cursor, message_id, states.RECEIVED)
     cursor.execute(sql.SET_OUTCOME, (states.RECEIVED, message_id))
+
+
+def refuse_erased(cursor: Cursor, message_id: int) -> None:
+    """Raises NotAllowed where the content of a message is gone."""
+    found = cursor.execute(sql.MESSAGE_OUTCOME, (message_id,)).fetchone()
+    if found is not None and found[1] is not None:
+        raise NotAllowed(
+            f"message {message_id} has no content any more, by [store] retention_content_days: let it be sent anew"
+        )
 
 
 def _step(cursor: Cursor, message_id: int, outcome: str) -> None:

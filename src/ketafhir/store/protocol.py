@@ -331,6 +331,10 @@ class Store(Protocol):
         What was learned (records, versions) stays. Nothing that is open is ever deleted.
         """
 
+    def erase(self, before: float, *, limit: int = 500) -> int:
+        """Deletes the content (bytes, payloads, values of issues) of at most `limit` messages that ended well before a time,
+        oldest first; returns how many. What is known of them stays, and a resend gets its acknowledgments."""
+
     def size(self) -> int:
         """Bytes of the messages and payloads that are kept."""
 

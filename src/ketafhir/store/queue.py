@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ketafhir.store.content import without_values
 from ketafhir.store.protocol import NotAllowed, Store
 from ketafhir.store.rows import Detail, Replay
 from ketafhir.store.states import DEAD, DONE, PARKED, QUEUED
@@ -164,11 +165,23 @@ def purge(
     return count
 
 
-def export(store: Store, message_id: int) -> Export:
-    """The message byte for byte, what was sent for it, and all that is known of it with every attempt. Raises Unknown."""
+def with_content(detail: Detail) -> Detail:
+    """Raises NotAllowed where the content of a message is gone."""
+    if detail.erased_at is not None:
+        raise NotAllowed(f"message {detail.message_id} has no content any more, by [store] retention_content_days")
+    return detail
+
+
+def export(store: Store, message_id: int, *, content: bool = True) -> Export:
+    """The message byte for byte, what was sent for it, and all that is known of it with every attempt. Without `content` (or
+    where it is gone) that alone, with nothing about a patient. Raises Unknown."""
     detail = store.show(message_id)
     name = f"{detail.message_id:08d}"
-    files = {f"{name}.hl7": detail.raw, f"{name}.json": json.dumps(as_json(detail), indent=2).encode()}
+    content = content and detail.erased_at is None
+    files = {f"{name}.json": json.dumps(as_json(detail, content), indent=2).encode()}
+    if not content:
+        return Export(detail.message_id, files)
+    files[f"{name}.hl7"] = detail.raw
     files |= {f"{name}.{number}.payload": one.payload for number, one in enumerate(detail.deliveries, 1)}
     for leg in ("ack", "answer"):
         data = getattr(detail, leg)
@@ -177,14 +190,18 @@ def export(store: Store, message_id: int) -> Export:
     return Export(detail.message_id, files)
 
 
-def as_json(detail: Detail) -> dict[str, Any]:
-    """All of a message but the bytes."""
+def as_json(detail: Detail, full: bool = True) -> dict[str, Any]:
+    """All of a message but the bytes; not `full` without what is about a patient."""
     found = asdict(detail)
     found["issues"] = json.loads(detail.issues)
     for name in ("raw", "ack", "answer"):
         del found[name]
     for delivery in found["deliveries"]:
         del delivery["payload"]
+        if not full:
+            del delivery["partitions"]
+    if not full:
+        found["issues"] = without_values(found["issues"])
     return found
 
 

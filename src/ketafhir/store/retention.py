@@ -1,4 +1,5 @@
-"""What has ended is deleted by age and by size; what ended in trouble is kept longer, and what is open always."""
+"""What has ended is deleted by age and by size, its content before what is known of it; what ended in trouble is kept longer, and
+what is open always."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ _log = logging.getLogger("ketafhir.store")
 
 @dataclass(slots=True, frozen=True)
 class Retention:
-    """0 is for ever, and any size. `error_days` of what was refused, failed or is dead; `megabytes` of messages and payloads."""
+    """0 is for ever, and any size. `error_days` of what was refused, failed or is dead; `megabytes` of messages and payloads;
+    `content_days` of the content of what ended well."""
 
     days: float = 0.0
     error_days: float = 0.0
     megabytes: float = 0.0
+    content_days: float = 0.0
 
 
 def sweep(store: Store, keep: Retention, now: float) -> int:
@@ -29,6 +32,8 @@ def sweep(store: Store, keep: Retention, now: float) -> int:
     count = 0
     while purged := store.purge(before, errors_before=errors_before, limit=_CHUNK).messages:
         count += purged
+    while keep.content_days and store.erase(now - keep.content_days * _DAY, limit=_CHUNK):
+        pass
     return count + (_down_to(store, keep.megabytes * 1e6, now) if keep.megabytes else 0)
 
 

@@ -84,6 +84,7 @@ class Detail:
     answer_state: str
     reused: int  # 1 when its MSH-10 had come before with other bytes
     resends: int
+    erased_at: float | None  # when its content was deleted: `raw` and each payload are empty since
     replays: int  # how often an operator had it sent again
     deliveries: tuple[DeliveryRow, ...]
 

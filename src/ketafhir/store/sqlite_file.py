@@ -155,11 +155,12 @@ class SqliteDatabase:
             return True
 
     def shrink(self) -> None:
-        """Some pages at a time, so that nobody waits for long."""
+        """Some pages at a time, so that nobody waits for long. Of what was deleted no byte is left in the files."""
         with self._lock, self._spoken():
             if self._connection is not None and not self._connection.in_transaction:
                 # It gives a row without columns for each page, and `execute` would stop at the first.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+                _empty_wal(self._connection)
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -208,6 +209,15 @@ class SqliteDatabase:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"the store {self.path}: {_reason(error)}") from error
+
+
+def _empty_wal(connection: sqlite3.Connection) -> None:
+    """What was deleted stands in its pages until then. Who reads at this moment is not waited for: it is emptied next time."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

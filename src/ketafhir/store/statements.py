@@ -24,7 +24,7 @@ SELECT id, raw, listener, peer, sender, control_id, message_type, media_type, re
 WHERE outcome = 'received' ORDER BY id LIMIT ?
 """
 
-MESSAGE_OUTCOME = "SELECT outcome FROM message WHERE id = ? FOR UPDATE"
+MESSAGE_OUTCOME = "SELECT outcome, erased_at FROM message WHERE id = ? FOR UPDATE"
 SET_OUTCOME = "UPDATE message SET outcome = ? WHERE id = ?"
 SET_RESULT = "UPDATE message SET outcome = ?, issues = ?, answer = ?, answer_state = ? WHERE id = ?"
 
@@ -198,6 +198,12 @@ FROM message m WHERE m.received_at < ? AND m.outcome <> 'received'
 """
 ENDED_WELL = f"{_ENDED} AND NOT {_TROUBLE} ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
 ENDED_IN_TROUBLE = f"{_ENDED} AND {_TROUBLE} ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"
+# Of the content of what has ended well; the partial index has those alone that still have any.
+UNERASED = f"""{_ENDED} AND m.erased_at IS NULL AND NOT {_TROUBLE}
+ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"""
+ISSUES = "SELECT issues FROM message WHERE id = ?"
+ERASE_MESSAGE = "UPDATE message SET raw = ?, issues = ?, erased_at = ? WHERE id = ?"
+ERASE_PAYLOADS = "UPDATE delivery SET payload = ? WHERE message_id = ?"
 PURGE = (
     "DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
     "DELETE FROM delivery_partition WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
@@ -243,7 +249,7 @@ ORDER BY m.id LIMIT ?
 
 MESSAGE = """
 SELECT id, listener, peer, sender, control_id, message_type, media_type, received_at, raw, outcome, issues,
-       ack, ack_state, answer, answer_state, reused, resends,
+       ack, ack_state, answer, answer_state, reused, resends, erased_at,
        (SELECT COUNT(*) FROM audit a WHERE a.action = 'replay' AND a.message_id = message.id)
 FROM message WHERE id = ?
 """
@@ -257,11 +263,12 @@ SELECT worker, started_at, ended_at, kind, status, detail FROM attempt WHERE del
 """
 
 WRITTEN = """
-SELECT id, message_id, payload FROM delivery WHERE destination = ? AND state = 'done' AND id > ? ORDER BY id LIMIT ?
+SELECT d.id, d.message_id, d.payload FROM delivery d JOIN message m ON m.id = d.message_id
+WHERE d.destination = ? AND d.state = 'done' AND d.id > ? AND m.erased_at IS NULL ORDER BY d.id LIMIT ?
 """
 KEPT = """
 SELECT id, listener, message_type, received_at, raw, outcome, issues FROM message
-WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?
+WHERE id > ? AND received_at >= ? AND erased_at IS NULL ORDER BY id LIMIT ?
 """
 COUNT_OUTCOMES = "SELECT outcome, COUNT(*) FROM message GROUP BY outcome"
 COUNT_STATES = """

@@ -163,6 +163,13 @@ class TableStore:
             self._database.shrink()
         return purged
 
+    def erase(self, before: float, *, limit: int = 500) -> int:
+        with self._database.transaction() as cursor:
+            erased = ending.erase(cursor, before, limit, self._clock())
+        if erased:
+            self._database.shrink()
+        return erased
+
     def size(self) -> int:
         with self._database.apart() as cursor:
             return ending.size(cursor)

@@ -81,6 +81,9 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
     exporting.add_argument(
         "--directory", required=True, metavar="DIR", help="made where it is not there, for its owner only"
     )
+    exporting.add_argument(
+        "--without-content", action="store_true", help="what is known of them alone: nothing about a patient"
+    )
     return [retrying, parking, releasing, pausing, resuming, replaying, purging, exporting]
 
 
@@ -314,7 +317,7 @@ def _export(store: Store, args: Namespace) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for message_id in args.id:
-            for name, data in queue.export(store, message_id).files.items():
+            for name, data in queue.export(store, message_id, content=not args.without_content).files.items():
                 _write(folder / name, data)
                 written.append(name)
     except OSError as error:

@@ -27,7 +27,6 @@ from ketafhir.service.rest.operations import (
 )
 from ketafhir.store import queue
 from ketafhir.store.protocol import NotAllowed, Unknown
-from ketafhir.store.rows import Detail
 from ketafhir.store.states import DELIVERY_STATES, OUTCOMES
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST = 500
-_ABOUT_A_PATIENT = ("value", "text", "hint")  # of an issue: each may quote what was sent
 _NUMBER = Parameter("id", "the message, by its number in the store", "integer", required=True)
 
 
@@ -73,31 +71,20 @@ async def show(backend: Backend, ask: Ask) -> Answer:
     """All but the bytes. Without the right to work on the queue, also without what is about a patient."""
     await note(backend, ask, "view", ask.values["id"])
     detail = await in_store(lambda: backend.store.show(ask.values["id"]))
-    return as_json(_shown(detail, full=ask.holder is not None and ask.holder.may(May.WORK)))
-
-
-def _shown(detail: Detail, full: bool) -> dict[str, Any]:
-    found = queue.as_json(detail)
-    if not full:
-        for delivery in found["deliveries"]:
-            del delivery["partitions"]
-        found["issues"] = [
-            {name: one for name, one in issue.items() if name not in _ABOUT_A_PATIENT} for issue in found["issues"]
-        ]
-    return found
+    return as_json(queue.as_json(detail, full=ask.holder is not None and ask.holder.may(May.WORK)))
 
 
 async def raw(backend: Backend, ask: Ask) -> Answer:
     """The message, byte for byte."""
     await note(backend, ask, "content", ask.values["id"])
-    detail = await in_store(lambda: backend.store.show(ask.values["id"]))
+    detail = await in_store(lambda: queue.with_content(backend.store.show(ask.values["id"])))
     return Answer(200, detail.raw, HL7V2)
 
 
 async def payload(backend: Backend, ask: Ask) -> Answer:
     """What is sent for it, a delivery each."""
     await note(backend, ask, "content", ask.values["id"])
-    detail = await in_store(lambda: backend.store.show(ask.values["id"]))
+    detail = await in_store(lambda: queue.with_content(backend.store.show(ask.values["id"])))
     deliveries = [{"destination": row.destination, "payload": _text(row.payload)} for row in detail.deliveries]
     return as_json({"message": detail.message_id, "deliveries": deliveries})
 
@@ -204,7 +191,8 @@ async def export(backend: Backend, ask: Ask) -> Answer:
     """The files of `ketafhir queue export` as a ZIP archive."""
     number = ask.values["id"]
     await note(backend, ask, "export", number)
-    found = await in_store(lambda: queue.export(backend.store, number))
+    content = ask.values.get("content", True)
+    found = await in_store(lambda: queue.export(backend.store, number, content=content))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in found.files.items():
@@ -239,11 +227,11 @@ OPERATIONS: Sequence[Operation] = (
     ),
     Operation(
         "GET", "/v1/queue/{id}/raw", "The message itself, byte for byte", May.WORK, raw,
-        {200: (HL7V2,), **_FAILS}, parameters=(_NUMBER,),
+        {200: (HL7V2,), 409: (FHIR_JSON,), **_FAILS}, parameters=(_NUMBER,),
     ),
     Operation(
         "GET", "/v1/queue/{id}/payload", "What is sent for it, a delivery each", May.WORK, payload,
-        {200: (JSON,), **_FAILS}, parameters=(_NUMBER,),
+        {200: (JSON,), 409: (FHIR_JSON,), **_FAILS}, parameters=(_NUMBER,),
     ),
     Operation(
         "POST", "/v1/queue/{id}/retry", "Try again what waits, is parked or dead", May.WORK, retry, _STEPS,
@@ -267,7 +255,8 @@ OPERATIONS: Sequence[Operation] = (
     ),
     Operation(
         "GET", "/v1/queue/{id}/export", "The message, what was sent for it and every attempt, as files", May.WORK,
-        export, {200: (ZIP,), **_FAILS}, parameters=(_NUMBER,),
+        export, {200: (ZIP,), **_FAILS},
+        parameters=(_NUMBER, Parameter("content", "false: what is known of it alone, nothing about a patient", "boolean")),
     ),
     Operation(
         "POST", "/v1/queue/purge", "Delete what has ended more than so many days ago", May.WORK, purge,
