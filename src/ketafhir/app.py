@@ -32,13 +32,12 @@ from ketafhir.service.answers import Answers
 from ketafhir.service.arrivals import Channel
 from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
-from ketafhir.service.processes import Processes
+from ketafhir.service.processes import Attempts, Processes
 from ketafhir.service.receiver import Receiver
 from ketafhir.service.together import Together
 from ketafhir.store.opening import is_url, open_store
 from ketafhir.store.protocol import Store
 from ketafhir.store.retention import Retention, swept
-from ketafhir.store.states import RECEIVED
 from ketafhir.translate import settings as translate_settings
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class App:
         """
         try:
             async with asyncio.timeout(timeout):
-                while (await asyncio.to_thread(self.store.counts)).outcomes[RECEIVED]:
+                while (await asyncio.to_thread(self.store.backlog, destination(self._config))).untranslated:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise Transient(f"messages wait for their translation after {timeout:g} s") from None
@@ -139,6 +138,11 @@ class App:
             self.worker.wake()
         elif self._processes is not None:
             self._processes.wake()
+
+    def _attempts(self) -> Attempts:
+        if self.worker is not None:
+            return self.worker.attempts()
+        return self._processes.attempts() if self._processes is not None else {}
 
     async def _start_delivering(self, stack: contextlib.AsyncExitStack) -> None:
         if self._processes is not None:
@@ -170,7 +174,9 @@ class App:
     async def _answer_http(self, channels: dict[str, Channel]) -> Http:
         from ketafhir.rest import open_http
 
-        http = open_http(self._config, channels, self.store, self.intake, self._together, self._legs, self._wake)
+        http = open_http(
+            self._config, channels, self.store, self.intake, self._together, self._legs, self._wake, self._attempts
+        )
         await http.start()
         return http
 

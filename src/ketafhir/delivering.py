@@ -15,6 +15,7 @@ from ketafhir.config.public import is_public
 from ketafhir.mllp import tls
 from ketafhir.mllp.address import parse_address
 from ketafhir.mllp.sender import Sender
+from ketafhir.service.processes import Attempts, line_of
 from ketafhir.service.shadow import ShadowCourier
 from ketafhir.service.translating import FHIR
 from ketafhir.store.opening import open_store
@@ -30,6 +31,7 @@ from ketafhir.sync.worker import Worker
 from ketafhir.translate.settings import of_feed
 
 _log = logging.getLogger("ketafhir.service")
+_TOLD_EVERY = 1.0  # seconds, while there is something new to be told
 _PUBLIC = Pace()  # one for all clients of this process
 
 
@@ -70,6 +72,10 @@ class Delivering:
         """There is something new."""
         for worker in self._workers:
             worker.wake()
+
+    def attempts(self) -> Attempts:
+        """As `Worker.attempts`, of all of them."""
+        return {(one.destination, state): count for one in self._workers for state, count in one.attempts.items()}
 
     async def drain(self, timeout: float) -> None:
         """As `Worker.drain`, of all of them."""
@@ -148,7 +154,8 @@ async def working(config: Config, store: Store, number: int) -> AsyncIterator[De
 
 
 async def deliver(config: Config, number: int, stopping: asyncio.Event) -> None:
-    """Worker process `number`, beside one that listens: standard input wakes it, and its end ends it."""
+    """Worker process `number`, beside one that listens: standard input wakes it, and its end ends it. Standard output tells
+    how its attempts ended."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -161,11 +168,27 @@ async def deliver(config: Config, number: int, stopping: asyncio.Event) -> None:
                     worker.wake()
                 stopping.set()
 
-            listening = asyncio.create_task(listen())
+            tasks = [asyncio.create_task(listen()), asyncio.create_task(_tell(worker))]
             await stopping.wait()
-            listening.cancel()
+            for task in tasks:
+                task.cancel()
+        _write(worker)
     finally:
         await asyncio.to_thread(store.close)
+
+
+async def _tell(worker: Delivering) -> None:
+    told: Attempts = {}
+    while True:
+        await asyncio.sleep(_TOLD_EVERY)
+        if (now := worker.attempts()) != told:
+            _write(worker)
+            told = now
+
+
+def _write(worker: Delivering) -> None:
+    with contextlib.suppress(OSError):  # the one that listens is gone
+        os.write(sys.stdout.fileno(), line_of(worker.attempts()))
 
 
 def _ended(worker: asyncio.Task[None]) -> None:

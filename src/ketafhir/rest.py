@@ -16,6 +16,7 @@ from ketafhir.mllp import tls
 from ketafhir.service.arrivals import Channel
 from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
+from ketafhir.service.processes import Attempts
 from ketafhir.service.rest.access import Access, Holder
 from ketafhir.service.rest.backend import Backend
 from ketafhir.service.together import Together
@@ -106,6 +107,7 @@ def open_http(
     together: Together,
     legs: Legs,
     wake: Callable[[], None],
+    attempts: Callable[[], Attempts],
 ) -> Http:
     """Raises ConfigError for tokens, certificates or an extra that is not there."""
     rest = config.rest
@@ -122,6 +124,7 @@ def open_http(
         channels,
         channels[name],
         destination,
+        attempts,
         disk=None if is_url(config.store.place) else config.store.path.absolute().parent,
         free_bytes=rest.free_bytes,
         max_bytes=config.limits.max_message_bytes,

@@ -547,6 +547,8 @@ def test_metrics(tmp_path: Path, sink: Sink) -> None:
         'ketafhir_messages_total{outcome="duplicate"} 1.0',
         'ketafhir_messages_total{outcome="refused"} 1.0',
         'ketafhir_deliveries{destination="fhir",state="queued"} 0.0',
+        'ketafhir_attempts_total{destination="fhir",state="done"} 1.0',
+        'ketafhir_attempts_total{destination="fhir",state="dead"} 0.0',
         'ketafhir_oldest_open_seconds{destination="fhir"} 0.0',
         'ketafhir_ack_seconds_bucket{le="+Inf"} 3.0',
         "ketafhir_ack_seconds_count 3.0",

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from bulk_contract import BulkContract, small  # noqa: F401
-from contract import Clock, StoreContract, claim, message
+from contract import FHIR, Clock, StoreContract, claim, message, send
 
 from ketafhir.errors import StoreError
 from ketafhir.store import sqlite_file as database
 from ketafhir.store import statements as sql
-from ketafhir.store.protocol import Inbound, Result
+from ketafhir.store.protocol import Inbound, Result, done
 from ketafhir.store.sqlite import SqliteStore
 
 WRITER = """
@@ -318,6 +318,35 @@ def test_what_is_looked_for_to_be_erased_has_content_still(store: SqliteStore) -
         plan = [row[3] for row in cursor.execute("EXPLAIN QUERY PLAN " + sql.UNERASED, (1.0, 1.0, 1))]
     assert "message_content" in plan[0], plan
     assert "received_at<" in plan[0], plan
+
+
+def test_what_is_asked_again_and_again_costs_the_same_however_much_is_done(store: SqliteStore) -> None:
+    """What /metrics and /readyz ask, in steps of SQLite's own machine: an index that is read whole is a search in the plan too."""
+    steps: list[int] = []
+    for number in range(400):
+        store.accept(message(f"C{number}", f"p{number}"))
+        store.settle(send(store), done())
+        if number in (9, 399):
+            steps.append(_steps(store))
+    assert steps[1] < steps[0] * 1.2
+
+
+def _steps(store: SqliteStore) -> int:
+    connection = store._database._connection
+    assert connection is not None
+    counted = [0]
+
+    def count() -> int:
+        counted[0] += 1
+        return 0
+
+    connection.set_progress_handler(count, 1)
+    store.paused()
+    store.backlog(FHIR)
+    store.learn_versions("", {})
+    connection.set_progress_handler(None, 0)
+    assert counted[0]
+    return counted[0]
 
 
 def test_nothing_of_a_patient_stands_in_a_repr(store: SqliteStore) -> None:

@@ -18,7 +18,7 @@ from ketafhir.mllp.acknowledgment import code, readable
 from ketafhir.mllp.address import Address, parse_address
 from ketafhir.mllp.send import send_all
 from ketafhir.store.sqlite import SqliteStore
-from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED, RECEIVED
+from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
 
 CONFIG = "[[listener]]\nname = 'demo'\nhost = '127.0.0.1'\nport = 0\n"
 READY = "listening on "
@@ -42,12 +42,12 @@ class Service:
 
     def waiting(self) -> int:
         """How many messages and deliveries are not done. Raises Permanent where one cannot be."""
-        counts = self.store.counts()
+        left = self.store.backlog("fhir")
         for state in (PARKED, DEAD):
-            if counts.deliveries[state]:
+            if left.deliveries[state]:
                 row = self.store.page(state=state, limit=1)[0]
                 raise Permanent(f"message {row.control_id} is {state}: {row.reason}")
-        return counts.outcomes[RECEIVED] + sum(counts.deliveries[one] for one in (QUEUED, CLAIMED, INFLIGHT))
+        return left.untranslated + sum(left.deliveries[one] for one in (QUEUED, CLAIMED, INFLIGHT))
 
     def drain(self, seconds: float = 120.0) -> Iterator[int]:
         """Gives how many still wait, until none does. Raises Transient when that takes longer."""

@@ -1,21 +1,36 @@
 """Worker processes beside the one that listens: started, woken, started again when they die, ended with it.
 
 Each is told by its standard input: a byte wakes it, the end of it ends it. So none outlives the process that
-started it, whatever kills that.
+started it, whatever kills that. Its standard output tells how its attempts ended, a line each time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+Attempts: TypeAlias = Mapping[tuple[str, str], int]
+"""How many attempts were settled since the start, by destination and the state they left their delivery in."""
 
 _PAUSE = 1.0  # seconds before a process that died is started again
 _GRACE = 40.0  # seconds that deliveries under way may take
 
 _log = logging.getLogger("ketafhir.service")
+
+
+def line_of(attempts: Attempts) -> bytes:
+    """As a process tells them."""
+    return json.dumps([[*key, count] for key, count in attempts.items()]).encode() + b"\n"
+
+
+def _read(line: bytes) -> Counter[tuple[str, str]]:
+    return Counter({(destination, state): count for destination, state, count in json.loads(line)})
 
 
 class Processes:
@@ -27,6 +42,12 @@ class Processes:
         self._stopping = False
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._told: dict[int, Counter[tuple[str, str]]] = {}  # by those that run
+        self._ended: Counter[tuple[str, str]] = Counter()  # of those that ran before
+
+    def attempts(self) -> Attempts:
+        """Of all of them, also of those that died; of these what they had told."""
+        return sum(self._told.values(), self._ended)
 
     def start(self) -> None:
         """They run from now on."""
@@ -56,9 +77,11 @@ class Processes:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "ketafhir", *self._arguments, "--worker", str(number)),
                 stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
             )
             self._running[number] = process
             try:
+                await self._listen(number, process)
                 code = await process.wait()
             except asyncio.CancelledError:
                 with contextlib.suppress(ProcessLookupError):
@@ -67,6 +90,13 @@ class Processes:
                 raise
             finally:
                 del self._running[number]
+                self._ended += self._told.pop(number, Counter())
             if not self._stopping:
                 _log.error("worker %d has ended with %d and is started again", number, code)
                 await asyncio.sleep(_PAUSE)
+
+    async def _listen(self, number: int, process: asyncio.subprocess.Process) -> None:
+        """Until it ends. One that was killed may leave half a line."""
+        assert process.stdout is not None
+        while (line := await process.stdout.readline()).endswith(b"\n"):
+            self._told[number] = _read(line)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -52,7 +53,7 @@ class Worker:
     ) -> None:
         self._store = store
         self._courier = courier
-        self._destination = destination
+        self.destination = destination
         self._name = name
         self._parallel = parallel
         self._poll = poll_seconds
@@ -67,6 +68,7 @@ class Worker:
         self._in_doubt = False  # whether a claim was made whose answer did not come
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()  # nothing is held any more
+        self.attempts: Counter[str] = Counter()  # that were settled, by the state they left their delivery in
         self._stopping = False
 
     async def run(self, grace: float = 30.0) -> None:
@@ -111,7 +113,7 @@ class Worker:
             raise Transient(f"not drained within {timeout:g} s: {await self._reasons(QUEUED)}") from None
 
     async def _drained(self) -> bool:
-        counts = (await asyncio.to_thread(self._store.counts, self._destination)).deliveries
+        counts = (await asyncio.to_thread(self._store.backlog, self.destination)).deliveries
         for state in (PARKED, DEAD):
             if counts[state]:
                 raise Permanent(f"{counts[state]} {state}: {await self._reasons(state)}")
@@ -119,7 +121,7 @@ class Worker:
 
     async def _reasons(self, state: str) -> str:
         page = self._store.page
-        rows = await asyncio.to_thread(page, state=state, destination=self._destination, limit=3)
+        rows = await asyncio.to_thread(page, state=state, destination=self.destination, limit=3)
         return "; ".join(f"message {row.message_id}: {row.reason or state}" for row in rows) or "nothing queued"
 
     # --- taking up work
@@ -147,7 +149,7 @@ class Worker:
             if self._in_doubt:
                 await self._clear_doubt()
             while len(self._tasks) < self._circuit.width(self._parallel):
-                delivery = await asyncio.to_thread(self._store.claim, self._name, self._lease, self._destination)
+                delivery = await asyncio.to_thread(self._store.claim, self._name, self._lease, self.destination)
                 if delivery is None:
                     return
                 if self._stopping:
@@ -272,8 +274,9 @@ class Worker:
             self._claiming -= 1
 
     def _tell(self, delivery: Delivery, ending: Settlement) -> None:
+        self.attempts[ending.state] += 1
         level = logging.WARNING if ending.state in (PARKED, DEAD) else logging.DEBUG
-        told = (delivery.message_id, ending.state, self._destination, ending.reason or ending.status)
+        told = (delivery.message_id, ending.state, self.destination, ending.reason or ending.status)
         _log.log(level, "message %d is %s for %s: %s", *told, extra=_about(delivery))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ketafhir.service.arrivals import Answered, Channel
 from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
+from ketafhir.service.processes import Attempts
 from ketafhir.service.rest.access import Access
 from ketafhir.store.protocol import Store
 from ketafhir.translate.pump_orders import PumpOrders
@@ -21,7 +22,8 @@ MOST_TRANSLATIONS = 8  # that wait for their turn; they take the processor, one 
 @dataclass
 class Backend:
     """`channel` is the one that messages come through here, `channels` all by their names. `disk` is the folder whose space
-    counts, None where the store is elsewhere. `destination` tells why the FHIR server cannot be reached, "" where it can."""
+    counts, None where the store is elsewhere. `destination` tells why the FHIR server cannot be reached, "" where it can;
+    `attempts` how those at deliveries ended."""
 
     store: Store
     intake: Intake
@@ -32,6 +34,7 @@ class Backend:
     channels: Mapping[str, Channel]
     channel: Channel
     destination: Callable[[], Awaitable[str]]
+    attempts: Callable[[], Attempts]
     disk: Path | None = None
     free_bytes: int = 0
     max_bytes: int = 16 * 1024 * 1024

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from ketafhir.service.measures import Histogram
+from ketafhir.store.states import DEAD, DONE, PARKED, QUEUED
 
 if TYPE_CHECKING:
     from ketafhir.service.rest.backend import Backend
@@ -55,6 +56,11 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
     depth = GaugeMetricFamily(
         "ketafhir_deliveries", "Deliveries that are not done, by state", labels=["destination", "state"]
     )
+    attempts = CounterMetricFamily(
+        "ketafhir_attempts",
+        "Attempts that ended, by the state they left their delivery in",
+        labels=["destination", "state"],
+    )
     oldest = GaugeMetricFamily(
         "ketafhir_oldest_open_seconds", "Age of the oldest delivery that is open; 0 without any", labels=["destination"]
     )
@@ -72,7 +78,11 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
         for state, count in counts.deliveries.items():
             depth.add_metric([name, state], count)
         oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
-    yield from (depth, oldest, waiting, stopped)
+    ended = backend.attempts()
+    for name in backend.destinations:
+        for state in (DONE, QUEUED, PARKED, DEAD):
+            attempts.add_metric([name, state], ended.get((name, state), 0))
+    yield from (depth, attempts, oldest, waiting, stopped)
 
 
 def _latency(found: Histogram) -> Any:

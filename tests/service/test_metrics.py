@@ -1,0 +1,93 @@
+"""The numbers for Prometheus of worker processes: told by each, summed where HTTP is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra rest is missing: make setup")
+pytest.importorskip("uvicorn", reason="the extra rest is missing: make setup")
+
+from rest_peers import LINES, Client
+from service_peers import CONFIG, Peer, adt, fhir_sink
+
+from ketafhir.service.processes import Processes
+from postgresql_server import PostgresServer
+
+pytestmark = pytest.mark.timeout(90)
+
+REST = f"\n[rest]\nenabled = true\nport = 0\ntokens = {list(LINES)!r}\n"
+
+
+def eventually(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_attempts_of_worker_processes_are_told_where_http_is_answered(
+    tmp_path: Path, postgresql: PostgresServer
+) -> None:
+    file = tmp_path / "ketafhir.toml"
+    file.write_text(CONFIG + REST)
+    with fhir_sink() as sink, (tmp_path / "log").open("w") as log:
+        command = [sys.executable, "-m", "ketafhir", "serve", "--config", str(file), "--fhir", sink.url]
+        command += ["--store", postgresql.url(), "--workers", "2"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        try:
+            port, url = (process.stdout.readline().strip().removeprefix("listening on ") for _ in range(2))
+            client = Client(url, "metrics")
+            done = 'ketafhir_attempts_total{destination="fhir",state="done"} '
+
+            def told(count: int) -> bool:
+                return f"{done}{count}.0" in client.get("/metrics").text.splitlines()
+
+            with Peer(int(port.rpartition(":")[2])) as peer:
+                for number in range(6):
+                    assert peer.send(adt(f"M{number}", f"SYN-{number}")).code == "AA"
+                eventually(lambda: told(6))
+                for child in _children(process.pid):
+                    os.kill(child, signal.SIGKILL)
+                assert peer.send(adt("M6", "SYN-6")).code == "AA"
+                eventually(lambda: told(7))
+            client.close()
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+            process.stdout.close()
+
+
+def _children(parent: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_half_a_line_of_a_process_that_was_killed_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It ends by itself, is started again, and then told so."""
+    script = tmp_path / "worker"
+    script.write_text(
+        f'#!{sys.executable}\nimport sys\nsys.stdout.write(\'[["fhir", "done", 2]]\\n[["fhir", "do\')\nsys.stdout.flush()\n'
+    )
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr("ketafhir.service.processes._PAUSE", 0.0)
+
+    async def twice() -> dict[tuple[str, str], int]:
+        processes = Processes(["serve"], 1)
+        processes.start()
+        async with asyncio.timeout(30):
+            while processes.attempts().get(("fhir", "done"), 0) < 4:
+                await asyncio.sleep(0.01)
+        await processes.stop()
+        return dict(processes.attempts())
+
+    assert asyncio.run(twice()).keys() == {("fhir", "done")}
