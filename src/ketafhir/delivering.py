@@ -106,7 +106,8 @@ def _to_fhir(config: Config, store: Store) -> tuple[FhirClient | None, Courier]:
         }
         return None, ShadowCourier(store, config.fhir.shadow_directory, feeds)
     client = open_client(access_to(config.fhir))
-    courier = FhirCourier(store, client, FHIR, config.fhir.write, config.fhir.transaction_entries)
+    fhir = config.fhir
+    courier = FhirCourier(store, client, FHIR, fhir.write, fhir.transaction_entries, fhir.on_conflict)
     if is_public(config.fhir.url, config.fhir.public_hosts):
         return client, SyntheticOnly(store, courier)
     return client, courier

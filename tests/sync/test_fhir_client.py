@@ -267,14 +267,14 @@ def test_read_and_version() -> None:
         async with client(transport=sink.transport) as opened:
             return (
                 await opened.read(ONE),
-                await opened.version(ONE),
+                await opened.current(ONE),
                 await opened.read(TWO),
-                await opened.version(TWO),
+                await opened.current(TWO),
             )
 
-    found, version, absent, no_version = run(scenario())
+    found, current, absent, nothing = run(scenario())
     assert found == {"resourceType": "Observation", "value": Decimal("1.5")}
-    assert (version, absent, no_version) == ('W/"1"', None, None)
+    assert (current, absent, nothing) == (('W/"1"', found), None, (None, None))
 
 
 def test_what_was_deleted_is_gone_also_where_nothing_is_said() -> None:

@@ -61,8 +61,9 @@ def delivery(store: SqliteStore, message_id: int) -> DeliveryRow:
 @asynccontextmanager
 async def working(store: SqliteStore, transport: httpx.AsyncBaseTransport, **more: Any) -> AsyncIterator[Worker]:
     client = FhirClient(BASE, transport=transport)
+    carrier = FhirCourier(store, client, "fhir", on_conflict=more.pop("on_conflict", "replace"))
     settings: dict[str, Any] = {"policy": QUICK, "poll_seconds": 0.02, "chance": lambda: 0.5} | more
-    worker = Worker(store, FhirCourier(store, client, "fhir"), "fhir", **settings)
+    worker = Worker(store, carrier, "fhir", **settings)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -151,7 +152,9 @@ def test_waking_is_quicker_than_polling(store: SqliteStore, sink: FhirSink) -> N
 # --- races
 
 
-def test_a_stale_version_is_read_again_and_sent_again(store: SqliteStore, sink: FhirSink) -> None:
+def test_a_stale_version_is_read_again_and_sent_again(
+    store: SqliteStore, sink: FhirSink, caplog: pytest.LogCaptureFixture
+) -> None:
     queue(store, bundle(A, B, text="1"))
     drain(store, sink)
     sink.write(A, {"resourceType": "Observation", "note": "by another"})
@@ -159,7 +162,55 @@ def test_a_stale_version_is_read_again_and_sent_again(store: SqliteStore, sink: 
     drain(store, sink)
     assert sink.resources[A] == (3, {"resourceType": "Observation", "id": A.split("/")[1], "note": "2"})
     assert store.versions_of("fhir", [A, B]) == {A: 'W/"3"', B: 'W/"2"'}
-    assert len(delivery(store, message_id).history) == 1
+    (attempt,) = delivery(store, message_id).history
+    assert attempt.detail == f"""done in place of what somebody else had written: {A} (W/"2" for W/"1")"""
+    assert attempt.detail in caplog.text
+    assert store.page(state="done")[-1].reason == attempt.detail
+
+
+def test_what_somebody_else_has_changed_is_replaced_only_when_an_operator_says_so(
+    store: SqliteStore, sink: FhirSink
+) -> None:
+    queue(store, bundle(A, text="1"))
+    drain(store, sink)
+    sink.write(A, {"resourceType": "Observation", "note": "by another"})
+    message_id = queue(store, bundle(A, text="2"))
+
+    async def scenario() -> None:
+        async with working(store, sink.transport, on_conflict="park") as worker:
+            with pytest.raises(Permanent, match="changed by somebody else, and replaced when it is retried"):
+                await worker.drain(10)
+            assert sink.resources[A][1]["note"] == "by another"
+            store.retry(message_id)
+            worker.wake()
+            await worker.drain(10)
+
+    asyncio.run(scenario())
+    assert sink.resources[A] == (3, {"resourceType": "Observation", "id": A.split("/")[1], "note": "2"})
+
+
+def test_our_own_write_whose_answer_was_lost_is_nobody_elses(store: SqliteStore, sink: FhirSink) -> None:
+    queue(store, bundle(A, text="1"))
+    drain(store, sink)
+
+    def done_and_silent(request: httpx.Request) -> httpx.Response:
+        sink._transaction(json.loads(request.content))
+        raise httpx.ReadTimeout("late")
+
+    sink.faults.append(done_and_silent)
+    message_id = queue(store, bundle(A, text="2"))
+    drain(store, sink)
+    assert [(one.kind, one.detail) for one in delivery(store, message_id).history][1:] == [("done", "")]
+    assert sink.resources[A][0] == 2
+
+
+def test_what_is_gone_from_the_server_is_told(store: SqliteStore, sink: FhirSink) -> None:
+    queue(store, bundle(A, text="1"))
+    drain(store, sink)
+    del sink.resources[A]
+    message_id = queue(store, bundle(A, text="2"))
+    drain(store, sink)
+    assert delivery(store, message_id).history[0].detail.endswith(f"written: {A} (gone)")
 
 
 def test_a_server_that_forgot_everything_is_written_anew(store: SqliteStore, sink: FhirSink) -> None:

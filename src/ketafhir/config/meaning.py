@@ -73,6 +73,8 @@ def _settings(config: Config) -> Iterator[str]:
         yield '[fhir] auth = "smart" needs client_id and key_file'
     if fhir.write not in ("auto", "transaction", "batch", "single"):
         yield f'[fhir] write is "auto", "transaction", "batch" or "single", not {fhir.write!r}'
+    if fhir.on_conflict not in ("replace", "park"):
+        yield f'[fhir] on_conflict is "replace" or "park", not {fhir.on_conflict!r}'
     if fhir.mode not in ("live", "shadow"):
         yield f'[fhir] mode is "live" or "shadow", not {fhir.mode!r}'
     if bool(fhir.tls_cert) != bool(fhir.tls_key):

@@ -112,6 +112,7 @@ class FhirSettings:
     total_timeout: float = 90.0
     write: str = "auto"
     transaction_entries: int = 200
+    on_conflict: str = "replace"
     public_hosts: tuple[str, ...] = PUBLIC_HOSTS
     mode: str = "live"
     shadow_directory: Path = Path("shadow")

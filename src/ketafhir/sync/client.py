@@ -179,10 +179,10 @@ class FhirClient:
         response = await self._get(reference)
         return None if response is None else _loaded(response)
 
-    async def version(self, reference: str) -> str | None:
-        """The ETag of `Type/id`, opaque; None where it is not there. Raises as `read`."""
+    async def current(self, reference: str) -> tuple[str | None, dict[str, Any] | None]:
+        """The ETag of `Type/id`, opaque, and the resource; None where it is not there. Raises as `read`."""
         response = await self._get(reference)
-        return None if response is None else response.headers.get("etag")
+        return (None, None) if response is None else (response.headers.get("etag"), _loaded(response))
 
     async def validate(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         """The OperationOutcome of `Type/$validate` (FHIR R4, resource-operation-validate.html). Raises as `read`.

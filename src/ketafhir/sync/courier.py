@@ -12,6 +12,7 @@ from ketafhir.errors import TransferError
 from ketafhir.store.protocol import Delivery, Store
 from ketafhir.sync.bundle import Outgoing
 from ketafhir.sync.client import FhirClient, TransactionResult
+from ketafhir.sync.foreign import look, told
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.scrub import without_sent
 from ketafhir.sync.size import MOST
@@ -25,10 +26,14 @@ Begin: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True, frozen=True)
 class Carried:
-    """How an attempt ended; `versions` are those of the resources that were written, whatever the outcome."""
+    """How an attempt ended; `versions` are those of the resources that were written, whatever the outcome.
+
+    `replaced` tells of what somebody else had written, in whose place something was done.
+    """
 
     outcome: Outcome
     versions: Mapping[str, str] = field(default_factory=dict)
+    replaced: str = ""
 
 
 class Courier(Protocol):
@@ -43,7 +48,8 @@ class Courier(Protocol):
 
 
 class FhirCourier:
-    """To a FHIR server. `mode` and `most` are those of `sync.writing`.
+    """To a FHIR server. `mode` and `most` are those of `sync.writing`; `on_conflict` "park": what somebody else has changed is
+    not replaced before an operator has seen it.
 
     Nothing is retried here but a lost race for a version, at most five times.
     """
@@ -55,12 +61,14 @@ class FhirCourier:
         destination: str,
         mode: str = "transaction",
         most: int = MOST,
+        on_conflict: str = "replace",
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._client = client
         self._writer = Writer(client, mode, most=most)
         self._destination = destination
+        self._on_conflict = on_conflict
         self._chance = chance
 
     async def carry(self, delivery: Delivery, begin: Begin) -> Carried:
@@ -69,6 +77,7 @@ class FhirCourier:
         store, destination = self._store, self._destination
         versions = await asyncio.to_thread(store.versions_of, destination, outgoing.references)
         result = TransactionResult(Outcome(Disposition.UNSENT), [], {})
+        changed: list[str] = []
         for race in range(MAX_RACES + 1):
             await begin()
             result = await self._writer.write(outgoing, versions, begin)
@@ -76,13 +85,17 @@ class FhirCourier:
                 break
             await asyncio.sleep(_RACE_WAIT * 2**race * (0.5 + 0.5 * self._chance()))
             try:
-                current = {reference: await self._client.version(reference) for reference in versions}
+                found = await look(self._client, outgoing, versions)
             except TransferError as error:
                 # Whether the server is there is for the next attempt to find out.
                 return Carried(_scrubbed(Outcome(Disposition.TRANSIENT, str(error)), delivery.payload))
-            await asyncio.to_thread(store.learn_versions, destination, current)
-            versions = {reference: etag for reference, etag in current.items() if etag is not None}
-        return Carried(_scrubbed(result.outcome, delivery.payload), result.versions)
+            await asyncio.to_thread(store.learn_versions, destination, found.versions)
+            changed += found.changed
+            if changed and self._on_conflict == "park":
+                text = f"changed by somebody else, and replaced when it is retried: {told(changed)}"
+                return Carried(Outcome(Disposition.HELD, text))
+            versions = {reference: etag for reference, etag in found.versions.items() if etag is not None}
+        return Carried(_scrubbed(result.outcome, delivery.payload), result.versions, told(changed))
 
 
 def _scrubbed(outcome: Outcome, payload: bytes) -> Outcome:

@@ -13,11 +13,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from ketafhir.errors import Permanent, Refused, StoreError, Transient
 from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement, Store, dead, park, retry
-from ketafhir.store.states import CLAIMED, DEAD, INFLIGHT, PARKED, QUEUED
+from ketafhir.store.states import CLAIMED, DEAD, DONE, INFLIGHT, PARKED, QUEUED
 from ketafhir.sync.circuit import Circuit
 from ketafhir.sync.courier import Courier
 from ketafhir.sync.outage import Outage
@@ -239,7 +240,7 @@ class Worker:
             _log.error("delivery %d: %s", delivery.id, type(error).__name__, extra=_about(delivery))
             return park(f"a fault of ours: {type(error).__name__}", kind="fault")
         self._circuit.tell(result.outcome, len(self._tasks))
-        return settlement(
+        ending = settlement(
             result.outcome,
             attempts=delivery.attempts,
             rejections=delivery.rejections,
@@ -249,6 +250,11 @@ class Worker:
             chance=self._chance,
             out=self._outage.tell(delivery.id, result.outcome),
         )
+        if ending.state != DONE or not result.replaced:
+            return ending
+        text = f"done in place of what somebody else had written: {result.replaced}"
+        _log.warning("message %d is %s", delivery.message_id, text, extra=_about(delivery))
+        return replace(ending, reason=text)
 
     async def _settle(self, delivery: Delivery, ending: Settlement) -> None:
         await asyncio.to_thread(self._store.settle, delivery, ending)
