@@ -134,6 +134,7 @@ def _with_store(args: argparse.Namespace) -> argparse.Namespace:
         config = load(file) if file else None
         args.store = args.store or (config.store.place if config else None)
         args.destinations = config.destinations if config else None
+        args.authorities = config.authorities if config else None
     return args
 
 

@@ -131,6 +131,7 @@ def open_http(
         body_seconds=config.limits.frame_timeout,
         pump=lambda: _pump(config),
         destinations=config.destinations,
+        authorities=config.authorities,
     )
     return Http(config, backend, probe)
 

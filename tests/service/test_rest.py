@@ -426,6 +426,30 @@ def test_the_verbs_are_those_of_the_command(tmp_path: Path, sink: Sink) -> None:
         assert actions[-6:] == ["release", "replay", "replay", "export", "purge", "view"]
 
 
+def test_the_messages_of_one_patient_go(tmp_path: Path, sink: Sink) -> None:
+    with served(tmp_path, sink.url) as here:
+        client = here.client("operator")
+        for number, patient in enumerate(("SYN-1", "SYN-2", "SYN-1"), 1):
+            here.client("sender").post("/v1/messages", adt(f"M{number}", patient))
+        here.service.drain()
+
+        def purge(**told: object) -> httpx.Response:
+            return client.post("/v1/queue/purge", json.dumps(told).encode(), "application/json")
+
+        assert purge(patient="WILLOW|SYN-1").json() == {"done": False, "ended": 2, "open": []}
+        for wrong in ({"patient": "SYN-1"}, {"patient": "OTHER|SYN-1"}, {"patient": "WILLOW|SYN-1", "days": 1}):
+            answer = purge(**wrong, yes=True)
+            assert (answer.status_code, "SYN-1" in answer.text) == (400, False)
+        assert purge(patient="WILLOW|SYN-1", yes=True).json() == {"done": True, "purged": 2, "open": []}
+        assert [one["message_id"] for one in client.get("/v1/queue").json()["entries"]] == [2]
+        told = [(one.who, one.action, one.message_id) for one in here.service.app.store.audited()]
+        assert told == [("http operator-1", "purge", 1), ("http operator-1", "purge", 3)]
+        sent = len(sink.bundles)
+        here.client("sender").post("/v1/messages", adt("M4", "SYN-1", "Doe^Jane"))
+        here.service.drain()
+        assert len(sink.bundles) == sent + 1, "what was learned of the patient is joined as ever"
+
+
 def test_without_its_content_a_message_is_known_still(tmp_path: Path, sink: Sink) -> None:
     with served(tmp_path, sink.url) as here:
         client = here.client("operator")

@@ -37,7 +37,7 @@ from ketafhir.store.protocol import (
     park,
     retry,
 )
-from ketafhir.store.rows import Purged
+from ketafhir.store.rows import OfPatient, Purged
 
 FHIR = "fhir"
 
@@ -844,6 +844,33 @@ class StoreContract:
         assert store.record("p1") == (b"record", 5)
         assert store.versions_of(FHIR, ["Observation/a"]) == {"Observation/a": 'W/"3"'}
         assert store.lookup("placer", "7") == ["p1"]
+
+    def test_the_messages_of_one_patient_go(self, store: Store) -> None:
+        body = RecordChange("s|1", 0, b"told")
+        store.accept(message("C1", "s|1", records=(body,)))
+        store.settle(send(store), done())
+        store.accept(message("C2", "s|1"))
+        store.settle(send(store), dead("never"))
+        both = [NewDelivery(FHIR, ("s|1", "s|2"), b"merge"), NewDelivery("engine", ("s|1",), b"merge")]
+        store.accept(inbound("MERGE", b"x", Result("translated", deliveries=both)))
+        store.settle(send(store), done())  # to the engine it is open
+        store.accept(message("OTHER", "s|2"))
+        store.settle(send(store), done())
+        again = store.accept(message("AGAIN", "s|3")).message_id
+        store.settle(send(store), done())
+        store.render_again(again, [FHIR])
+        store.accept(message("WAITS", "s|1"))
+        assert queue.purge_patient(store, "s|1", who="cli me", do=False) == OfPatient((1, 2), (3, 6))
+        assert store.of_patient("s|3") == OfPatient((), (again,))
+        assert store.of_patient("s|") == store.of_patient("1") == OfPatient((), ())
+        assert store.audited() == []
+        assert store.purge_patient("s|1", "cli me", limit=1) == 1
+        assert queue.purge_patient(store, "s|1", who="cli me", do=True).ended == (2,)
+        assert [row.message_id for row in store.page()] == [3, 3, 4, again, 6]
+        assert store.record("s|1") == (b"told", 1), "a later message joins it"
+        assert [(one.who, one.action, one.message_id) for one in store.audited()] == [
+            ("cli me", "purge", 1), ("cli me", "purge", 2),
+        ]  # fmt: skip
 
     def test_content_goes_before_what_is_known(self, store: Store, clock: Clock) -> None:
         issues = b'[{"severity": "warning", "code": "c", "text": "ZZ", "where": "PID-5", "value": "ZZ", "hint": "ZZ"}]'

@@ -299,6 +299,41 @@ def test_purge_asks_and_deletes_what_has_ended(path: Path, capsys: pytest.Captur
         queue("purge", "--older-than", "soon", "--store", str(path))
 
 
+def test_the_messages_of_one_patient_are_told_first_and_deleted_with_yes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "store.db"
+    store = SqliteStore(path)
+    for name in ("C1", "C2"):
+        store.accept(message(name, "https://willow.example/mrn|ZZ4711"))
+        store.settle(send(store), done())
+    store.accept(message("OPEN", "https://willow.example/mrn|ZZ4711"))
+    config = tmp_path / "k.toml"
+    config.write_text(f'[authorities]\nWILLOW = "https://willow.example/mrn"\n[store]\npath = "{path}"\n')
+    named = ["queue", "purge", "--config", str(config), "--patient"]
+    assert main([*named, "WILLOW|ZZ4711"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "2 would be deleted: --yes does it"
+    assert "message 3 is open, and stays" in err
+    assert len(store.page()) == 3
+    assert main([*named, "WILLOW|ZZ4711", "--yes", "--json"]) == 1
+    told, err = capsys.readouterr()
+    assert json.loads(told) == {"done": True, "purged": 2, "open": [3]}
+    store.settle(send(store), done())
+    place = ["--store", str(path)]
+    for wrong in ("ZZ4711", "WILLOW|ZZ4711", "|ZZ4711", "https://willow.example/mrn|"):
+        assert queue("purge", "--patient", wrong, *place) == 2
+        assert "AUTHORITY|ID" in (said := capsys.readouterr().err)
+        assert "ZZ4711" not in said
+    assert queue("purge", "--patient", "https://willow.example/mrn|ZZ4711", "--yes", *place) == 0
+    assert capsys.readouterr().out.startswith("1 deleted\nWhat was learned of the patient stays")
+    assert store.page() == []
+    noted = [(one.action, one.message_id) for one in store.audited()]
+    assert noted == [("purge", 1), ("purge", 2), ("purge", 3)]
+    assert "ZZ4711" not in repr(store.audited())
+    store.close()
+
+
 def test_export_without_content_has_nothing_about_a_patient(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -294,6 +294,7 @@ def test_migrations_are_run_once_each_in_order(tmp_path: Path, path: Path, monke
         (sql.CHOSEN_MESSAGES, ("refused", 1, 9, 0, 1)),
         (sql.OVERTAKEN_BEYOND, (1, 1)),
         (sql.REPLAYS, (1,)),
+        (sql.OF_PATIENT, ("s|1",)),
         (sql.UNERASED, (1.0, 1.0, 1)),
         (sql.WRITTEN, ("fhir", 0, 1)),
         (sql.ENDED_DELIVERIES, (1, None, None)),

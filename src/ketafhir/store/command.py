@@ -96,6 +96,8 @@ def _note(store: Store, args: argparse.Namespace) -> None:
         action = command
     else:
         return
+    if getattr(args, "patient", None) is not None:
+        return  # each message is noted in the commit that deletes it
     told = getattr(args, "id", None)
     ids = [told] if isinstance(told, int) else told
     if ids == []:

@@ -9,7 +9,7 @@ from ketafhir.store import statements as sql
 from ketafhir.store.content import scrubbed
 from ketafhir.store.cursor import Cursor
 from ketafhir.store.protocol import NotAllowed
-from ketafhir.store.rows import Purged, Replay, Written
+from ketafhir.store.rows import OfPatient, Purged, Replay, Written
 
 
 def replay(
@@ -135,6 +135,24 @@ def purge(cursor: Cursor, before: float, errors_before: float | None, limit: int
         for statement in sql.PURGE:
             cursor.execute(statement, (message_id,))
     return Purged(len(found), sum(size for _, size in found))
+
+
+def of_patient(cursor: Cursor, partition: str) -> OfPatient:
+    """What was made for a partition, by the messages it is of."""
+    rows = cursor.execute(sql.OF_PATIENT, (partition,)).fetchall()
+    return OfPatient(
+        tuple(number for number, open_ in rows if not open_), tuple(number for number, open_ in rows if open_)
+    )
+
+
+def purge_patient(cursor: Cursor, partition: str, limit: int) -> tuple[int, ...]:
+    """Deletes messages of which all has ended, with all that hangs on them; which ones."""
+    cursor.reordering()
+    found = of_patient(cursor, partition).ended[:limit]
+    for message_id in found:
+        for statement in sql.PURGE:
+            cursor.execute(statement, (message_id,))
+    return found
 
 
 def erase(cursor: Cursor, before: float, limit: int, now: float) -> int:

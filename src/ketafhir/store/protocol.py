@@ -16,7 +16,19 @@ from typing import Literal, Protocol
 
 from ketafhir.errors import StoreError
 from ketafhir.store.audit import AuditRow
-from ketafhir.store.rows import Backlog, Chosen, Counts, Detail, Kept, Paused, Purged, Replay, Summary, Written
+from ketafhir.store.rows import (
+    Backlog,
+    Chosen,
+    Counts,
+    Detail,
+    Kept,
+    OfPatient,
+    Paused,
+    Purged,
+    Replay,
+    Summary,
+    Written,
+)
 from ketafhir.store.states import DEAD, DONE, PARKED, PENDING, QUEUED
 
 HL7V2 = "x-application/hl7-v2+er7"
@@ -330,6 +342,12 @@ class Store(Protocol):
         Those that ended in trouble (refused, failed, a dead delivery) go by `errors_before`, and stay without it.
         What was learned (records, versions) stays. Nothing that is open is ever deleted.
         """
+
+    def of_patient(self, partition: str) -> OfPatient:
+        """The messages about a patient. One for which nothing was made (refused, failed) is of nobody."""
+
+    def purge_patient(self, partition: str, who: str, *, limit: int = 500) -> int:
+        """Deletes at most `limit` of those that have ended, and notes in the same commit which ones and `who`; how many."""
 
     def erase(self, before: float, *, limit: int = 500) -> int:
         """Deletes the content (bytes, payloads, values of issues) of at most `limit` messages that ended well before a time,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ketafhir.store.content import without_values
 from ketafhir.store.protocol import NotAllowed, Store
-from ketafhir.store.rows import Detail, Replay
+from ketafhir.store.rows import Detail, OfPatient, Replay
 from ketafhir.store.states import DEAD, DONE, PARKED, QUEUED
 
 RENDERED = ("fhir", "shadow")
@@ -163,6 +163,26 @@ def purge(
     while purged := store.purge(at - days * _DAY, errors_before=errors_before, limit=chunk).messages:
         count += purged
     return count
+
+
+def patient_key(text: str, authorities: Mapping[str, str] | None) -> str:
+    """The partition of a patient told as AUTHORITY|ID: the authority by its name in the configuration, or its FHIR system. Raises
+    ValueError, which does not repeat the number."""
+    authority, bar, number = text.partition("|")
+    system = (authorities or {}).get(authority, authority if ":" in authority else "")
+    if not (bar and number and system):
+        known = ", ".join(authorities or ()) or "those of its configuration, which --config names"
+        raise ValueError(f"a patient is told as AUTHORITY|ID, the authority by its FHIR system or as one of {known}")
+    return f"{system}|{number}"
+
+
+def purge_patient(store: Store, patient: str, *, who: str, do: bool) -> OfPatient:
+    """Deletes the messages of a patient (`patient_key`) of which all has ended; without `do` only told. What was learned of the
+    patient stays, since a later message joins it."""
+    found = store.of_patient(patient)
+    while do and store.purge_patient(patient, who):
+        pass
+    return found
 
 
 def with_content(detail: Detail) -> Detail:

@@ -147,6 +147,14 @@ class Chosen:
 
 
 @dataclass(slots=True, frozen=True)
+class OfPatient:
+    """The messages for which something was made about one patient: those of which all has ended, and the others."""
+
+    ended: tuple[int, ...]
+    open: tuple[int, ...]
+
+
+@dataclass(slots=True, frozen=True)
 class Paused:
     """A destination that an operator has stopped, with the reason that was given, and since when."""
 

@@ -204,6 +204,12 @@ ORDER BY m.received_at, m.id LIMIT ? FOR UPDATE OF m SKIP LOCKED"""
 ISSUES = "SELECT issues FROM message WHERE id = ?"
 ERASE_MESSAGE = "UPDATE message SET raw = ?, issues = ?, erased_at = ? WHERE id = ?"
 ERASE_PAYLOADS = "UPDATE delivery SET payload = ? WHERE message_id = ?"
+OF_PATIENT = """
+SELECT d.message_id, MAX(CASE WHEN every.settled_at IS NULL OR m.outcome = 'received' THEN 1 ELSE 0 END)
+FROM delivery_partition p JOIN delivery d ON d.id = p.delivery_id JOIN message m ON m.id = d.message_id
+JOIN delivery every ON every.message_id = d.message_id
+WHERE p.part_key = ? GROUP BY d.message_id ORDER BY d.message_id
+"""
 PURGE = (
     "DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",
     "DELETE FROM delivery_partition WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id = ?)",

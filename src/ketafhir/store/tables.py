@@ -15,7 +15,19 @@ from ketafhir.store import statements as sql
 from ketafhir.store.audit import AuditRow
 from ketafhir.store.cursor import Database
 from ketafhir.store.protocol import Accepted, Delivery, Inbound, Leg, Result, Settlement, Unfinished
-from ketafhir.store.rows import Backlog, Chosen, Counts, Detail, Kept, Paused, Purged, Replay, Summary, Written
+from ketafhir.store.rows import (
+    Backlog,
+    Chosen,
+    Counts,
+    Detail,
+    Kept,
+    OfPatient,
+    Paused,
+    Purged,
+    Replay,
+    Summary,
+    Written,
+)
 
 
 class TableStore:
@@ -162,6 +174,18 @@ class TableStore:
         if purged.messages:
             self._database.shrink()
         return purged
+
+    def of_patient(self, partition: str) -> OfPatient:
+        with self._database.reading() as cursor:
+            return ending.of_patient(cursor, partition)
+
+    def purge_patient(self, partition: str, who: str, *, limit: int = 500) -> int:
+        with self._database.transaction() as cursor:
+            purged = ending.purge_patient(cursor, partition, limit)
+            audit.note(cursor, self._clock(), who, "purge", purged, None)
+        if purged:
+            self._database.shrink()
+        return len(purged)
 
     def erase(self, before: float, *, limit: int = 500) -> int:
         with self._database.transaction() as cursor:

@@ -67,8 +67,12 @@ def add_arguments(commands: Any) -> list[ArgumentParser]:
         "--seen", type=count, default=0, metavar="N", help="it was replayed N times already, and is to go once more (0)"
     )
     _confirm(replaying)
-    purging = commands.add_parser("purge", help="delete what has ended, by age")
-    purging.add_argument("--older-than", type=age, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
+    purging = commands.add_parser("purge", help="delete what has ended, by age or of one patient")
+    which = purging.add_mutually_exclusive_group(required=True)
+    which.add_argument("--older-than", type=age, metavar="AGE", help="such as 90d, 12w or 1y")
+    which.add_argument(
+        "--patient", metavar="AUTHORITY|ID", help="all that has ended of this patient; what was learned of it stays"
+    )
     purging.add_argument(
         "--errors-older-than",
         type=age,
@@ -128,6 +132,8 @@ def age(text: str) -> float:
 
 def usage(args: Namespace) -> str:
     """What is wrong with the options of `retry` and `replay` taken together; "" for nothing."""
+    if args.queue_command == "purge" and args.patient is not None:
+        return _of_patient(args)
     if args.queue_command not in ("retry", "replay"):
         return ""
     again = args.queue_command == "replay"
@@ -143,6 +149,16 @@ def usage(args: Namespace) -> str:
         return "of --as-sent the --state is done or dead, of --re-render an outcome"
     if args.to and args.state in OUTCOMES:
         return "--to goes with the --state of a delivery"
+    return ""
+
+
+def _of_patient(args: Namespace) -> str:
+    if args.errors_older_than is not None:
+        return "--errors-older-than goes with --older-than"
+    try:
+        queue.patient_key(args.patient, getattr(args, "authorities", None))
+    except ValueError as error:
+        return str(error)
     return ""
 
 
@@ -301,6 +317,8 @@ def _line(one: dict[str, Any]) -> str:
 
 
 def _purge(store: Store, args: Namespace) -> int:
+    if args.patient is not None:
+        return _purge_patient(store, args)
     if not args.yes:
         sys.stderr.write("ketafhir queue: purge deletes for good: --yes does it, and export or a backup keeps a copy\n")
         return 1
@@ -309,6 +327,18 @@ def _purge(store: Store, args: Namespace) -> int:
         return _print_json({"purged": purged})
     sys.stdout.write(f"{purged} deleted\n")
     return 0
+
+
+def _purge_patient(store: Store, args: Namespace) -> int:
+    patient = queue.patient_key(args.patient, getattr(args, "authorities", None))
+    found = queue.purge_patient(store, patient, who=args.who, do=args.yes)
+    if args.json:
+        _print_json({"done": args.yes, "purged" if args.yes else "ended": len(found.ended), "open": found.open})
+    else:
+        sys.stdout.write(f"{len(found.ended)} {'deleted' if args.yes else 'would be deleted: --yes does it'}\n")
+        sys.stdout.write("What was learned of the patient stays: a later message joins it.\n")
+        sys.stderr.writelines(f"ketafhir queue: message {one} is open, and stays\n" for one in found.open)
+    return 1 if found.open else 0
 
 
 def _export(store: Store, args: Namespace) -> int:

@@ -41,6 +41,7 @@ class Backend:
     body_seconds: float = 30.0
     pump: Callable[[], PumpOrders | None] = lambda: None
     destinations: tuple[str, ...] = ("fhir",)
+    authorities: Mapping[str, str] = field(default_factory=dict)
 
     translating: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ketafhir-translate"))
     waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_TRANSLATIONS))

@@ -178,13 +178,27 @@ async def replay(backend: Backend, ask: Ask) -> Answer:
 
 
 async def purge(backend: Backend, ask: Ask) -> Answer:
-    """What has ended is deleted by age; what ended in trouble only where that has an age of its own."""
+    """What has ended is deleted by age (what ended in trouble only where that has an age of its own), or of one patient."""
     told = ask.json(_PURGE)
+    if "patient" in told:
+        return await _purge_patient(backend, ask, told)
     days, errors_days = told.get("days", -1), told.get("errors_days")
     if days < 0 or (errors_days or 0) < 0 or not told.get("yes"):
         raise refused(400, "parameter-missing", "it needs days, and yes: it deletes for good", "export keeps a copy")
     await note(backend, ask, "purge", None)
     return as_json({"purged": await in_store(lambda: queue.purge(backend.store, days, errors_days))})
+
+
+async def _purge_patient(backend: Backend, ask: Ask, told: dict[str, Any]) -> Answer:
+    if {"days", "errors_days"} & set(told):
+        raise refused(400, "parameter-value", "days and errors_days go without patient", where="patient")
+    try:
+        patient = queue.patient_key(told["patient"], backend.authorities)
+    except ValueError as error:
+        raise refused(400, "parameter-value", str(error), where="patient") from error
+    do = told.get("yes", False)
+    found = await in_store(lambda: queue.purge_patient(backend.store, patient, who=f"http {ask.who}", do=do))
+    return as_json({"done": do, "purged" if do else "ended": len(found.ended), "open": found.open})
 
 
 async def export(backend: Backend, ask: Ask) -> Answer:
@@ -206,7 +220,7 @@ _REASON: dict[str, type] = {"reason": str}
 _PAUSE: dict[str, type] = {"to": str, "reason": str}
 _RESUME: dict[str, type] = {"to": str}
 _REPLAY: dict[str, type] = {"how": str, "to": str, "yes": bool, "seen": int, **_FORCE}
-_PURGE: dict[str, type] = {"days": int, "errors_days": int, "yes": bool}
+_PURGE: dict[str, type] = {"days": int, "errors_days": int, "patient": str, "yes": bool}
 _FAILS = {404: (FHIR_JSON,), 503: (FHIR_JSON,)}
 _STEPS = {200: (JSON,), 409: (FHIR_JSON,), **_FAILS}
 
@@ -259,7 +273,7 @@ OPERATIONS: Sequence[Operation] = (
         parameters=(_NUMBER, Parameter("content", "false: what is known of it alone, nothing about a patient", "boolean")),
     ),
     Operation(
-        "POST", "/v1/queue/purge", "Delete what has ended more than so many days ago", May.WORK, purge,
+        "POST", "/v1/queue/purge", "Delete what has ended more than so many days ago, or of one patient", May.WORK, purge,
         {200: (JSON,), 503: (FHIR_JSON,)}, takes=(JSON,), members=_PURGE,
     ),
     Operation(
