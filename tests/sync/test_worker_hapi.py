@@ -78,6 +78,7 @@ def test_two_patients_under_one_number_stop_that_patient(store: SqliteStore, cas
     with pytest.raises(Permanent, match="1 parked") as caught:
         drain(store, case.server.url)
     assert case.number not in str(caught.value)
+    assert "Bundle.entry[0] (Patient)" in str(caught.value)
     assert store.show(1).deliveries[0].history[0].kind == "identity"
 
 

@@ -95,7 +95,10 @@ class FhirCourier:
                 text = f"changed by somebody else, and replaced when it is retried: {told(changed)}"
                 return Carried(Outcome(Disposition.HELD, text))
             versions = {reference: etag for reference, etag in found.versions.items() if etag is not None}
-        return Carried(_scrubbed(result.outcome, delivery.payload), result.versions, told(changed))
+        outcome = _scrubbed(result.outcome, delivery.payload)
+        if outcome.disposition is Disposition.CONFLICT and changed:
+            outcome = replace(outcome, text=f"{outcome.text}; somebody else writes {told(changed)}")
+        return Carried(outcome, result.versions, told(changed))
 
 
 def _scrubbed(outcome: Outcome, payload: bytes) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from ketafhir.sync.bundle import EntryResult, Outgoing, check_batch, matching, w
 from ketafhir.sync.client import FhirClient, TransactionResult
 from ketafhir.sync.outcome import Disposition, Outcome
 from ketafhir.sync.parts import Parts, batch
+from ketafhir.sync.several import named
 from ketafhir.sync.size import MOST, Size
 
 Mode: TypeAlias = Literal["transaction", "batch", "single"]
@@ -60,7 +62,7 @@ class Writer:
         result = await self._client.transaction(outgoing, versions)
         self._size.tell(entries, result.outcome)
         if result.outcome.disposition is not Disposition.TOO_LARGE or entries < 2:
-            return result
+            return replace(result, outcome=await named(self._client, outgoing.entries, result.outcome))
         return await self._in_parts(outgoing, versions, mode, (entries + 1) // 2, going_on)
 
     async def _how(self) -> Mode:
