@@ -11,8 +11,9 @@ import pytest
 from mllp_peers import Recorder, ack, check_one_at_a_time, client, listening, message, run, until
 
 from ketafhir.errors import ConfigError
+from ketafhir.mllp.events import EventLog
 from ketafhir.mllp.framing import VT, wrap
-from ketafhir.mllp.handler import Event, Peer, log_event
+from ketafhir.mllp.handler import Event, Kind, Peer
 from ketafhir.mllp.listener import Listener
 
 
@@ -235,10 +236,44 @@ def test_other_names_of_loopback(host: str):
 
 def test_coming_and_going_is_not_worth_a_line_in_the_log(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
-    peer = Peer("127.0.0.1", 4711, 1)
-    log_event(Event("opened", peer, "connection 1"))
-    log_event(Event("stalled", peer, "nothing came"))
+    peer, log = Peer("127.0.0.1", 4711, 1), EventLog()
+    log(Event("opened", peer, "connection 1"))
+    log(Event("idle", peer, "no message for 60 s"))
+    log(Event("stalled", peer, "nothing came"))
     assert [record.getMessage() for record in caplog.records] == ["127.0.0.1:4711 stalled: nothing came"]
+
+
+@pytest.mark.parametrize("kind", ["unknown", "crowded", "junk"])
+def test_whoever_knocks_again_and_again_is_told_once_an_hour(caplog: pytest.LogCaptureFixture, kind: Kind):
+    now = [0.0]
+    log = EventLog(lambda: now[0])
+
+    def lines(*hosts: str) -> list[str]:
+        caplog.clear()
+        for number, host in enumerate(hosts):
+            log(Event(kind, Peer(host, 4000 + number, number), "told"))
+        return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+    assert lines(*["10.0.0.1"] * 50, "10.0.0.2") == [
+        f"10.0.0.1:4000 {kind}: told",
+        f"10.0.0.2:4050 {kind}: told",
+    ]
+    now[0] = 3599.0
+    assert lines("10.0.0.1", "10.0.0.3") == [f"10.0.0.3:4001 {kind}: told"]
+    now[0] = 3600.0
+    assert lines("10.0.0.1", "10.0.0.3") == [f"10.0.0.1:4000 {kind}: told"]
+
+
+def test_what_is_remembered_of_who_knocks_is_bounded_and_so_is_the_log(caplog: pytest.LogCaptureFixture):
+    now = [0.0]
+    log = EventLog(lambda: now[0])
+    for number in range(3000):
+        log(Event("unknown", Peer(f"2001:db8::{number:x}", 1, number), "told"))
+    assert len(log._told) == len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1000
+    now[0] = 3600.0
+    log(Event("unknown", Peer("2001:db8::ffff", 1, 1), "told"))
+    assert len(log._told) == 1
+    assert caplog.records[-1].levelno == logging.WARNING
 
 
 def test_a_connection_that_is_taken_is_kept_alive():

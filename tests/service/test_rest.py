@@ -565,18 +565,21 @@ def test_metrics(tmp_path: Path, sink: Sink) -> None:
         client.post("/v1/messages", adt("M1"))
         client.post("/v1/messages", damaged())
         here.service.drain()
+        with here.service.peer() as peer:
+            assert peer.send(adt("M1")).code == "AA"
         numbers = here.client("metrics").get("/metrics").text
     for line in (
-        'ketafhir_messages_total{outcome="received"} 3.0',
-        'ketafhir_messages_total{outcome="duplicate"} 1.0',
+        'ketafhir_messages_total{outcome="received"} 4.0',
+        'ketafhir_messages_total{outcome="duplicate"} 2.0',
         'ketafhir_messages_total{outcome="refused"} 1.0',
         'ketafhir_deliveries{destination="fhir",state="queued"} 0.0',
         'ketafhir_attempts_total{destination="fhir",state="done"} 1.0',
         'ketafhir_attempts_total{destination="fhir",state="dead"} 0.0',
         'ketafhir_oldest_open_seconds{destination="fhir"} 0.0',
-        'ketafhir_ack_seconds_bucket{le="+Inf"} 3.0',
-        "ketafhir_ack_seconds_count 3.0",
+        'ketafhir_ack_seconds_bucket{le="+Inf"} 4.0',
+        "ketafhir_ack_seconds_count 4.0",
         "ketafhir_profile_broken_total 0.0",
+        'ketafhir_connections_total{event="opened",listener="ehr"} 1.0',
         "ketafhir_store_failing 0.0",
     ):
         assert line in numbers.splitlines()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ketafhir.errors import StoreError
 from ketafhir.service import together
 from ketafhir.service.arrivals import Answered, Arrival
 from ketafhir.service.intake import Intake
+from ketafhir.service.legs import Legs
 from ketafhir.service.measures import Measures
 from ketafhir.service.together import Together
 from ketafhir.store.sqlite import SqliteStore
@@ -123,3 +126,64 @@ def test_a_commit_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asyncio.run(send())
     assert sizes == [2, 2]
+
+
+def test_a_store_that_is_away_is_told_when_it_goes_and_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever comes meanwhile, alone or together, and however often somebody looks."""
+
+    class Gone(FullStore):
+        @contextmanager
+        def batch(self) -> Iterator[None]:
+            with super().batch():
+                yield
+                if self.full:
+                    raise StoreError("the database is away")
+
+        def unfinished(self, limit: int = 100) -> Any:
+            if self.full:
+                raise StoreError("the database is away")
+            return super().unfinished(limit)
+
+        def ack_delivered(self, message_id: int, leg: Any = "ack") -> None:
+            if self.full:
+                raise StoreError("the database is away")
+            super().ack_delivered(message_id, leg)
+
+    store = Gone(tmp_path / "store.db")
+    desk, arrivals = intake(store)
+    legs = Legs(store)
+    legs.note(desk.take_together(arrivals)[0], delivered=True)
+
+    async def look() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            together = Together(desk, thread)
+            for full in (True, True, True, False, False):
+                store.full = full
+                together.look()
+                assert together._working is not None
+                await together._working
+
+    def told(do: Callable[[], object]) -> list[str]:
+        caplog.clear()
+        do()
+        names = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING and one.args]
+        return [name.partition(": ")[2] if "is back" in name else name.partition(",")[0] for name in names]
+
+    assert told(lambda: asyncio.run(look())) == ["nothing is translated", "messages that wait are translated"]
+
+    def take() -> None:
+        for full in (True, True, True, False, False):
+            store.full = full
+            desk.take_together([replace(one, raw=one.raw.replace(b"|M", b"|N")) for one in arrivals[:3]])
+            desk.take(arrivals[0].channel, adt("O1"), "p")
+            legs.flush()
+
+    assert told(take) == [
+        "a message from peer:1 is not stored: the disk is full",
+        "that message 1 is answered is not stored: the database is away",
+        "messages are taken",
+        "which messages are answered is stored",
+    ]
+    store.close()

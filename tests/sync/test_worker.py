@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -643,3 +644,28 @@ def test_nothing_of_a_patient_is_logged(store: SqliteStore, sink: FhirSink, capl
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("ketafhir")]
     assert ours
     assert not [line for line in ours if CANARY in line]
+
+
+def test_a_store_that_is_away_is_told_when_it_goes_and_when_it_is_back(
+    store: SqliteStore, sink: FhirSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the start, and later: not at each try between."""
+    message_id = queue(store, bundle(A))
+    for method in ("occupy", "claim"):
+        good, tries = getattr(store, method), iter(range(100))
+
+        def away(*args: Any, good: Callable[..., Any] = good, tries: Iterator[int] = tries) -> Any:
+            if next(tries, 100) < 20:
+                raise StoreError("the database is away")
+            return good(*args)
+
+        monkeypatch.setattr(store, method, away)
+    drain(store, sink, poll_seconds=0.001)
+    assert delivery(store, message_id).state == "done"
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [
+        "nothing is delivered to fhir, the store does not answer: the database is away",
+        "the store is back after 0 s: deliveries to fhir go on",
+        "nothing can be claimed for fhir: the database is away",
+        "the store is back after 0 s: deliveries to fhir go on",
+    ]

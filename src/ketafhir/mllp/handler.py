@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -71,11 +70,3 @@ class Event:
 
 
 OnEvent: TypeAlias = Callable[[Event], None]
-
-_log = logging.getLogger("ketafhir.mllp")
-
-
-def log_event(event: Event) -> None:
-    """Write an event to the log `ketafhir.mllp`; that connections come and go is for debugging only."""
-    level = logging.DEBUG if event.kind in ("opened", "closed") else logging.WARNING
-    _log.log(level, "%s %s: %s", event.peer, event.kind, event.text)

@@ -12,8 +12,9 @@ from types import TracebackType
 from ketafhir.errors import ConfigError
 from ketafhir.mllp.address import endpoint
 from ketafhir.mllp.connection import Connection, Shared
+from ketafhir.mllp.events import EventLog
 from ketafhir.mllp.framing import MAX_BYTES
-from ketafhir.mllp.handler import Handler, OnEvent, log_event
+from ketafhir.mllp.handler import Handler, OnEvent
 from ketafhir.mllp.keepalive import keep_alive
 from ketafhir.mllp.peers import Peers
 
@@ -46,14 +47,14 @@ class Listener:
         idle_timeout: float | None = None,
         frame_timeout: float = 30.0,
         max_connections: int = 256,
-        on_event: OnEvent = log_event,
+        on_event: OnEvent | None = None,
         peers: Peers | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self._port = port
         self._handler = handler
-        self._on_event = on_event
+        self._on_event = on_event or EventLog()
         self._peers = peers or Peers()
         self._tls = tls
         self._limits = (max_bytes, idle_timeout, frame_timeout, max_connections)

@@ -27,6 +27,7 @@ from ketafhir.service.histories import Histories
 from ketafhir.service.measures import Measures
 from ketafhir.service.translating import Verdict
 from ketafhir.store import states
+from ketafhir.store.away import Away
 from ketafhir.store.protocol import Accepted, NotAllowed, RecordsChanged, Store, Unfinished, Unknown
 from ketafhir.translate import incoming
 from ketafhir.translate.order_answers import echo
@@ -60,9 +61,18 @@ class Intake:
         self.behind = 1  # messages that are stored and not translated, at most: there may be some from before a restart
         self.counts: Counter[str] = Counter()
         self.measures = Measures()
+        self._away = Away(_log, "messages are taken")
 
     def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         """Answer one message. Never raises: what cannot be stored is answered AR or CE, to be sent again."""
+        return self._committed([self._taken(channel, raw, peer)])[0]
+
+    def _committed(self, answers: list[Answered]) -> list[Answered]:
+        if not self.measures.store_failing:
+            self._away.answered()
+        return answers
+
+    def _taken(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         self.counts["received"] += 1
         arrived = Arrived(channel, raw, peer)
         if arrived.msh.get(9).startswith("ACK"):
@@ -75,7 +85,7 @@ class Intake:
             return answered
         except StoreError as error:
             self.measures.store(failing=True)
-            _log.error("a message from %s is not stored: %s", peer, error)
+            self._away.failed("a message from %s is not stored: %s", peer, error)
             self.counts["not-stored"] += 1
             text, hint = "the message could not be stored", "send it again later"
             issue = Issue("error", "not-stored", text, where="MSH", hint=hint, reject=True)
@@ -88,10 +98,11 @@ class Intake:
             counted = self.counts.copy()
             try:
                 with self._store.batch():
-                    return [self.take(one.channel, one.raw, one.peer) for one in arrivals]
+                    answers = [self._taken(one.channel, one.raw, one.peer) for one in arrivals]
+                return self._committed(answers)
             except StoreError as error:
                 # Nothing of them was done; which of them is to blame shows when each goes by itself.
-                _log.error("%d messages are not stored together: %s", len(arrivals), error)
+                _log.log(self._away.level, "%d messages are not stored together: %s", len(arrivals), error)
                 self.counts = counted
                 self._histories.forget()
         return [self.take(one.channel, one.raw, one.peer) for one in arrivals]
@@ -208,7 +219,7 @@ class Intake:
                 while self.behind:
                     self.finish_together(_SOME)
             except StoreError as error:
-                _log.error("the store does not answer: %s", error)  # each of them will find that
+                _log.debug("the store does not answer: %s", error)  # each of them will find that
 
     def _turned_away(self, arrived: Arrived, verdict: Verdict) -> Answered:
         """Enhanced mode: CR or CE; only a sender that wants none of these gets an application answer."""

@@ -13,6 +13,7 @@ from itertools import islice
 
 from ketafhir.errors import StoreError
 from ketafhir.service.arrivals import Answered
+from ketafhir.store.away import Away
 from ketafhir.store.protocol import Leg, Store
 
 _TOGETHER = 256  # of one commit
@@ -25,6 +26,7 @@ class Legs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._flushing = threading.Lock()
+        self._away = Away(_log, "which messages are answered is stored")
         self._noted: deque[tuple[int, Leg, bool]] = deque()
 
     def note(self, answered: Answered, delivered: bool) -> None:
@@ -43,7 +45,8 @@ class Legs:
                             write = self._store.ack_delivered if delivered else self._store.ack_undelivered
                             write(message_id, leg)
                 except StoreError as error:
-                    _log.error("that message %d is answered is not stored: %s", some[0][0], error)
+                    self._away.failed("that message %d is answered is not stored: %s", some[0][0], error)
                     return
+                self._away.answered()
                 for _ in some:
                     self._noted.popleft()

@@ -37,7 +37,13 @@ class Measures:
         self._lock = threading.Lock()
         self._latency = Histogram()
         self._findings: Counter[tuple[str, str, str]] = Counter()
+        self._connections: Counter[tuple[str, str]] = Counter()
         self._store_failing = False
+
+    def connection(self, listener: str, kind: str) -> None:
+        """Something has happened to a connection: the name of the listener, and a `mllp.handler.Kind`."""
+        with self._lock:
+            self._connections[listener, kind] += 1
 
     def answered(self, seconds: float) -> None:
         """A message was acknowledged that long after it had come."""
@@ -64,6 +70,11 @@ class Measures:
             copy = Histogram(self._latency.bounds)
             copy.counts, copy.sum = list(self._latency.counts), self._latency.sum
             return copy
+
+    def connections(self) -> dict[tuple[str, str], int]:
+        """How often each (listener, kind)."""
+        with self._lock:
+            return dict(self._connections)
 
     def findings(self) -> dict[tuple[str, str, str], int]:
         """How often each (severity, code, table row)."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from ketafhir.errors import Issue
 from ketafhir.hl7v2.batch import Batch, is_batch
-from ketafhir.mllp.handler import Event, Peer, log_event
+from ketafhir.mllp.events import EventLog
+from ketafhir.mllp.handler import Event, Peer
 from ketafhir.service.arrivals import Answered, Channel
 from ketafhir.service.intake import Intake
 from ketafhir.service.legs import Legs
@@ -41,6 +42,7 @@ class Receiver:
         self._legs = legs
         self._wake = wake
         self._leaving: dict[int, list[Answered]] = {}
+        self._log_event = EventLog()
 
     async def message(self, payload: bytes, peer: Peer) -> list[bytes]:
         """Its acknowledgments, once it is stored."""
@@ -95,7 +97,8 @@ class Receiver:
         if event.kind == "answer-lost":
             for answered in self._leaving.pop(event.peer.number, ()):
                 self._legs.note(answered, delivered=False)
-        log_event(event)
+        self._intake.measures.connection(self._channel.name, event.kind)
+        self._log_event(event)
 
     def _of(self, peer: Peer) -> Channel:
         return self._peers.get(peer.name, self._channel)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ketafhir.errors import StoreError
 from ketafhir.service.arrivals import Answered, Arrival, Channel
 from ketafhir.service.intake import Intake
+from ketafhir.store.away import Away
 
 _log = logging.getLogger("ketafhir.service")
 MOST = 64  # messages of one commit
@@ -41,6 +42,7 @@ class Together:
         self._waiting: deque[_Waiting] = deque()
         self._working: asyncio.Task[None] | None = None
         self._closing = False
+        self._away = Away(_log, "messages that wait are translated")
 
     async def take(self, channel: Channel, raw: bytes, peer: str) -> Answered:
         """The acknowledgments of one message, once it is stored."""
@@ -98,8 +100,9 @@ class Together:
         try:
             if await loop.run_in_executor(self._executor, self._intake.finish_together, most):
                 self._wake()
+            self._away.answered()
         except StoreError as error:
-            _log.error("the store does not answer: %s", error)
+            self._away.failed("nothing is translated, the store does not answer: %s", error)
             self._intake.behind = 0  # `look` comes again
 
     def _some(self) -> list[_Waiting]:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ketafhir.errors import Permanent, Refused, StoreError, Transient
+from ketafhir.store.away import Away
 from ketafhir.store.protocol import Delivery, LeaseLost, NotAllowed, Settlement, Store, dead, park, retry
 from ketafhir.store.states import CLAIMED, DEAD, DONE, INFLIGHT, PARKED, QUEUED
 from ketafhir.sync.circuit import Circuit
@@ -64,6 +65,7 @@ class Worker:
         self._chance = chance
         self._circuit = Circuit(destination, self._policy, clock, chance)
         self._outage = Outage()
+        self._away = Away(_log, f"deliveries to {destination} go on")
         self._tasks: dict[asyncio.Task[None], int] = {}  # what is under way, with the delivery of each
         self._claiming = 0  # tasks whose end may bring another delivery
         self._in_doubt = False  # whether a claim was made whose answer did not come
@@ -134,12 +136,13 @@ class Worker:
             try:
                 if await asyncio.to_thread(self._store.occupy, self._name):
                     await asyncio.to_thread(self._store.reclaim, self._name)
+                    self._away.answered()
                     return
                 if not told:
                     _log.warning("another process works as %s: nothing is delivered before it has ended", self._name)
                     told = True
             except StoreError as error:
-                _log.error("the store does not answer: %s", error)
+                self._away.failed("nothing is delivered to %s, the store does not answer: %s", self.destination, error)
             await self._idle()
 
     async def _idle(self) -> None:
@@ -151,6 +154,7 @@ class Worker:
                 await self._clear_doubt()
             while len(self._tasks) < self._circuit.width(self._parallel):
                 delivery = await asyncio.to_thread(self._store.claim, self._name, self._lease, self.destination)
+                self._away.answered()
                 if delivery is None:
                     return
                 if self._stopping:
@@ -159,7 +163,7 @@ class Worker:
                 self._start(delivery)
         except StoreError as error:
             self._in_doubt = True
-            _log.error("nothing can be claimed: %s", error)
+            self._away.failed("nothing can be claimed for %s: %s", self.destination, error)
 
     async def _clear_doubt(self) -> None:
         """A store that failed may have written a claim and died before it said so: nobody would know of it before the lease

@@ -47,6 +47,12 @@ class _Numbers:
         yield messages
         yield _latency(intake.measures.latency())
         yield from _of_findings(intake.measures.findings())
+        connections = CounterMetricFamily(
+            "ketafhir_connections", "What happened to connections of MLLP", labels=["listener", "event"]
+        )
+        for labels, count in sorted(intake.measures.connections().items()):
+            connections.add_metric(list(labels), count)
+        yield connections
         failing = GaugeMetricFamily("ketafhir_store_failing", "1 where the last message could not be stored")
         failing.add_metric([], float(intake.measures.store_failing))
         yield failing
