@@ -26,6 +26,7 @@ from ketafhir.sync.hl7_courier import AckPolicy, Hl7Courier
 from ketafhir.sync.opening import Access, open_client
 from ketafhir.sync.public import Pace, SyntheticOnly
 from ketafhir.sync.retry import RetryPolicy
+from ketafhir.sync.scopes import USUAL
 from ketafhir.sync.signin import SmartClient
 from ketafhir.sync.worker import Worker
 from ketafhir.translate.settings import of_feed
@@ -39,7 +40,9 @@ def access_to(fhir: FhirSettings) -> Access:
     """How the settings reach the FHIR server."""
     smart = None
     if fhir.key_file is not None:
-        smart = SmartClient(fhir.client_id, fhir.key_file, fhir.scope, fhir.key_id, fhir.token_url, fhir.origins)
+        smart = SmartClient(
+            fhir.client_id, fhir.key_file, fhir.scope or USUAL, fhir.key_id, fhir.token_url, fhir.origins
+        )
     return Access(
         fhir.url,
         fhir.auth,

@@ -118,6 +118,8 @@ class SmartWorld:
         self.discovered = 0
         self.smart: dict[str, Any] = {}
         self.token_fault: int | None = None
+        self.asked: list[str] = []  # the scopes
+        self.granted: str | None = None  # in place of what was asked for
 
     @property
     def base(self) -> str:
@@ -150,10 +152,10 @@ def smart_server() -> Iterator[SmartWorld]:
                 if world.token_fault:
                     self.answer(world.token_fault, {})
                     return
-                status, told = authorization.create_token_response(
-                    (f"{world.origin}/token", dict(parse_qsl(body.decode())))
-                )
-                self.answer(status, told)
+                form = dict(parse_qsl(body.decode()))
+                world.asked.append(form["scope"])
+                status, told = authorization.create_token_response((f"{world.origin}/token", form))
+                self.answer(status, told if world.granted is None else told | {"scope": world.granted})
                 return
             entries = [{"response": {"status": "200", "etag": 'W/"1"'}} for _ in json.loads(body)["entry"]]
             self._guarded({"resourceType": "Bundle", "type": "transaction-response", "entry": entries})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -395,3 +396,82 @@ def _asked(tmp_path: Path, named: list[Any], token: httpx.Response) -> Outcome:
 
 
 _WRITTEN = {"response": {"status": "200", "location": "Observation/a"}}
+
+
+# --- scopes
+
+
+def test_what_is_asked_for_is_what_is_written_and_searched(world: SmartWorld, tmp_path: Path) -> None:
+    from golden.cases import ROOT
+
+    key = new_key("ES384", "one")
+    known(world, key)
+    ask(signed_in(world, keep(tmp_path / "keys", key)))
+    found = re.findall(r"system/(\w+)\.(\w+)", world.asked[0])
+    assert len(found) == len(world.asked[0].split())
+    rights = dict(found)
+    used: dict[str, set[str]] = {}
+    for file in ROOT.rglob("bundle.json"):
+        text = file.read_text("utf-8")
+        for bundle_ in [json.loads(text)] if text.startswith("{\n") else map(json.loads, text.splitlines()):
+            for entry in bundle_["entry"]:
+                searched = "ifNoneExist" in entry["request"] or "?" in entry["request"]["url"]
+                used.setdefault(entry["resource"]["resourceType"], set()).update("crus" if searched else "cru")
+    assert {kind: set(letters) for kind, letters in rights.items()} == used
+
+
+@pytest.mark.parametrize(
+    ("scope", "granted", "told"),
+    [
+        ("system/Patient.crus", "system/Patient.crus", []),
+        ("system/Patient.crus system/Device.cru", "system/Device.cru system/Patient.crus", []),
+        ("system/Patient.crus", "system/Patient.rs", ["not granted system/Patient.cu"]),
+        ("system/Patient.crus", "", ["not granted system/Patient.crus"]),
+        ("system/Patient.crus", "system/*.cruds", ["more than was asked for: system/*.cruds"]),
+        ("system/Patient.crus", "system/Patient.cruds", ["more than was asked for: system/Patient.d"]),
+        (
+            "system/Patient.crus",
+            "system/Patient.crus system/Observation.r openid ZZ/Z.z",
+            ["for: system/Observation.r"],
+        ),
+        ("system/Patient.rs", "system/Patient.read", []),
+        ("system/*.read system/*.write", "system/*.cruds", []),
+        ("system/*.cruds", "system/*.*", []),
+        ("system/*.read system/*.write", "system/*.read", ["not granted system/*.cud"]),
+        ("custom", "other", ["not granted custom"]),
+        ("system/Patient.crus", "system/Device.cruds", ["not granted system/Patient.crus", "for: system/Device.cruds"]),
+    ],
+)
+def test_what_is_granted_beyond_or_below_is_told_once(
+    world: SmartWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture, scope: str, granted: str, told: list[str]
+) -> None:
+    key = new_key("ES384", "one")
+    known(world, key)
+    world.granted, world.life, clock = granted, 10, Clock()
+    client = signed_in(world, keep(tmp_path / "keys", key), clock, scope=scope)
+
+    async def scenario() -> None:
+        for step in range(3):
+            clock.forward = step * 9
+            await client.metadata()
+        await client.aclose()
+
+    asyncio.run(scenario())
+    assert world.asked == [scope] * 3
+    said = [one.getMessage() for one in caplog.records if "granted" in one.getMessage()]
+    assert len(said) == len(told)
+    assert all(one.endswith(end) for one, end in zip(said, told, strict=True)), said
+    assert "ZZ" not in caplog.text
+
+
+def test_a_scope_that_is_not_registered_leads_to_the_setting(tmp_path: Path) -> None:
+    class Refusing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/smart-configuration"):
+                return httpx.Response(200, json={"token_endpoint": "http://127.0.0.1:9/token"})
+            return httpx.Response(400, json={"error": "invalid_scope"})
+
+    smart = Smart("http://127.0.0.1:9/fhir", SmartClient("ketafhir", keep(tmp_path / "keys", new_key("ES384", "one"))))
+    client = FhirClient("http://127.0.0.1:9/fhir", auth=smart, transport=Refusing())
+    with pytest.raises(Permanent, match=r"invalid_scope: name what it has registered in \[fhir\] scope"):
+        ask(client)

@@ -100,7 +100,7 @@ class FhirSettings:
     client_id: str = ""
     key_file: Path | None = None
     key_id: str = ""
-    scope: str = "system/*.cruds"
+    scope: str = ""
     token_url: str = ""
     origins: tuple[str, ...] = ()
     tls_ca: Path | None = None

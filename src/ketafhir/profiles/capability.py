@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ketafhir.fhir.kinds import FOUND, MADE
+
 Json = dict[str, Any]
 CANONICAL = "https://ketafhir.org/fhir/"
 _DATE = "2026-11-23"
 _FORMATS = ["application/fhir+json"]
-_FOUND = ("Patient", "Encounter")
-"""Others may own these too: updated where their number is found, created where it is not."""
-_MADE = (*_FOUND, "Practitioner", "Location")
-"""Created unless their number is there already."""
 
 
 def resources(definitions: Iterable[Json]) -> Iterator[Json]:
@@ -61,17 +59,17 @@ def needed(profiles: dict[str, list[str]]) -> Json:
 
 
 def _asked(kind: str, profiles: list[str]) -> Json:
-    codes = ["read", "update", "search-type", *(("create",) if kind in _MADE else ())]
+    codes = ["read", "update", "search-type", *(("create",) if kind in MADE else ())]
     asked: Json = {
         "type": kind,
         "supportedProfile": profiles,
         "interaction": [{"code": code} for code in codes],
         "versioning": "versioned-update",
-        "updateCreate": kind not in _MADE,
-        "conditionalCreate": kind in _MADE,
-        "conditionalUpdate": kind in _FOUND,
+        "updateCreate": kind not in MADE,
+        "conditionalCreate": kind in MADE,
+        "conditionalUpdate": kind in FOUND,
     }
-    if kind in _MADE:
+    if kind in MADE:
         asked["searchParam"] = [{"name": "identifier", "type": "token"}]
     if kind == "MedicationAdministration":
         asked["searchParam"] = [

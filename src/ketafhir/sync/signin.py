@@ -25,6 +25,7 @@ import httpx
 
 from ketafhir.errors import ConfigError, Refused
 from ketafhir.fhir import json
+from ketafhir.sync import scopes
 from ketafhir.sync.outcome import Disposition, Outcome, retry_after
 from ketafhir.sync.signing import ALGORITHMS, SigningKey, read_keys
 
@@ -72,7 +73,7 @@ class SmartClient:
 
     client_id: str
     key_file: Path
-    scope: str = "system/*.cruds"
+    scope: str = scopes.USUAL
     key_id: str = ""
     token_url: str = ""
     origins: Collection[str] = ()
@@ -90,6 +91,7 @@ class Smart(httpx.Auth):
         self._lock: asyncio.Lock | None = None
         self._token = ""
         self._until = 0.0
+        self._granted = client.scope
         read_keys(client.key_file, client.key_id)  # a key that is none is told at the start
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -185,6 +187,7 @@ class Smart(httpx.Auth):
         if answer.status_code != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind != "bearer":
             code = str(told.get("error", ""))
             why = code if _SAFE_CODE.fullmatch(code) else "without a reason"
+            why += ": name what it has registered in [fhir] scope" if code == "invalid_scope" else ""
             raise _failed(f"{answer.status_code}: the authorization server gives no token: {why}{self._clocks(answer)}")
         life = told.get("expires_in")
         self._token = token
@@ -206,9 +209,14 @@ class Smart(httpx.Auth):
         return f"; its clock and ours are {apart:.0f} s apart" if apart > _SKEW else ""
 
     def _warn(self, granted: str) -> None:
-        missing = set(self._client.scope.split()) - set(granted.split())
-        if missing:
-            _log.warning("the authorization server has not granted %s", " ".join(sorted(missing)))
+        """Once, and again where it has changed: a token is asked for every few minutes."""
+        if granted == self._granted:
+            return
+        self._granted = granted
+        if missing := scopes.missing(self._client.scope, granted):
+            _log.warning("the authorization server has not granted %s", " ".join(missing))
+        if excess := scopes.excess(self._client.scope, granted):
+            _log.warning("the authorization server has granted more than was asked for: %s", " ".join(excess))
 
 
 def _json() -> dict[str, str]:
