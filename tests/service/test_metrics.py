@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("starlette", reason="the extra rest is missing: make setup")
 pytest.importorskip("uvicorn", reason="the extra rest is missing: make setup")
 
-from rest_peers import LINES, Client
+from rest_peers import LINES, Client, served
 from service_peers import CONFIG, Peer, adt, fhir_sink
 
 from ketafhir.service.processes import Processes
@@ -91,3 +91,11 @@ def test_half_a_line_of_a_process_that_was_killed_is_left_out(monkeypatch: pytes
         return dict(processes.attempts())
 
     assert asyncio.run(twice()).keys() == {("fhir", "done")}
+
+
+def test_why_a_destination_waits(tmp_path: Path) -> None:
+    with served(tmp_path) as here:
+        assert "ketafhir_destination_waiting{" not in here.client("metrics").get("/metrics").text
+        here.client("sender").post("/v1/messages", adt("M1"))
+        line = 'ketafhir_destination_waiting{destination="fhir",kind="unsent"} 1.0'
+        eventually(lambda: line in here.client("metrics").get("/metrics").text)

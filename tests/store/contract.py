@@ -979,7 +979,12 @@ class StoreContract:
             store.accept(message(f"C{number}", f"p{number}", destination="engine" if number == 7 else FHIR))
             clock.move(1)
         store.accept(inbound("LATER", b"MSH|", None))
-        for ending in (done(), dead("no"), park("two match"), retry(clock.now + 60, "busy")):
+        for ending in (
+            done(),
+            dead("no"),
+            park("two match", kind="identity"),
+            retry(clock.now + 60, "busy", kind="transient"),
+        ):
             store.settle(send(store), ending)
         for destination in (FHIR, "engine", "nobody"):
             assert_backlog(store, destination)
@@ -987,6 +992,7 @@ class StoreContract:
         claim(store)
         for number in (3, 4, 7):  # the oldest is parked, then waits, then is in flight
             assert_backlog(store, FHIR)
+            assert store.backlog(FHIR).failed == {3: "identity", 4: "transient", 7: ""}[number]
             assert store.backlog(FHIR).untranslated == 1
             if number < 7:
                 store.retry(number)

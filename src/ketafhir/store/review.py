@@ -173,9 +173,10 @@ def backlog(cursor: Cursor, destination: str) -> Backlog:
         return int(count)
 
     (untranslated,) = cursor.execute(sql.COUNT_UNTRANSLATED).fetchone()
-    (oldest,) = cursor.execute(sql.OLDEST_WAITING, (destination, destination, destination)).fetchone()
+    oldest, first = cursor.execute(sql.OLDEST_WAITING, (destination, destination, destination)).fetchone()
+    last = None if first is None else cursor.execute(sql.LAST_KIND, (first,)).fetchone()
     found = {state: number(state) for state in states.DELIVERY_STATES if state != states.DONE}
-    return Backlog(found, oldest, untranslated)
+    return Backlog(found, oldest, last[0] if last else "", untranslated)
 
 
 def counts(cursor: Cursor, destination: str | None) -> Counts:

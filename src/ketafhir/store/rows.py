@@ -167,11 +167,13 @@ class Paused:
 class Backlog:
     """What of a destination is not done: how many deliveries of each such state, and the acceptance of the oldest that is open.
 
-    `untranslated` messages wait before any destination.
+    `failed`: the kind of the last attempt of that one, "" where there was none. `untranslated` messages wait before any
+    destination.
     """
 
     deliveries: dict[str, int]
     oldest: float | None
+    failed: str
     untranslated: int
 
 

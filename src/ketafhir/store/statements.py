@@ -284,11 +284,12 @@ SELECT state, COUNT(*) FROM delivery WHERE CAST(? AS TEXT) IS NULL OR destinatio
 COUNT_STATE = "SELECT COUNT(*) FROM delivery WHERE destination = ? AND state = ?"
 COUNT_UNTRANSLATED = "SELECT COUNT(*) FROM message WHERE outcome = 'received'"
 OLDEST_WAITING = """
-SELECT MIN(created_at) FROM delivery WHERE id IN (
+SELECT MIN(created_at), MIN(id) FROM delivery WHERE id IN (
   (SELECT id FROM delivery WHERE destination = ? AND state IN ('queued', 'parked') ORDER BY id LIMIT 1),
   (SELECT id FROM delivery WHERE destination = ? AND state = 'claimed' ORDER BY message_id LIMIT 1),
   (SELECT id FROM delivery WHERE destination = ? AND state = 'inflight' ORDER BY message_id LIMIT 1))
 """
+LAST_KIND = "SELECT kind FROM attempt WHERE delivery_id = ? ORDER BY id DESC LIMIT 1"
 OLDEST_OPEN = """
 SELECT MIN(created_at) FROM delivery
 WHERE state IN ('queued', 'claimed', 'inflight', 'parked') AND (CAST(? AS TEXT) IS NULL OR destination = ?)

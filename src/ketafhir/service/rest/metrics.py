@@ -74,6 +74,11 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
     stopped = GaugeMetricFamily(
         "ketafhir_destination_paused", "1 where an operator has paused it", labels=["destination"]
     )
+    failing = GaugeMetricFamily(
+        "ketafhir_destination_waiting",
+        "1 for the kind of failure after which the oldest open delivery waits",
+        labels=["destination", "kind"],
+    )
     now = time.time()
     paused = {one.destination for one in backend.store.paused()}
     for number, name in enumerate(backend.destinations):
@@ -83,12 +88,14 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
             waiting.add_metric([], counts.untranslated)
         for state, count in counts.deliveries.items():
             depth.add_metric([name, state], count)
+        if counts.failed:
+            failing.add_metric([name, counts.failed], 1.0)
         oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
     ended = backend.attempts()
     for name in backend.destinations:
         for state in (DONE, QUEUED, PARKED, DEAD):
             attempts.add_metric([name, state], ended.get((name, state), 0))
-    yield from (depth, attempts, oldest, waiting, stopped)
+    yield from (depth, attempts, oldest, waiting, failing, stopped)
 
 
 def _latency(found: Histogram) -> Any:
