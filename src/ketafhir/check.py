@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import argparse
 import socket
-import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from ketafhir import certificates, doctor
 from ketafhir import config as configuration
-from ketafhir import doctor
 from ketafhir.config import Config
 from ketafhir.config.tokens import read_tokens
-from ketafhir.doctor import Finding
 from ketafhir.errors import ConfigError
+from ketafhir.finding import Finding
 from ketafhir.private import exposed
 
-_SOON = timedelta(days=30)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -49,10 +45,7 @@ def examine(file: str | None = None) -> Iterator[Finding]:
     yield Finding("ok", "configuration", str(path))
     for where, one, secret in _files(config):
         yield _file(where, one, secret)
-    for where, cert, key in _pairs(config):
-        yield _certificate(where, cert, key)
-    for where, authorities in _authorities_of_tls(config):
-        yield _trusted(where, authorities)
+    yield from certificates.findings(config)
     yield from _tokens(config)
     for listener in config.listeners:
         yield from _listening(config, listener.name, listener.host, bool(listener.tls_cert), bool(listener.allow))
@@ -67,20 +60,10 @@ def examine(file: str | None = None) -> Iterator[Finding]:
     yield doctor.store_at(config.store.place)
 
 
-def _sections(config: Config) -> list[tuple[str, Any]]:
-    """Each section that can name files."""
-    return [
-        *((f"[[listener]] {one.name}", one) for one in config.listeners),
-        *((f"[[receiver]] {one.name}", one) for one in config.receivers),
-        ("[fhir]", config.fhir),
-        ("[rest]", config.rest),
-    ]
-
-
 def _files(config: Config) -> Iterator[tuple[str, Path, bool]]:
     """Each file that a setting names, and whether it is a secret."""
     secrets = ("tls_key", "token_file", "password_file", "key_file", "tokens_file")
-    for place, section in _sections(config):
+    for place, section in certificates.sections(config):
         for name in ("tls_cert", "tls_client_ca", "tls_ca", *secrets):
             file = getattr(section, name, None)
             if file is not None:
@@ -101,51 +84,6 @@ def _file(where: str, file: Path, secret: bool) -> Finding:
     if problem is not None:
         return Finding("wrong", where, f"{file} {problem[0]}", problem[1])
     return Finding("ok", where, str(file))
-
-
-def _pairs(config: Config) -> Iterator[tuple[str, Path, Path]]:
-    for place, section in _sections(config):
-        if section.tls_cert is not None and section.tls_key is not None:
-            yield f"certificate of {place}", section.tls_cert, section.tls_key
-
-
-def _certificate(where: str, cert: Path, key: Path) -> Finding:
-    """Whether it is one, is of its key, and for how long it holds."""
-    from cryptography import x509
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
-        until = min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(cert.read_bytes()))
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
-        reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or "no certificates in PEM"
-        return Finding(
-            "wrong", where, f"{cert}: {reason}", "name the PEM file of the certificate with its chain, and its own key"
-        )
-    now = datetime.now(UTC)
-    text = f"holds until {until:%Y-%m-%d}"
-    if until <= now:
-        return Finding("wrong", where, f"expired on {until:%Y-%m-%d}", "renew it")
-    if until - now < _SOON:
-        return Finding("note", where, text, "renew it soon")
-    return Finding("ok", where, text)
-
-
-def _authorities_of_tls(config: Config) -> Iterator[tuple[str, Path]]:
-    for where, file, _ in _files(config):
-        if where.endswith(("tls_ca", "tls_client_ca")):
-            yield where, file
-
-
-def _trusted(where: str, file: Path) -> Finding:
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(file)
-    except OSError as error:
-        reason = getattr(error, "reason", "") or error.strerror or "no certificates"
-        return Finding(
-            "wrong", f"{where}, read", f"{file}: {reason}", "name a PEM file with the certificates of the authorities"
-        )
-    return Finding("ok", f"{where}, read", f"{len(context.get_ca_certs()) or 'no'} authorities")
 
 
 def _listening(config: Config, name: str, host: str, encrypted: bool, allowed: bool) -> Iterator[Finding]:

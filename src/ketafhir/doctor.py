@@ -9,26 +9,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from ketafhir import certificates
 from ketafhir import config as configuration
 from ketafhir.config import Config, ListenerSettings
 from ketafhir.errors import ConfigError, FhirServerError, KetafhirError, StoreError, TableError, TransferError
+from ketafhir.finding import Finding
 
 _OLDEST_PYTHON = (3, 11)
-
-
-class Finding(NamedTuple):
-    """One thing looked at. A `note` is worth knowing and nothing is wrong; `remedy` says what to do."""
-
-    state: Literal["ok", "note", "wrong"]
-    what: str
-    text: str
-    remedy: str = ""
-
-    def line(self) -> str:
-        """The finding on one line."""
-        return f"{self.state:5}  {self.what}: {self.text}" + (f" -> {self.remedy}" if self.remedy else "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +56,7 @@ def examine(file: str | None = None) -> Iterator[Finding]:
     yield from _programs(needed=server.state == "wrong")
     for listener in config.listeners:
         yield from _listener(listener)
+    yield from certificates.findings(config)
     yield store_at(config.store.place)
     for site in dict.fromkeys(one.site for one in config.listeners):
         yield tables_of(site)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ketafhir.certificates import first_ends
 from ketafhir.config import Config
 from ketafhir.config.tokens import read_tokens
 from ketafhir.delivering import access_to
@@ -131,6 +132,7 @@ def open_http(
         body_seconds=config.limits.frame_timeout,
         pump=lambda: _pump(config),
         destinations=config.destinations,
+        certificates=first_ends(config),
         authorities=config.authorities,
     )
     return Http(config, backend, probe)

@@ -10,7 +10,7 @@ import pytest
 
 from ketafhir import check
 from ketafhir.cli import main
-from ketafhir.doctor import Finding
+from ketafhir.finding import Finding
 
 HEAD = """
 [[listener]]

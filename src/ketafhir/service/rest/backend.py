@@ -23,7 +23,8 @@ MOST_TRANSLATIONS = 8  # that wait for their turn; they take the processor, one 
 class Backend:
     """`channel` is the one that messages come through here, `channels` all by their names. `disk` is the folder whose space
     counts, None where the store is elsewhere. `destination` tells why the FHIR server cannot be reached, "" where it can;
-    `attempts` how those at deliveries ended."""
+    `attempts` how those at deliveries ended. `certificates`: by section and setting when the first of a file ends, in seconds
+    since 1970."""
 
     store: Store
     intake: Intake
@@ -41,6 +42,7 @@ class Backend:
     body_seconds: float = 30.0
     pump: Callable[[], PumpOrders | None] = lambda: None
     destinations: tuple[str, ...] = ("fhir",)
+    certificates: Mapping[tuple[str, str], float] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
 
     translating: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ketafhir-translate"))

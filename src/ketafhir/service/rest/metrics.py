@@ -6,7 +6,7 @@ Labels are names of the configuration, states, codes and table rows; nothing of 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -56,6 +56,7 @@ class _Numbers:
         failing = GaugeMetricFamily("ketafhir_store_failing", "1 where the last message could not be stored")
         failing.add_metric([], float(intake.measures.store_failing))
         yield failing
+        yield _of_certificates(self._backend.certificates)
 
 
 def _of_deliveries(backend: Backend) -> Iterator[Any]:
@@ -96,6 +97,17 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
         for state in (DONE, QUEUED, PARKED, DEAD):
             attempts.add_metric([name, state], ended.get((name, state), 0))
     yield from (depth, attempts, oldest, waiting, failing, stopped)
+
+
+def _of_certificates(found: Mapping[tuple[str, str], float]) -> Any:
+    ends = GaugeMetricFamily(
+        "ketafhir_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the file ends, as it was read at the start",
+        labels=["section", "setting"],
+    )
+    for labels, moment in found.items():
+        ends.add_metric(list(labels), moment)
+    return ends
 
 
 def _latency(found: Histogram) -> Any:
