@@ -57,3 +57,32 @@ def test_rendered_again_it_goes_to_the_fhir_server_and_not_to_receivers(tmp_path
             ]  # fmt: skip
             assert b"Joanna" not in first.payload
             assert b"Joanna" in again.payload, "the patient is written as he is now"
+
+
+def test_as_it_was_or_with_the_mapping_of_today(tmp_path: Path) -> None:
+    """After a table was mended: the same bytes again, or what the message says now."""
+    overlay = tmp_path / "site" / "codesystems"
+    overlay.mkdir(parents=True)
+    (overlay / "administrative-gender.csv").write_text("domain,v2,fhir,prefer,comment\nmended,F,other,both,\n")
+    with fhir_sink() as sink:
+        settings = config(tmp_path / "s.db", sink.url)
+
+        def sent() -> list[str]:
+            return [one["entry"][0]["resource"]["gender"] for one in sink.bundles]
+
+        with running(settings) as service, service.peer() as peer:
+            assert peer.send(adt("M1")).code == "AA"
+            service.drain()
+        assert sent() == ["female"]
+        mended = (replace(settings.listeners[0], site=str(overlay.parent)),)
+        with running(replace(settings, listeners=mended)) as service:
+            queue.replay(service.app.store, [1])
+            service.drain()
+            assert sent() == ["female", "female"]
+            queue.render_again(service.app.store, [1], seen=1)
+            until = time.monotonic() + 10
+            while len(sink.bundles) < 3:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            service.drain()
+    assert sent() == ["female", "female", "other"]

@@ -207,3 +207,42 @@ def test_replays_are_counted_without_reading_the_audit_log(store: PostgresStore,
         cursor.execute("ANALYZE")
         plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + statement, (1,)))
     assert "audit_replay" in plan
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (sql.LIST, (15000, 15000, 0, None, None, 50)),
+        (sql.LIST_DELIVERIES, ("queued", 15000, 15000, 0, None, None, 50)),
+        (sql.LIST_DELIVERIES, ("done", 9000, 9000, 0, "fhir", "fhir", 50)),
+        (sql.LIST_OUTCOMES, ("refused", 15000, None, 50)),
+        (sql.DELIVERIES, (15000,)),
+        (sql.ATTEMPTS, (15000,)),
+    ],
+)
+def test_no_page_of_the_list_reads_all_that_is_kept(
+    store: PostgresStore, statement: str, parameters: tuple[object, ...]
+) -> None:
+    with store._database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO message (listener, peer, sender, control_id, message_type, media_type, received_at, raw,"
+            " sha256, outcome, issues, ack_state, answer_state)"
+            " SELECT '', '', '', n::text, '', '', n, '', '', CASE WHEN mod(n, 10) = 0 THEN 'refused' ELSE 'translated' END,"
+            " '', '', '' FROM generate_series(1, 20000) n"
+        )
+        cursor.execute(
+            "INSERT INTO delivery (message_id, destination, payload, state, not_before, created_at)"
+            " SELECT n, 'fhir', '', CASE WHEN n < 15000 THEN 'done' ELSE 'queued' END, 0, 0 FROM generate_series(1, 20000) n"
+            " WHERE mod(n, 10) > 0"
+        )
+        cursor.execute(
+            "INSERT INTO delivery_partition (part_key, destination, delivery_id, open)"
+            " SELECT 'p' || mod(id, 500), 'fhir', id, CASE WHEN state = 'done' THEN 0 ELSE 1 END FROM delivery"
+        )
+        cursor.execute(
+            "INSERT INTO attempt (delivery_id, worker, started_at, ended_at, kind, status, detail)"
+            " SELECT id, 'w', 0, 0, 'done', '200', '' FROM delivery"
+        )
+        cursor.execute("ANALYZE")
+        plan = "\n".join(row[0] for row in cursor.execute("EXPLAIN " + statement, parameters))
+    assert "Seq Scan" not in plan, plan

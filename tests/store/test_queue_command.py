@@ -95,6 +95,22 @@ def test_show(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "error unit-unknown RXA-7 no such unit" in capsys.readouterr().out
 
 
+def test_what_is_queued_tells_why_and_when_with_every_attempt(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    store = SqliteStore(path, clock=clock)
+    number = store.accept(message("AGAIN", "ZZCANARY5")).message_id
+    for count, reason in enumerate(("server busy", "read timeout"), 1):
+        store.settle(send(store), retry(clock.now + 60, reason, kind="transient", status=str(500 + count)))
+        clock.move(61)
+    store.close()
+    assert queue("show", str(number), "--store", str(path)) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("to ") and line.endswith("queued: read timeout") for line in lines), lines
+    assert any(line.startswith(("next try 20", "next try 19")) for line in lines), lines
+    tries = [line for line in lines if line.startswith("try ")]
+    assert [line.partition("transient ")[2] for line in tries] == ["501 server busy", "502 read timeout"]
+
+
 def test_show_as_json_leaves_the_bytes_out(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert queue("show", "6", "--store", str(path), "--json") == 0
     shown = json.loads(capsys.readouterr().out)

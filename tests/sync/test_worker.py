@@ -335,6 +335,31 @@ def test_what_is_turned_down_parks_its_patient_and_no_other(store: SqliteStore, 
     assert [delivery(store, one).state for one in (bad, behind)] == ["done", "done"]
 
 
+def test_which_entry_was_turned_down_is_told_without_what_is_of_a_patient(store: SqliteStore, sink: FhirSink) -> None:
+    bad = queue(store, bundle(A, B))
+    other = queue(store, bundle(C), "p2")
+    issues = [
+        {"severity": "warning", "code": "informational", "diagnostics": "harmless"},
+        {
+            "severity": "error", "code": "invalid", "details": {"text": f"no such value '{CANARY}'"},
+            "expression": ["Bundle.entry[1].resource.valueQuantity"],
+        },
+    ]  # fmt: skip
+    sink.faults.append(httpx.Response(400, json={"resourceType": "OperationOutcome", "issue": issues}))
+
+    async def scenario() -> None:
+        async with working(store, sink.transport, policy=RetryPolicy(parked=900.0), parallel=1):
+            while delivery(store, other).state != "done":
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    row = delivery(store, bad)
+    told = "400: invalid no such value *** Bundle.entry[1].resource.valueQuantity"
+    assert (row.state, row.reason) == ("parked", told)
+    assert [(one.status, one.detail) for one in row.history] == [("400", told)]
+    assert [one.reason for one in store.page(state="parked")] == [told]
+
+
 def test_what_is_turned_down_again_and_again_is_dead_and_frees_its_patient(store: SqliteStore, sink: FhirSink) -> None:
     bad = queue(store, bundle(A))
     behind = queue(store, bundle(B))

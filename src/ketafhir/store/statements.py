@@ -248,8 +248,10 @@ WHERE d.state = ? AND d.message_id >= ? AND (d.message_id, d.id) > (?, ?)
   AND (CAST(? AS TEXT) IS NULL OR d.destination = ?)
 ORDER BY d.message_id, d.id LIMIT ?
 """
-LIST_OUTCOMES = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.message_id = m.id
-WHERE m.outcome = ? AND m.id > ? AND d.id IS NULL AND CAST(? AS TEXT) IS NULL
+# No delivery has the number 0. OFFSET as in CLAIM_NEXT: PostgreSQL read all deliveries to find messages without one.
+LIST_OUTCOMES = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.id = 0
+WHERE m.outcome = ? AND m.id > ? AND CAST(? AS TEXT) IS NULL
+  AND NOT EXISTS (SELECT 1 FROM delivery any_of WHERE any_of.message_id = m.id LIMIT 1 OFFSET 0)
 ORDER BY m.id LIMIT ?
 """
 
