@@ -249,9 +249,9 @@ WHERE d.state = ? AND d.message_id >= ? AND (d.message_id, d.id) > (?, ?)
 ORDER BY d.message_id, d.id LIMIT ?
 """
 # No delivery has the number 0. OFFSET as in CLAIM_NEXT: PostgreSQL read all deliveries to find messages without one.
+_ANY_DELIVERY = "SELECT 1 FROM delivery any_of WHERE any_of.message_id = m.id LIMIT 1 OFFSET 0"
 LIST_OUTCOMES = f"""{_SUMMARY} FROM message m LEFT JOIN delivery d ON d.id = 0
-WHERE m.outcome = ? AND m.id > ? AND CAST(? AS TEXT) IS NULL
-  AND NOT EXISTS (SELECT 1 FROM delivery any_of WHERE any_of.message_id = m.id LIMIT 1 OFFSET 0)
+WHERE m.outcome = ? AND m.id > ? AND CAST(? AS TEXT) IS NULL AND NOT EXISTS ({_ANY_DELIVERY})
 ORDER BY m.id LIMIT ?
 """
 
