@@ -40,7 +40,7 @@ class Http:
     def __init__(self, config: Config, backend: Backend, probe: Probe) -> None:
         # What speaks HTTP is an extra: it is imported where it is switched on.
         try:
-            from ketafhir.service.rest.application import application
+            from ketafhir.service.rest.application import application, busy
             from ketafhir.service.rest.server import Server
         except ImportError as error:
             raise ConfigError("[rest] needs an extra: pip install 'ketafhir[rest]'") from error
@@ -52,7 +52,7 @@ class Http:
             context = tls.listening(rest.tls_cert, rest.tls_key, rest.tls_client_ca)
         self._backend, self._probe = backend, probe
         self._host, self._scheme = rest.host, "https" if context else "http"
-        self._server: Server = Server(application(backend, __version__), rest.host, rest.port, context)
+        self._server: Server = Server(application(backend, __version__), busy(), rest.host, rest.port, context)
 
     @property
     def url(self) -> str:

@@ -291,6 +291,20 @@ def test_no_other_token_is_known(here: Served, told: str) -> None:
     assert TOKENS["operator"] not in answer.text
 
 
+def test_one_connection_too_many_is_told_so_and_closed(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ketafhir.service.rest.server._MOST_REQUESTS", 2)
+    port = int(here.url.rpartition(":")[2])
+    assert here.client().get("/healthz").status_code == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        answer = here.client("viewer").get("/v1/queue")  # one of two: they keep their connections
+        assert (answer.status_code, _code(answer), answer.headers["retry-after"]) == (503, "busy", "1")
+        assert answer.headers["connection"] == "close"
+        silent.close()
+    eventually = iter(range(100))
+    while here.client("viewer").get("/v1/queue").status_code == 503:
+        assert next(eventually, None) is not None
+
+
 # --- the queue
 
 

@@ -40,6 +40,12 @@ def application(backend: Backend, version: str) -> Starlette:
     return found
 
 
+def busy() -> Response:
+    """The answer to one request too many, as an ASGI application; its connection is closed, to make room."""
+    issue = Issue("error", "busy", "too many connections or requests at a time", hint="ask again later")
+    return _response(outcome(503, [issue], {"Retry-After": "1", "Connection": "close"}))
+
+
 def _document(version: str) -> Operation:
     async def tell(backend: Backend, ask: Ask) -> Answer:
         """The document, of which this is a part."""

@@ -149,12 +149,17 @@ class Operation:
     @property
     def statuses(self) -> dict[int, tuple[str, ...]]:
         """With those that every operation of its kind has."""
-        more: dict[int, tuple[str, ...]] = {400: (FHIR_JSON,), 500: (FHIR_JSON,)}
+        more: dict[int, tuple[str, ...]] = {400: (FHIR_JSON,), 500: (FHIR_JSON,), 503: (FHIR_JSON,)}
         if self.may is not None:
             more |= {401: (FHIR_JSON,), 403: (FHIR_JSON,)}
         if self.takes:
             more |= {408: (FHIR_JSON,), 413: (FHIR_JSON,), 415: (FHIR_JSON,)}
-        return {**more, **self.answers}
+        both = more.keys() & self.answers.keys()
+        return {**more, **self.answers, **{status: _united(more[status], self.answers[status]) for status in both}}
+
+
+def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*other, *one)))
 
 
 def outcome(status: int, issues: list[Issue], headers: Mapping[str, str] = {}) -> Answer:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ketafhir.errors import ConfigError
 
-_MOST_REQUESTS = 64  # at a time; the next is answered 503
+_MOST_REQUESTS = 64  # at a time, and connections; the next is answered 503
 _TO_ASK = 10  # seconds until the head of a request is there
 _KEEP_ALIVE = 30  # seconds between two requests of a connection
 _GRACE = 15  # seconds that requests under way may take when the service ends
@@ -53,8 +53,9 @@ class _Connection(H11Protocol):
 class Server:
     """Serves an ASGI application on a host and port; port 0 takes any free one."""
 
-    def __init__(self, application: Any, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._application = application
+    def __init__(self, application: Any, busy: Any, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """`busy` answers in place of the application what is one connection or request too many."""
+        self._application, self._busy = application, busy
         self._host, self._port = host, port
         self._tls = tls
         self._serving: asyncio.Task[None] | None = None
@@ -66,7 +67,8 @@ class Server:
         bound = self._bound()
         self.port = bound.getsockname()[1]
         settings = uvicorn.Config(
-            self._application,
+            self._answering,
+            interface="asgi3",
             http=_Connection,
             ws="none",
             lifespan="off",
@@ -74,7 +76,6 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MOST_REQUESTS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
@@ -88,6 +89,12 @@ class Server:
             await asyncio.sleep(_STARTED)
         if self._serving.done():
             await self._serving
+
+    async def _answering(self, scope: Any, receive: Any, send: Any) -> None:
+        """uvicorn's own limit would answer in plain text, and close nothing."""
+        state = self._server.server_state
+        crowded = max(len(state.connections), len(state.tasks)) > _MOST_REQUESTS
+        await (self._busy if crowded else self._application)(scope, receive, send)
 
     async def close(self) -> None:
         """No new requests; those under way are answered."""
