@@ -13,9 +13,9 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from stat import S_IMODE, S_ISREG, S_IWOTH
+from stat import S_IMODE, S_ISREG, S_ISVTX, S_IWOTH
 from typing import Any
 
 from ketafhir.errors import StoreError
@@ -23,9 +23,7 @@ from ketafhir.store.cursor import Cursor, without_row_locks
 
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _OTHERS = 0o077
-_CHANGED_BY_ALL = (
-    S_IWOTH  # of a folder, sticky or not: a file beside the store, such as its WAL, would be taken for ours
-)
+_BESIDE = ("-wal", "-shm", "-journal")  # what SQLite reads with the file
 _OURS = {"message", "delivery"}  # tables that every store has
 _PAGES = 2000  # given back to the disk at a time
 _BUSY_MS = 5000  # a `ketafhir queue` beside the service writes for milliseconds
@@ -91,6 +89,7 @@ class SqliteDatabase:
                 check_ours(connection, path, create=create)
                 for setting in _SETTINGS:
                     connection.execute(setting).fetchall()
+            _refuse_others_beside(path)  # it has them open by now, and nobody else can take their place
             self._connection = connection
             self._identity = _identity(path)
             with self.transaction() as cursor:
@@ -254,11 +253,22 @@ def _make_private(path: Path, create: bool) -> None:
     if mode & _OTHERS:
         raise StoreError(f"the store {path} is open to other users (mode {S_IMODE(mode):04o}): chmod 600 {path}")
     folder = S_IMODE(path.parent.stat().st_mode)
-    if folder & _CHANGED_BY_ALL:
+    if folder & S_IWOTH and not folder & S_ISVTX:
         raise StoreError(
-            f"the store {path}: every user can put files into its folder (mode {folder:04o}), and so take the place of the "
-            f"store: chmod 700 {path.parent}, or name a file in a folder of its own"
+            f"the store {path}: every user can replace files in its folder (mode {folder:04o}): chmod 700 {path.parent}, or "
+            "name a file in a folder of its own"
         )
+    _refuse_others_beside(path)
+
+
+def _refuse_others_beside(path: Path) -> None:
+    """In a folder such as /tmp another user may have put a write-ahead log for ours, which SQLite would take over."""
+    allowed = {0, os.geteuid(), path.stat().st_uid}
+    for suffix in _BESIDE:
+        beside = path.with_name(path.name + suffix)
+        with suppress(FileNotFoundError):
+            if beside.lstat().st_uid not in allowed:
+                raise StoreError(f"the store {path}: {beside} belongs to another user: look whose it is, and remove it")
 
 
 def check_ours(connection: sqlite3.Connection, path: Path, *, create: bool = False) -> None:
