@@ -92,6 +92,8 @@ def test_a_verb_has_the_same_effect_over_http_and_on_the_command_line(tmp_path: 
                 words += ["--older-than", f"{more.pop('days')}d"]
             if "how" in more:
                 words.append(f"--{more.pop('how')}")
+            if "seen" in more:
+                words += ["--seen", str(more.pop("seen"))]
             for name, value in more.items():
                 words += [str(value)] if name == "to" else [f"--{name}"] + ([value] if isinstance(value, str) else [])
             return main(words)
@@ -114,7 +116,8 @@ def test_a_verb_has_the_same_effect_over_http_and_on_the_command_line(tmp_path: 
         assert step("retry", 1) == 1  # nothing waits
         assert step("replay", 1, how="as-sent", yes=True) == 0
         here.service.drain()
-        assert step("replay", 1, how="re-render", yes=True) == 0
+        assert step("replay", 1, how="as-sent", yes=True) == 1  # asked for twice
+        assert step("replay", 1, how="re-render", yes=True, seen=1) == 0
         until = time.monotonic() + 10
         while len(sink.bundles) < 3 and time.monotonic() < until:
             time.sleep(0.02)
