@@ -600,6 +600,17 @@ def test_metrics(tmp_path: Path, sink: Sink) -> None:
     assert 'ketafhir_findings_total{code="' in numbers
 
 
+def test_the_document_is_openapi(here: Served) -> None:
+    """By its published schema, and what that does not say: parameters of the path, names of operations, defaults."""
+    validator = pytest.importorskip("openapi_spec_validator", reason="it is missing: make setup")
+    found = here.client().get("/openapi.json").json()
+    kind = validator.OpenAPIV31SpecValidator
+    assert [str(one) for one in kind(found).iter_errors()] == []
+    found["paths"]["/v1/queue/{id}"]["get"]["parameters"] = []
+    found["info"].pop("title")
+    assert len(list(kind(found).iter_errors())) == 2
+
+
 def test_the_document_tells_all_that_there_is_and_nothing_else(here: Served) -> None:
     found = here.client().get("/openapi.json").json()
     routes = {(route.path, min(route.methods - {"HEAD"})) for route in application(None, __version__).routes}  # type: ignore[attr-defined, arg-type]
