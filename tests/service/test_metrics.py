@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,9 @@ pytest.importorskip("starlette", reason="the extra rest is missing: make setup")
 pytest.importorskip("uvicorn", reason="the extra rest is missing: make setup")
 
 from rest_peers import LINES, Client, served
-from service_peers import CONFIG, Peer, adt, fhir_sink
+from service_peers import CONFIG, Peer, adt, fhir_sink, heart_rate
 
+from http_peer import Answering, serving_http
 from ketafhir.service.processes import Processes
 from postgresql_server import PostgresServer
 
@@ -99,3 +102,57 @@ def test_why_a_destination_waits(tmp_path: Path) -> None:
         here.client("sender").post("/v1/messages", adt("M1"))
         line = 'ketafhir_destination_waiting{destination="fhir",kind="unsent"} 1.0'
         eventually(lambda: line in here.client("metrics").get("/metrics").text)
+
+
+class Versioned:
+    """A FHIR server over HTTP that minds If-Match in transactions."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def write(self, reference: str, resource: dict[str, Any]) -> dict[str, Any]:
+        version = self.held.get(reference, (0, {}))[0] + 1
+        self.held[reference] = (version, resource)
+        return {"status": "200 OK", "location": f"{reference}/_history/{version}", "etag": f'W/"{version}"'}
+
+    def stale(self, request: dict[str, str]) -> bool:
+        return "ifMatch" in request and request["ifMatch"] != f'W/"{self.held.get(request["url"], (0, {}))[0]}"'
+
+    def handler(self) -> type[Answering]:
+        peer = self
+
+        class Handler(Answering):
+            def do_GET(self) -> None:
+                reference = self.path.removeprefix("/fhir/")
+                version, resource = peer.held.get(reference, (0, {"resourceType": "OperationOutcome", "issue": []}))
+                self.answer(200 if version else 404, resource, {"ETag": f'W/"{version}"'})
+
+            def do_POST(self) -> None:
+                entries = json.loads(self.body())["entry"]
+                if any(peer.stale(one["request"]) for one in entries):
+                    issue = {"severity": "error", "code": "conflict"}
+                    self.answer(412, {"resourceType": "OperationOutcome", "issue": [issue]})
+                    return
+                places = [one["request"]["url"] for one in entries]
+                places = [one if "/" in one else f"{one.partition('?')[0]}/1" for one in places]
+                told = [{"response": peer.write(at, one["resource"])} for at, one in zip(places, entries, strict=True)]
+                self.answer(200, {"resourceType": "Bundle", "type": "transaction-response", "entry": told})
+
+        return Handler
+
+
+def test_what_is_done_in_place_of_what_somebody_else_had_written_is_counted(tmp_path: Path) -> None:
+    server = Versioned()
+    with serving_http(server.handler()) as port, served(tmp_path, f"http://127.0.0.1:{port}/fhir") as here:
+        metrics, sender = here.client("metrics"), here.client("sender")
+        sender.post("/v1/messages", heart_rate("M1"))
+        here.service.drain()
+        assert 'ketafhir_replaced_total{destination="fhir"} 0.0' in metrics.get("/metrics").text
+        (place,) = [one for one in server.held if one.startswith("Observation/")]
+        server.write(place, {**server.held[place][1], "status": "preliminary"})
+        corrected = heart_rate("M1", value="80").replace(b"|M1|", b"|M2|").replace(b"|||||F|||", b"|||||C|||")
+        sender.post("/v1/messages", corrected)
+        here.service.drain()
+        assert 'ketafhir_replaced_total{destination="fhir"} 1.0' in metrics.get("/metrics").text
+        assert server.held[place][0] == 3
+        assert server.held[place][1]["status"] == "corrected"

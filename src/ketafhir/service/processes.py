@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 Attempts: TypeAlias = Mapping[tuple[str, str], int]
-"""How many attempts were settled since the start, by destination and the state they left their delivery in."""
+"""How many attempts were settled since the start, by destination and the state they left their delivery in; beside the states
+those that replaced what somebody else had written."""
 
 _PAUSE = 1.0  # seconds before a process that died is started again
 _GRACE = 40.0  # seconds that deliveries under way may take

@@ -42,6 +42,8 @@ class Disposition(StrEnum):
 
 _D = Disposition
 
+REPLACED = "replaced"  # done in place of what somebody else had written: counted beside the states of deliveries
+
 PAUSES_DESTINATION = frozenset({_D.UNSENT, _D.UNAVAILABLE, _D.THROTTLED, _D.UNAUTHORIZED, _D.MISCONFIGURED})
 _PERMANENT = frozenset(
     {_D.REJECTED, _D.FINAL, _D.HELD, _D.IDENTITY, _D.TOO_LARGE, _D.GONE, _D.UNAUTHORIZED, _D.MISCONFIGURED}

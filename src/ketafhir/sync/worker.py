@@ -23,7 +23,7 @@ from ketafhir.store.states import CLAIMED, DEAD, DONE, INFLIGHT, PARKED, QUEUED
 from ketafhir.sync.circuit import Circuit
 from ketafhir.sync.courier import Courier
 from ketafhir.sync.outage import Outage
-from ketafhir.sync.outcome import Disposition
+from ketafhir.sync.outcome import REPLACED, Disposition
 from ketafhir.sync.retry import RetryPolicy, settlement
 
 _DRAIN_POLL, _BUSY_POLL = 0.02, 0.2
@@ -71,7 +71,8 @@ class Worker:
         self._in_doubt = False  # whether a claim was made whose answer did not come
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()  # nothing is held any more
-        self.attempts: Counter[str] = Counter()  # that were settled, by the state they left their delivery in
+        # That were settled, by the state they left their delivery in; and REPLACED, of those that wrote.
+        self.attempts: Counter[str] = Counter()
         self._stopping = False
 
     async def run(self, grace: float = 30.0) -> None:
@@ -256,6 +257,7 @@ class Worker:
         )
         if ending.state != DONE or not result.replaced:
             return ending
+        self.attempts[REPLACED] += 1
         text = f"done in place of what somebody else had written: {result.replaced}"
         _log.warning("message %d is %s", delivery.message_id, text, extra=_about(delivery))
         return replace(ending, reason=text)

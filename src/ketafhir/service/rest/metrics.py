@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ketafhir.service.measures import Histogram
 from ketafhir.store.states import DEAD, DONE, PARKED, QUEUED
+from ketafhir.sync.outcome import REPLACED
 
 if TYPE_CHECKING:
     from ketafhir.service.rest.backend import Backend
@@ -92,11 +93,15 @@ def _of_deliveries(backend: Backend) -> Iterator[Any]:
         if counts.failed:
             failing.add_metric([name, counts.failed], 1.0)
         oldest.add_metric([name], max(0.0, now - counts.oldest) if counts.oldest is not None else 0.0)
+    replaced = CounterMetricFamily(
+        "ketafhir_replaced", "Deliveries done in place of what somebody else had written", labels=["destination"]
+    )
     ended = backend.attempts()
     for name in backend.destinations:
+        replaced.add_metric([name], ended.get((name, REPLACED), 0))
         for state in (DONE, QUEUED, PARKED, DEAD):
             attempts.add_metric([name, state], ended.get((name, state), 0))
-    yield from (depth, attempts, oldest, waiting, failing, stopped)
+    yield from (depth, attempts, replaced, oldest, waiting, failing, stopped)
 
 
 def _of_certificates(found: Mapping[tuple[str, str], float]) -> Any:
