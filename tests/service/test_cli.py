@@ -101,6 +101,7 @@ def test_only_the_command_asked_for_is_loaded() -> None:
         "ketafhir.config_command",
         "ketafhir.errors",
         "ketafhir.plain",
+        "ketafhir.private",
     ]
     assert ran.stderr.split() == names
 
