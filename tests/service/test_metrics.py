@@ -96,6 +96,40 @@ def test_half_a_line_of_a_process_that_was_killed_is_left_out(monkeypatch: pytes
     assert asyncio.run(twice()).keys() == {("fhir", "done")}
 
 
+def test_a_worker_that_cannot_begin_is_started_again_later_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = tmp_path / "worker"
+    script.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(1)\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr("ketafhir.service.processes._PAUSE", 0.02)
+    monkeypatch.setattr("ketafhir.service.processes._LONGEST", 2.0)
+    rests: list[float] = []
+    rest = Processes._rest
+
+    async def noted(self: Processes, seconds: float) -> None:
+        rests.append(seconds)
+        await rest(self, min(seconds, 0.05) if len(rests) < 9 else seconds)
+
+    monkeypatch.setattr(Processes, "_rest", noted)
+
+    async def scenario() -> float:
+        processes = Processes(["serve"], 1)
+        processes.start()
+        async with asyncio.timeout(30):
+            while len(rests) < 9:
+                await asyncio.sleep(0.01)
+        before = time.monotonic()
+        await processes.stop()
+        return time.monotonic() - before
+
+    assert asyncio.run(scenario()) < 1.5  # it does not wait for the end of a rest
+    assert rests[:3] == [0.04, 0.08, 0.16]
+    assert rests[7:9] == [2.0, 2.0]
+    assert "worker 1 has ended with 1 and is started again in 2 s" in caplog.text
+
+
 def test_why_a_destination_waits(tmp_path: Path) -> None:
     with served(tmp_path) as here:
         assert "ketafhir_destination_waiting{" not in here.client("metrics").get("/metrics").text

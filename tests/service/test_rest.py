@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import socket
 import ssl
@@ -555,6 +556,22 @@ def test_what_cannot_be_noted_is_not_done(here: Served, monkeypatch: pytest.Monk
     for path in ("", "/raw", "/payload"):
         assert here.client("operator").get(f"/v1/queue/1{path}").status_code == 503
     assert here.client("operator").post("/v1/queue/1/retry", b"", "application/json").status_code == 503
+
+
+def test_a_store_that_is_away_does_not_fill_the_log(
+    here: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the database is away")
+
+    monkeypatch.setattr(here.service.app.store, "page", away)
+    for _ in range(5):
+        assert here.client("viewer").get("/v1/queue").status_code == 503
+    loud = [one for one in caplog.records if one.name == "ketafhir.rest" and one.levelno >= logging.INFO]
+    assert [one.getMessage() for one in loud] == ["the store does not answer: the database is away"]
+    monkeypatch.setattr("ketafhir.service.rest.application._TOLD_AGAIN", 0.0)
+    here.client("viewer").get("/v1/queue")
+    assert caplog.text.count("the store does not answer") == 2
 
 
 # --- health, numbers, description

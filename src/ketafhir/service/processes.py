@@ -19,7 +19,10 @@ Attempts: TypeAlias = Mapping[tuple[str, str], int]
 """How many attempts were settled since the start, by destination and the state they left their delivery in; beside the states
 those that replaced what somebody else had written."""
 
-_PAUSE = 1.0  # seconds before a process that died is started again
+_PAUSE = (
+    1.0  # seconds before a process that died is started again; twice as long each time that it ends by itself at once,
+)
+_LONGEST = 60.0  # at most, as beside a database that is away
 _GRACE = 40.0  # seconds that deliveries under way may take
 
 _log = logging.getLogger("ketafhir.service")
@@ -40,7 +43,7 @@ class Processes:
     def __init__(self, arguments: Sequence[str], count: int) -> None:
         self._arguments = list(arguments)
         self._count = count
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._told: dict[int, Counter[tuple[str, str]]] = {}  # by those that run
@@ -64,7 +67,7 @@ class Processes:
 
     async def stop(self) -> None:
         """Lets deliveries under way end."""
-        self._stopping = True
+        self._stopping.set()
         for process in self._running.values():
             if process.stdin is not None:
                 process.stdin.close()
@@ -74,7 +77,9 @@ class Processes:
         await asyncio.gather(*late, return_exceptions=True)
 
     async def _keep(self, number: int) -> None:
-        while not self._stopping:
+        clock, pause = asyncio.get_running_loop().time, _PAUSE
+        while not self._stopping.is_set():
+            started = clock()
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "ketafhir", *self._arguments, "--worker", str(number)),
                 stdin=asyncio.subprocess.PIPE,
@@ -92,9 +97,16 @@ class Processes:
             finally:
                 del self._running[number]
                 self._ended += self._told.pop(number, Counter())
-            if not self._stopping:
-                _log.error("worker %d has ended with %d and is started again", number, code)
-                await asyncio.sleep(_PAUSE)
+            if not self._stopping.is_set():
+                at_once = code > 0 and clock() - started < _LONGEST
+                pause = min(2 * pause, _LONGEST) if at_once else _PAUSE
+                _log.error("worker %d has ended with %d and is started again in %.0f s", number, code, pause)
+                await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _listen(self, number: int, process: asyncio.subprocess.Process) -> None:
         """Until it ends. One that was killed may leave half a line."""

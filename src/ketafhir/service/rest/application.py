@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
 )
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_TOLD_AGAIN = 60.0  # seconds
 _log = logging.getLogger("ketafhir.rest")
 
 
@@ -62,6 +64,14 @@ def _route(one: Operation, backend: Backend) -> Route:
     return Route(one.path, endpoint, methods=[one.method], name=f"{one.method} {one.path}")
 
 
+def _tell_away(backend: Backend, error: StoreError) -> None:
+    """Once a minute: while a database is away, whoever asks for metrics or readiness would fill the log."""
+    news = time.monotonic() - backend.told_away >= _TOLD_AGAIN
+    if news:
+        backend.told_away = time.monotonic()
+    _log.log(logging.ERROR if news else logging.DEBUG, "the store does not answer: %s", error)
+
+
 async def _answered(one: Operation, backend: Backend, request: Request) -> Answer:
     try:
         ask = Ask(_holder(one, backend, request), _values(one, request))
@@ -75,7 +85,7 @@ async def _answered(one: Operation, backend: Backend, request: Request) -> Answe
     except Refused as refusal:
         return outcome(400, refusal.issues)
     except StoreError as error:
-        _log.error("the store does not answer: %s", error)
+        _tell_away(backend, error)
         issue = Issue("error", "not-stored", "the store does not answer", hint="ask again later")
         return outcome(503, [issue], {"Retry-After": "5"})
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,5 +46,6 @@ class Backend:
     certificates: Mapping[tuple[str, str], float] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
 
+    told_away: float = -math.inf  # when the log was told last that the store does not answer; monotonic
     translating: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ketafhir-translate"))
     waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_TRANSLATIONS))
